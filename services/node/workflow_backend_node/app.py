@@ -1,0 +1,79 @@
+"""Starts the node's app, `xian-abci`, with its index mended (see `index`).
+
+    python -m workflow_backend_node.app HOME
+
+HOME is the node's home and is called `.cometbft`. With an index, the credential `index_dsn` names its database
+(a file of that name in `$CREDENTIALS_DIRECTORY`), and the app starts once that database answers.
+"""
+
+import asyncio
+import os
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+from workflow_backend_node.asking import Refused, refuse
+from workflow_backend_node.toml import read_toml
+
+WRITTEN_FOR = "0.9.3"
+DATABASE_SECONDS = 60.0
+
+
+def main() -> int:
+    """Run the app until it is told to stop."""
+    try:
+        _check_version(version("xian-tech-abci"))
+        home = _home(sys.argv[1:])
+        indexed = read_toml(home / "config" / "xian.toml")["bds_enabled"]
+        # xian-abci knows its home and the database by these two alone, and reads HOME when it is imported.
+        os.environ["HOME"] = str(home.parent)
+        if indexed:
+            os.environ["XIAN_BDS_DSN"] = _credential("index_dsn")
+            _prepare_index(home, os.environ["XIAN_BDS_DSN"])
+    except (Refused, OSError) as error:
+        return refuse(f"the app does not start: {error}")
+    from xian.xian_abci import main as xian_abci  # noqa: PLC0415 - after HOME is set
+
+    xian_abci()
+    return 0
+
+
+def _check_version(installed: str) -> None:
+    if installed != WRITTEN_FOR:
+        raise Refused(
+            f"xian-tech-abci {installed} is installed, the mended index is written for {WRITTEN_FOR}: "
+            f"install {WRITTEN_FOR}, or a release of this toolkit for {installed}"
+        )
+
+
+def _home(arguments: list[str]) -> Path:
+    if len(arguments) != 1:
+        raise Refused("usage: python -m workflow_backend_node.app HOME")
+    home = Path(arguments[0])
+    if home.name != ".cometbft":
+        raise Refused(f"{home}: the app only knows a home that is called .cometbft")
+    for name in ("config.toml", "xian.toml", "genesis.json"):
+        if not (home / "config" / name).is_file():
+            raise Refused(f"{home / 'config' / name} is missing: the home is made by the deployment")
+    return home
+
+
+def _credential(name: str) -> str:
+    directory = os.environ.get("CREDENTIALS_DIRECTORY")
+    if not directory:
+        raise Refused(f"CREDENTIALS_DIRECTORY is not set: it is the folder of the credential {name}")
+    return (Path(directory) / name).read_text(encoding="utf-8").strip()
+
+
+def _prepare_index(home: Path, dsn: str) -> None:
+    # Imports the app's code, so HOME has to be set.
+    from workflow_backend_node import index  # noqa: PLC0415
+
+    asyncio.run(index.wait_for_database(dsn, DATABASE_SECONDS))
+    asyncio.run(index.refuse_foreign(dsn, home / "config" / "genesis.json"))
+    index.set_unreadable_aside(home / "xian" / "bds-spool")
+    index.mend()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

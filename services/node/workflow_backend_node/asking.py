@@ -1,0 +1,70 @@
+"""How a program is asked and how it answers: one JSON object on standard input, one on standard output."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+Object = dict[str, Any]
+
+
+class Refused(Exception):
+    """Says in one line what is wrong, where, and what to do; nothing was changed."""
+
+
+def run(work: Callable[[Object, bool], Object]) -> int:
+    """Answer one request with `work(request, check)`; with `--check` nothing may be written.
+
+    The exit status is 0 and the answer is on standard output, or 1 and the reason is on standard error.
+    """
+    try:
+        request = json.load(sys.stdin)
+    except ValueError as error:
+        return refuse(f"the request on standard input is not JSON: {error}")
+    try:
+        answer = work(request, "--check" in sys.argv[1:])
+    except (Refused, OSError) as error:
+        return refuse(str(error))
+    print(json.dumps(answer, sort_keys=True))
+    return 0
+
+
+def refuse(reason: str) -> int:
+    """Print the reason where a person looks for it and give the exit status that goes with it."""
+    print(reason, file=sys.stderr)
+    return 1
+
+
+def parse[T](kind: type[T], request: Object, where: str) -> T:
+    """Make the dataclass `kind` of a JSON object that must hold exactly its fields.
+
+    Raises `Refused` naming every field that is missing or unknown: a misspelt setting must not be lost.
+    """
+    wanted = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    problems = [f"{name} is missing" for name in sorted(wanted - set(request))]
+    problems += [f"{name} is unknown" for name in sorted(set(request) - wanted)]
+    if problems:
+        raise Refused(f"{where}: {', '.join(problems)}")
+    return kind(**request)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace a file by one that only its owner reads; a reader sees the old text or the new, never half."""
+    beside = path.with_name(f".{path.name}.new")
+    with suppress(FileNotFoundError):
+        beside.unlink()
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.rename(path)
+
+
+def as_json(value: Object) -> str:
+    """The text of a JSON file that people may read too."""
+    return json.dumps(value, indent=2, sort_keys=True) + "\n"

@@ -1,0 +1,143 @@
+"""Brings a node's home (`.cometbft`) to the wanted configuration.
+
+A home that is not there is made whole: identity (genesis and keys), configuration, an empty store. Of a home
+that is there only `config/config.toml` and `config/xian.toml` are ever written. It is refused when it belongs
+to another network or holds another key, and when a part of its identity or of its signing state is lost:
+whoever guesses there may sign twice.
+"""
+
+import difflib
+import hashlib
+import json
+import shutil
+import sys
+import tempfile
+from base64 import b64decode
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xian.node_setup import build_priv_validator_state
+
+from workflow_backend_node.asking import Object, Refused, as_json, parse, run, write_private
+from workflow_backend_node.configuration import Settings, render
+
+IDENTITY = ("genesis.json", "node_key.json", "priv_validator_key.json")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A home: `identity` is the folder that a home not yet there is made of; it is taken away then."""
+
+    home: str
+    identity: str
+    chain_id: str
+    genesis_sha256: str
+    public_key: str
+    settings: Object
+
+
+def bring(request: Object, check: bool) -> Object:
+    """Make or update the home; answer with what changed and the difference, which holds no secret.
+
+    Raises `Refused` when the home or the identity is not the wanted one.
+    """
+    wanted = parse(Wanted, request, "home")
+    settings = parse(Settings, wanted.settings, "home settings")
+    home = Path(wanted.home)
+    new = not home.exists()
+    source = Path(wanted.identity) if new else home / "config"
+    if new and check and not source.exists():
+        validators = 1  # a rehearsal on a fresh host: nobody has handed an identity over yet
+    else:
+        validators = _verify(wanted, source)
+    if not new:
+        _verify_store(home)
+    files = render(settings, validators)
+    changes = list(_changes(home / "config", files))
+    if new and not check:
+        _make(home, source, files)
+    elif not check:
+        for path, _, text in changes:
+            write_private(path, text)
+    changed = ([str(home)] if new else []) + [str(path) for path, _, _ in changes]
+    return {
+        "changed": changed,
+        "diff": "".join(_difference(path, before, text) for path, before, text in changes),
+        "configuration": hashlib.sha256("".join(files.values()).encode()).hexdigest(),
+    }
+
+
+def _verify(wanted: Wanted, config: Path) -> int:
+    """Refuse any other identity; give the number of validators in the genesis."""
+    missing = [name for name in IDENTITY if not (config / name).is_file()]
+    if missing:
+        raise Refused(f"{config} lacks {', '.join(missing)}: put back what belongs to this node")
+    text = (config / "genesis.json").read_bytes()
+    genesis: dict[str, Any] = json.loads(text)
+    if genesis["chain_id"] != wanted.chain_id:
+        raise Refused(
+            f"{config} belongs to network {genesis['chain_id']}, not to {wanted.chain_id}: "
+            "move this home away, or set the chain id back"
+        )
+    if hashlib.sha256(text).hexdigest() != wanted.genesis_sha256:
+        raise Refused(
+            f"{config}/genesis.json is another genesis of {wanted.chain_id} than the network folder's: "
+            "move this home away, or bring the network folder back that it was made of"
+        )
+    key = json.loads((config / "priv_validator_key.json").read_text())
+    public_key = b64decode(key["pub_key"]["value"]).hex()
+    if public_key != wanted.public_key:
+        raise Refused(
+            f"{config}/priv_validator_key.json holds the key {public_key}, "
+            f"the network folder gives this host {wanted.public_key}: one of them is another host's"
+        )
+    return len(genesis["validators"])
+
+
+def _verify_store(home: Path) -> None:
+    state = home / "data" / "priv_validator_state.json"
+    if not state.is_file():
+        raise Refused(
+            f"{state} is missing: without it this validator may sign twice. "
+            "Put it back, or restore the home from a backup"
+        )
+
+
+def _changes(config: Path, files: dict[str, str]) -> Iterator[tuple[Path, str, str]]:
+    for name, text in files.items():
+        path = config / name
+        before = path.read_text(encoding="utf-8") if path.exists() else ""
+        if before != text:
+            yield path, before, text
+
+
+def _difference(path: Path, before: str, after: str) -> str:
+    return "".join(
+        difflib.unified_diff(
+            before.splitlines(keepends=True), after.splitlines(keepends=True), str(path), str(path)
+        )
+    )
+
+
+def _make(home: Path, identity: Path, files: dict[str, str]) -> None:
+    home.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=".home.", dir=home.parent))  # 0700
+    try:
+        for name in ("config", "data", "xian"):
+            (beside / name).mkdir(mode=0o700)
+        for name in IDENTITY:
+            write_private(beside / "config" / name, (identity / name).read_text(encoding="utf-8"))
+        for name, text in files.items():
+            write_private(beside / "config" / name, text)
+        state = beside / "data" / "priv_validator_state.json"
+        write_private(state, as_json(build_priv_validator_state()))
+        beside.rename(home)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)  # gone already when all went well
+    shutil.rmtree(identity)  # a validator's key has one place on its host
+
+
+if __name__ == "__main__":
+    sys.exit(run(bring))

@@ -1,0 +1,192 @@
+"""Keeps the node's index going whatever a block holds.
+
+The index is a copy of the chain in PostgreSQL for readers; consensus never looks at it. Upstream's writer tries
+a block that PostgreSQL refuses again for ever, so one transaction with a NUL stops the index for all that come
+after it. `mend` puts three things right, all in the writer:
+
+- characters that PostgreSQL can't hold (NUL, lone surrogates) become U+FFFD, in keys as in values;
+- a block read back from the spool holds rewards as `{"__fixed__": "1.2"}`, and that is a number too;
+- a transaction with a value that still can't be stored (a number or a name too long, say) loses that value,
+  with an error in the log, and nothing else.
+"""
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+from loguru import logger
+from xian.services.bds import bds
+from xian.services.bds.payloads import BdsBlockPayload
+from xian.services.bds.serializer import canonical_decimal, canonical_json_text
+
+from workflow_backend_node.asking import Refused
+
+# What is wrong with the value and will be wrong again: PostgreSQL's classes 22 and 54, and Python's complaints
+# about the shape of data. Whatever else fails (connection, disk, shutdown) is tried again by upstream.
+UNSTORABLE = (
+    asyncpg.DataError,
+    asyncpg.ProgramLimitExceededError,
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    LookupError,
+    AttributeError,
+    RecursionError,
+)
+_UNSTORABLE_CHARACTER = re.compile("[\x00\ud800-\udfff]")
+_UNSTORABLE_ESCAPE = re.compile(r"\\u(0000|d[89a-f])")
+
+
+def mend() -> None:
+    """Put the mended writer in the place of upstream's, in this process."""
+    bds.canonical_decimal = number
+    bds.BDS.persist_block = _persist_block(bds.BDS.persist_block)
+    bds.BDS._persist_transaction = _persist_transaction(bds.BDS._persist_transaction)  # noqa: SLF001
+
+
+def number(value: Any) -> Decimal:
+    """A reward's amount, live or as the spool holds it."""
+    if isinstance(value, dict):
+        value = value["__fixed__"] if "__fixed__" in value else value["__big_int__"]
+    result: Decimal = canonical_decimal(value)
+    return result
+
+
+def storable(payload: BdsBlockPayload) -> BdsBlockPayload:
+    """The block as PostgreSQL can hold it; itself, when nothing has to be replaced."""
+    spooled = payload.to_spool_dict()
+    if not _UNSTORABLE_ESCAPE.search(json.dumps(spooled)):
+        return payload
+    return BdsBlockPayload.from_spool_dict(_replace(spooled))
+
+
+def _replace(value: Any) -> Any:
+    match value:
+        case str():
+            return _UNSTORABLE_CHARACTER.sub("\ufffd", value)
+        case dict():
+            return {_replace(key): _replace(item) for key, item in value.items()}
+        case list():
+            return [_replace(item) for item in value]
+        case _:
+            return value
+
+
+def _persist_block(
+    upstream: Callable[..., Awaitable[bool]],
+) -> Callable[[Any, BdsBlockPayload], Awaitable[bool]]:
+    async def persist_block(self: Any, payload: BdsBlockPayload) -> bool:
+        return await upstream(self, storable(payload))
+
+    return persist_block
+
+
+def _persist_transaction(
+    upstream: Callable[..., Awaitable[None]],
+) -> Callable[..., Awaitable[None]]:
+    async def persist_transaction(self: Any, connection: Any, **block: Any) -> None:
+        before = dict(block["current_index"])
+        try:
+            async with connection.transaction():  # a savepoint: the block's own transaction goes on
+                await upstream(self, connection, **block)
+        except UNSTORABLE as error:
+            tx_hash = block["tx"].tx_result["hash"]
+            logger.error("Index: transaction {} can't be stored whole: {}", tx_hash, error)
+            block["current_index"].clear()
+            block["current_index"].update(before)
+            try:
+                await upstream(self, _Piecemeal(connection, tx_hash), **block)
+            except UNSTORABLE as error:
+                logger.error("Index: the rest of transaction {} is left out: {}", tx_hash, error)
+
+    return persist_transaction
+
+
+class _Piecemeal:
+    """A connection on which a statement that can't be stored is left out, and those that build on it."""
+
+    def __init__(self, connection: Any, tx_hash: str) -> None:
+        self._connection = connection
+        self._tx_hash = tx_hash
+
+    async def execute(self, query: str, *values: Any) -> Any:
+        return await self._or_nothing(self._connection.execute, query, values)
+
+    async def fetchval(self, query: str, *values: Any) -> Any:
+        return await self._or_nothing(self._connection.fetchval, query, values)
+
+    async def _or_nothing(
+        self, run: Callable[..., Awaitable[Any]], query: str, values: tuple[Any, ...]
+    ) -> Any:
+        try:
+            async with self._connection.transaction():
+                return await run(query, *values)
+        except (*UNSTORABLE, asyncpg.IntegrityConstraintViolationError) as error:
+            statement = " ".join(query.split()[:3])
+            logger.error("Index: transaction {} lacks {}: {}", self._tx_hash, statement, error)
+
+
+async def wait_for_database(dsn: str, seconds: float) -> None:
+    """Wait until the database accepts connections; raises `Refused` with its reason when it does not."""
+    deadline = time.monotonic() + seconds
+    said = ""
+    while True:
+        try:
+            connection = await asyncpg.connect(dsn, timeout=5)
+        except ValueError, asyncpg.InterfaceError:
+            # The text of such an error may quote the DSN, and that may hold a password.
+            raise Refused("the credential index_dsn is no PostgreSQL DSN") from None
+        except (asyncpg.PostgresError, OSError) as error:
+            reason = str(error) or type(error).__name__
+        else:
+            await connection.close()
+            return
+        if reason != said:
+            print(f"waiting for the index's database: {reason}", flush=True)
+            said = reason
+        if time.monotonic() > deadline:
+            raise Refused(f"the index's database has not answered within {seconds:.0f} s: {reason}")
+        await asyncio.sleep(0.1)
+
+
+async def refuse_foreign(dsn: str, genesis: Path) -> None:
+    """Raise `Refused` when the database holds the index of another network.
+
+    Upstream would go on from that index's height and mix two chains.
+    """
+    state = json.loads(genesis.read_text(encoding="utf-8"))["abci_genesis"]["genesis"]
+    connection = await asyncpg.connect(dsn)
+    try:
+        if await connection.fetchval("SELECT to_regclass('public.transactions')") is None:
+            return
+        same = await connection.fetchval(
+            "SELECT envelope -> 'genesis' = $1::jsonb FROM transactions WHERE hash = $2",
+            canonical_json_text(state),
+            bds.GENESIS_TX_HASH,
+        )
+    finally:
+        await connection.close()
+    if same is False:
+        raise Refused(
+            "the index's database holds the index of another network: "
+            "give this node a database of its own, or drop the old one"
+        )
+
+
+def set_unreadable_aside(spool: Path) -> None:
+    """Rename the spooled blocks that can't be read, as a lost disk cache leaves them.
+
+    Upstream would not start over one; without it, the index fetches that block from the node's own store.
+    """
+    for path in sorted(spool.glob("*.json")):
+        try:
+            BdsBlockPayload.from_spool_dict(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            path.rename(path.with_suffix(".unreadable"))
+            print(f"the spooled block {path.name} can't be read and is set aside: {error}", flush=True)

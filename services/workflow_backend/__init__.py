@@ -1,0 +1,5 @@
+"""The Xian workflow backend: processor, projector and API around the contract `con_job_workflow`."""
+
+from importlib.metadata import version
+
+__version__ = version("workflow-backend")

@@ -1,0 +1,57 @@
+"""What the routes work with: one per process, opened and closed with the application."""
+
+import contextlib
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from fastapi import Request
+
+from ..chain.heads import Heads
+from ..chain.node import Node
+from ..chain.rpc import Rpc
+from ..chain.submitter import Submitter
+from ..chain.wallet import Account
+from ..heartbeat import Heartbeat
+from ..settings import Settings
+from ..store.sqlite import SqliteStore
+
+REMEMBERED = 10_000
+
+
+@dataclass(slots=True)
+class Backend:
+    """Chain, projection and wallet of this process."""
+
+    settings: Settings
+    node: Node
+    submitter: Submitter
+    store: SqliteStore
+    recent: OrderedDict[str, str] = field(default_factory=OrderedDict)
+
+    def remember(self, item_id: str, tx_hash: str) -> None:
+        """Keep which transaction submitted an item, until the projection surely knows."""
+        self.recent[item_id] = tx_hash
+        if len(self.recent) > REMEMBERED:
+            self.recent.popitem(last=False)
+
+
+@contextlib.asynccontextmanager
+async def open_backend(settings: Settings) -> AsyncIterator[Backend]:
+    """Connect; raises WorkflowError where key, chain or node are wrong."""
+    with Account(settings.wallet_key()) as account:
+        async with Rpc(settings.node_url) as rpc:
+            node = Node(rpc, settings.contract)
+            await node.require_chain(settings.chain_id)
+            heads = Heads(rpc)
+            submitter = Submitter(node, heads, account, settings.chain_id)
+            store = SqliteStore(settings.projection_path)
+            heartbeat = Heartbeat(settings.state_dir, "api")
+            async with heads.following(), heartbeat.beating(), submitter.running():
+                yield Backend(settings, node, submitter, store)
+
+
+def backend(request: Request) -> Backend:
+    """Return the application's backend: a dependency of the routes."""
+    found: Backend = request.app.state.backend
+    return found

@@ -1,0 +1,130 @@
+"""The shapes of requests and answers."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+ItemId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,128}\z")]
+Kind = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}\z")]
+Uri = Annotated[str, StringConstraints(pattern=r"^[\x20-\x7e]{1,1024}\z")]
+Reference = Annotated[str, StringConstraints(pattern=r"^[\x20-\x7e]{0,1024}\z")]
+Reason = Annotated[str, StringConstraints(pattern=r"^[\x20-\x7e]{0,512}\z")]
+Status = Literal["submitted", "processing", "completed", "failed", "cancelled"]
+
+
+class Submission(BaseModel):
+    """A new item. `payload_uri` says where the work is described, not the work itself."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    item_id: ItemId
+    payload_uri: Uri
+    kind: Kind = "job"
+    metadata_ref: Reference = ""
+
+
+class Cancellation(BaseModel):
+    """Why an item is cancelled."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Reason = ""
+
+
+class ItemRecord(BaseModel):
+    """An item as the contract keeps it; times are the chain's, in UTC."""
+
+    item_id: str
+    requester: str
+    kind: str
+    payload_uri: str
+    metadata_ref: str
+    status: Status
+    worker: str | None
+    result_uri: str | None
+    failure_reason: str | None
+    created_at: str
+    updated_at: str
+    attempt: int
+    lease_seconds: int
+    contested_at: str | None
+
+
+class EventRecord(BaseModel):
+    """An event of the contract; `id` is its place in the chain."""
+
+    id: str
+    block_height: int
+    event: str
+    item_id: str | None
+    data: dict[str, Any]
+    tx_hash: str
+    created_at: str
+
+
+class ItemList(BaseModel):
+    """A page of projected items, newest first; `count` is this page's."""
+
+    count: int
+    items: list[ItemRecord]
+
+
+class ItemView(BaseModel):
+    """The contract's record, what the projection has of it, and the item's last events."""
+
+    item: ItemRecord
+    projection: ItemRecord | None
+    recent_activity: list[EventRecord]
+
+
+class Activity(BaseModel):
+    """The last events, newest first; `item_id` is null where they are of all items."""
+
+    item_id: str | None
+    count: int
+    events: list[EventRecord]
+
+
+class Summary(BaseModel):
+    """How many items there are in each status, and in all."""
+
+    submitted: int
+    processing: int
+    completed: int
+    failed: int
+    cancelled: int
+    total: int
+
+
+class Accepted(BaseModel):
+    """What a write came to; `finalized` tells whether it is in a block already."""
+
+    item_id: str
+    tx_hash: str | None
+    finalized: bool
+    item: ItemRecord | None
+
+
+class ProjectionHealth(BaseModel):
+    """How level the projection is with the index; `lag` counts blocks."""
+
+    healthy: bool
+    chain_id: str
+    contract: str
+    height: int
+    indexed_height: int | None
+    lag: int | None
+    last_event: str | None
+
+
+class Health(BaseModel):
+    """Whether chain, index and projection are there and belong together."""
+
+    status: Literal["ok", "degraded"]
+    chain_id: str
+    contract: str
+    requester: str
+    height: int | None
+    indexed_height: int | None
+    projected_height: int | None
+    problems: list[str]

@@ -1,0 +1,117 @@
+"""Errors as RFC 9457 problem details: what is wrong, where, and when to try again."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from ..errors import (
+    IndexUnavailable,
+    NodeUnavailable,
+    Overloaded,
+    ProjectionMismatch,
+    ProjectionUnavailable,
+    TransactionFailed,
+    WorkflowError,
+)
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 2
+
+_STATUS: dict[type[WorkflowError], HTTPStatus] = {
+    NodeUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    IndexUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    Overloaded: HTTPStatus.SERVICE_UNAVAILABLE,
+    ProjectionUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    ProjectionMismatch: HTTPStatus.SERVICE_UNAVAILABLE,
+    TransactionFailed: HTTPStatus.BAD_GATEWAY,
+}
+
+
+class FieldError(BaseModel):
+    """One field that is wrong and why."""
+
+    field: str
+    message: str
+
+
+class Problem(BaseModel):
+    """A problem as RFC 9457 describes it; `errors` names the fields where a field is wrong."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    instance: str
+    errors: list[FieldError] | None = None
+
+
+def problem(
+    request: Request,
+    status: HTTPStatus,
+    detail: str,
+    *,
+    errors: Sequence[FieldError] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """Build the response."""
+    body = Problem(
+        title=status.phrase,
+        status=status,
+        detail=detail,
+        instance=request.url.path,
+        errors=list(errors) if errors else None,
+    )
+    extra = {"Retry-After": str(RETRY_SECONDS)} if status == 503 else {}
+    return JSONResponse(
+        body.model_dump(exclude_none=True),
+        status_code=status,
+        media_type="application/problem+json",
+        headers={**extra, **(headers or {})},
+    )
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Describe the problems of a route for OpenAPI."""
+    content = {"application/problem+json": {"schema": Problem.model_json_schema()}}
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": content}
+        for status in statuses
+    }
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of the application as a problem."""
+
+    @app.exception_handler(WorkflowError)
+    async def workflow_error(request: Request, error: WorkflowError) -> JSONResponse:
+        status = _STATUS.get(type(error), HTTPStatus.INTERNAL_SERVER_ERROR)
+        return problem(request, status, str(error))
+
+    @app.exception_handler(HTTPException)
+    async def http_error(request: Request, error: HTTPException) -> JSONResponse:
+        status = HTTPStatus(error.status_code)
+        return problem(request, status, str(error.detail), headers=error.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        errors = [
+            FieldError(field=".".join(str(part) for part in row["loc"][1:]), message=row["msg"])
+            for row in error.errors()
+        ]
+        named = ", ".join(entry.field or "body" for entry in errors)
+        status = HTTPStatus.UNPROCESSABLE_CONTENT
+        return problem(request, status, f"not valid: {named}", errors=errors)
+
+    @app.exception_handler(Exception)
+    async def unexpected(request: Request, error: Exception) -> JSONResponse:
+        log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        status = HTTPStatus.INTERNAL_SERVER_ERROR
+        return problem(request, status, "an unexpected error: the API's log tells more")

@@ -1,0 +1,71 @@
+"""The API as a service."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Iterator
+from ipaddress import ip_address
+
+import uvicorn
+
+from ..errors import SettingError
+from ..settings import Settings
+from .app import create_app
+from .backend import open_backend
+
+log = logging.getLogger(__name__)
+
+GRACE_SECONDS = 10
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to the command line, which stops every service in the same way."""
+        yield
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Serve until `stop` is set; raises WorkflowError where it can't begin."""
+    with _listen(settings.api_host, settings.api_port) as listener:
+        async with open_backend(settings) as backend:
+            config = uvicorn.Config(
+                create_app(backend),
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                server_header=False,
+                timeout_graceful_shutdown=GRACE_SECONDS,
+            )
+            server = _Server(config)
+            log.info("serving on http://%s:%s", settings.api_host, settings.api_port)
+            serving = asyncio.create_task(server.serve(sockets=[listener]))
+            stopping = asyncio.create_task(stop.wait())
+            await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            server.should_exit = True
+            stopping.cancel()
+            await serving
+    log.info("api stopped")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        loopback = ip_address(host).is_loopback
+    except ValueError:
+        raise SettingError(
+            f"XIAN_WORKFLOW_API_HOST must be an IP address, it is {host!r}"
+        ) from None
+    if not loopback:
+        raise SettingError(
+            f"XIAN_WORKFLOW_API_HOST is {host}: without tokens the API serves loopback only",
+            hint="set 127.0.0.1 or ::1",
+        )
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise SettingError(
+            f"can't listen on {host}:{port}: {error.strerror}",
+            hint="stop what uses the port or set XIAN_WORKFLOW_API_PORT",
+        ) from error

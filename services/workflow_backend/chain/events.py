@@ -1,0 +1,110 @@
+"""Following the contract's events: one stream out of several, in the chain's order, resumable.
+
+The index answers events by name and behind an index id. Ids have gaps, and an index that was rebuilt
+gives the same event another one, so a cursor is a place in the chain; the last id seen of each name
+only says where to look, and is proved by reading that event again.
+"""
+
+import asyncio
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from ..items import START, Event, Place
+from .node import EVENT_PAGE, Node
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """How far a reader is: the place of the last event it took in, and where each name's last is."""
+
+    place: Place = START
+    seen: dict[str, tuple[int, Place]] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `from_json` takes."""
+        return {"place": self.place, "seen": self.seen}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Self:
+        """Build a cursor from what `as_json` gave, after a trip through JSON."""
+        seen = {name: (index_id, Place(*place)) for name, (index_id, place) in value["seen"].items()}
+        return cls(Place(*value["place"]), seen)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Events in order, the cursor behind them, the index's height, and whether more are there."""
+
+    events: list[Event]
+    cursor: Cursor
+    height: int
+    more: bool
+
+
+class EventReader:
+    """Reads events of several names as one stream."""
+
+    def __init__(self, node: Node, names: Iterable[str]) -> None:
+        self._node = node
+        self._names = tuple(names)
+
+    async def page(self, cursor: Cursor) -> Page:
+        """Return the next events behind a cursor, at most a thousand of each name.
+
+        Nothing above the index's height, read first, is taken in: of a block that is being indexed
+        just now one name's events could be seen and another's not.
+        """
+        height = (await self._node.index_status()).height
+        streams = await asyncio.gather(*(self._stream(name, cursor) for name in self._names))
+        bound = min(
+            [Place(height, math.inf, math.inf)]  # type: ignore[arg-type]
+            + [stream[-1].place for stream in streams if len(stream) >= EVENT_PAGE]
+        )
+        events = sorted(
+            (event for stream in streams for event in stream if cursor.place < event.place <= bound),
+            key=lambda event: event.place,
+        )
+        if not events:
+            return Page([], cursor, height, more=False)
+        seen = cursor.seen | {event.name: (event.index_id, event.place) for event in events}
+        more = any(stream and stream[-1].place > events[-1].place for stream in streams) or any(
+            len(stream) >= EVENT_PAGE for stream in streams
+        )
+        return Page(events, Cursor(events[-1].place, seen), height, more)
+
+    async def _stream(self, name: str, cursor: Cursor) -> list[Event]:
+        if name not in cursor.seen:
+            return await self._from_start(name, cursor)
+        index_id, place = cursor.seen[name]
+        events = await self._node.events(name, index_id - 1)
+        if events and events[0].index_id == index_id and events[0].place == place:
+            return events
+        return await self._from_start(name, cursor)
+
+    async def _from_start(self, name: str, cursor: Cursor) -> list[Event]:
+        """Find the place again in an index that knows other ids: ids grow with the place."""
+        after = 0
+        if cursor.place != START:
+            after = await self._last_id_before(name, cursor.place)
+        return await self._node.events(name, after)
+
+    async def _last_id_before(self, name: str, place: Place) -> int:
+        """Return an id behind which the first event at or above the place stands."""
+        low, step = 0, 1
+        while await self._is_before(name, low + step, place):
+            low, step = low + step, step * 2
+        high = low + step
+        while high - low > 1:
+            middle = (low + high) // 2
+            if await self._is_before(name, middle, place):
+                low = middle
+            else:
+                high = middle
+        return low
+
+    async def _is_before(self, name: str, index_id: int, place: Place) -> bool:
+        """Tell whether the first event behind this id still comes before or at the place."""
+        events = await self._node.events(name, index_id, limit=1)
+        return bool(events) and events[0].place <= place

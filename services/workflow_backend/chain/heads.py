@@ -1,0 +1,72 @@
+"""New blocks as they come: the node's websocket wakes whoever waits, and polling covers its loss."""
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import AsyncIterator
+
+import aiohttp
+
+from .rpc import Rpc
+
+log = logging.getLogger(__name__)
+
+RECONNECT_SECONDS = 1.0
+
+
+class Heads:
+    """A wake-up at each new block. It promises nothing but speed: callers always have a time limit."""
+
+    def __init__(self, rpc: Rpc) -> None:
+        self._rpc = rpc
+        self._woken = asyncio.Event()
+        self.height = 0
+
+    @contextlib.asynccontextmanager
+    async def following(self) -> AsyncIterator[Heads]:
+        """Follow the chain in the background for as long as the block runs."""
+        task = asyncio.create_task(self._follow(), name="heads")
+        try:
+            yield self
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def wait(self, seconds: float) -> bool:
+        """Return True at the next block, False when none came in `seconds`."""
+        try:
+            return await asyncio.wait_for(self._woken.wait(), seconds)
+        except TimeoutError:
+            return False
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                await self._subscribe()
+            except (aiohttp.ClientError, OSError, ValueError) as error:
+                log.debug("no block notices: %s", error)
+            await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _subscribe(self) -> None:
+        async with self._rpc.session.ws_connect(f"{self._rpc.url}/websocket", heartbeat=10) as socket:
+            await socket.send_json(
+                {
+                    "jsonrpc": "2.0",
+                    "id": 1,
+                    "method": "subscribe",
+                    "params": {"query": "tm.event='NewBlockHeader'"},
+                }
+            )
+            async for message in socket:
+                if message.type != aiohttp.WSMsgType.TEXT:
+                    return
+                data = json.loads(message.data).get("result", {}).get("data")
+                if data:
+                    self.height = int(data["value"]["header"]["height"])
+                    self._wake()
+
+    def _wake(self) -> None:
+        # Whoever waits now is woken; whoever comes later waits for the next block.
+        self._woken.set()
+        self._woken = asyncio.Event()

@@ -1,0 +1,150 @@
+"""Reads: the chain's state, the index and the items' records."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from ..errors import IndexUnavailable, NodeRefused, NodeUnavailable, WrongChain
+from ..items import Event, Item, Place
+from .rpc import Rpc
+
+EVENT_PAGE = 1_000
+"""The most events of one name that the index gives at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChainStatus:
+    """Where the node is: its chain, its newest block and whether it is still catching up."""
+
+    chain_id: str
+    node_id: str
+    height: int
+    block_time: str
+    catching_up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class IndexStatus:
+    """Where the index is against the node's own newest block, in blocks."""
+
+    height: int
+    lag: int
+    spooled: int
+    healthy: bool
+    problem: str
+
+
+class Node:
+    """One node and one contract on it."""
+
+    def __init__(self, rpc: Rpc, contract: str) -> None:
+        self.rpc = rpc
+        self.contract = contract
+
+    async def status(self) -> ChainStatus:
+        """Return where the chain is; raises NodeUnavailable."""
+        result = await self.rpc.call("status")
+        sync = result["sync_info"]
+        return ChainStatus(
+            chain_id=result["node_info"]["network"],
+            node_id=result["node_info"]["id"],
+            height=int(sync["latest_block_height"]),
+            block_time=sync["latest_block_time"],
+            catching_up=bool(sync["catching_up"]),
+        )
+
+    async def require_chain(self, chain_id: str) -> ChainStatus:
+        """Return the status of a node of this chain; raises WrongChain naming both."""
+        status = await self.status()
+        if status.chain_id != chain_id:
+            raise WrongChain(
+                f"the node at {self.rpc.url} is on chain {status.chain_id!r}, not {chain_id!r}"
+            )
+        return status
+
+    async def index_status(self) -> IndexStatus:
+        """Return where the index is; raises IndexUnavailable where the node has none."""
+        raw = await self._indexed("/bds_status")
+        indexed = raw.get("indexed") or {}
+        height = int(indexed.get("indexed_height") or 0)
+        problem = raw.get("db_error") or raw.get("last_enqueue_error") or ""
+        return IndexStatus(
+            height=height,
+            lag=max(0, int(raw.get("current_block_height") or 0) - height),
+            spooled=int(raw.get("spool_pending_count") or 0),
+            healthy=raw.get("db_status") == "ok",
+            problem=str(problem),
+        )
+
+    async def item(self, item_id: str) -> Item | None:
+        """Return the contract's record of one item, or None where there is none."""
+        return (await self.items([item_id]))[0]
+
+    async def items(self, item_ids: Sequence[str]) -> list[Item | None]:
+        """Return many records, in the order of their ids."""
+        records = await self.rpc.queries(
+            [f"/get/{self.contract}.items:{item_id}" for item_id in item_ids]
+        )
+        return [None if record is None else Item.from_record(record) for record in records]
+
+    async def events(self, name: str, after_id: int, limit: int = EVENT_PAGE) -> list[Event]:
+        """Return the events of one name behind an index id, oldest first, with their index ids."""
+        rows = await self._indexed(f"/events/{self.contract}/{name}/limit={limit}/after_id={after_id}")
+        return [_event(row) for row in rows]
+
+    async def committed_nonce(self, account: str) -> int:
+        """Return the last nonce of the account that is in a block; -1 before the first."""
+        value = await self.rpc.query(f"/get/__n.{account}:")
+        return -1 if value is None else int(value)
+
+    async def next_nonce(self, account: str) -> int:
+        """Return the nonce that the node expects next, what waits in its mempool counted in."""
+        return int(await self.rpc.query(f"/get_next_nonce/{account}") or 0)
+
+    async def balance(self, account: str) -> float:
+        """Return the account's balance of the currency that pays for transactions."""
+        return float(await self.rpc.query(f"/get/currency.balances:{account}") or 0)
+
+    async def source(self) -> str | None:
+        """Return the source of the contract on the chain, or None where it is not deployed."""
+        value = await self.rpc.query(f"/contract_source/{self.contract}")
+        return None if value is None else str(value)
+
+    async def is_worker(self, account: str) -> bool:
+        """Tell whether the contract lets the account claim items."""
+        return await self.rpc.query(f"/get/{self.contract}.workers:{account}") is True
+
+    async def _indexed(self, path: str) -> Any:
+        try:
+            value = await self.rpc.query(path)
+        except NodeRefused as error:
+            raise IndexUnavailable(f"the index refuses {path}: {error}") from error
+        if not isinstance(value, dict | list):
+            raise IndexUnavailable(f"the index has no answer to {path}")
+        return value
+
+
+def _event(row: dict[str, Any]) -> Event:
+    try:
+        return Event(
+            place=Place(row["block_height"], row["tx_index"], row["event_index"]),
+            name=row["event"],
+            data=_fields(row["data_indexed"]) | _fields(row["data"]),
+            tx_hash=row["tx_hash"],
+            created_at=_contract_time(row["created_at"]),
+            index_id=row["id"],
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise NodeUnavailable(f"the index tells an event of an unknown shape: {error!r}") from error
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    fields = json.loads(value) if isinstance(value, str) else value
+    return dict(fields or {})
+
+
+def _contract_time(text: str) -> str:
+    # The index writes times with an offset, the contract as str(now): the project has one form.
+    return str(datetime.fromisoformat(text).astimezone(UTC).replace(tzinfo=None))

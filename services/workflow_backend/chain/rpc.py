@@ -1,0 +1,115 @@
+"""JSON-RPC to a CometBFT node, one call or a batch, and the application's queries through it."""
+
+import asyncio
+from base64 import b64decode
+from collections.abc import Sequence
+from typing import Any, Self
+
+import aiohttp
+from xian_runtime_types.decimal import ContractingDecimal
+from xian_runtime_types.encoding import decode
+
+from ..errors import NodeRefused, NodeUnavailable
+
+BATCH_LIMIT = 10
+"""Requests in one POST: CometBFT's default for rpc.max_request_batch_size."""
+
+type Call = tuple[str, dict[str, Any]]
+
+
+class Rpc:
+    """A session with one node. Use it as an async context manager."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=30, sock_connect=3, sock_read=20),
+            connector=aiohttp.TCPConnector(limit=32),
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.session.close()
+
+    @property
+    def session(self) -> aiohttp.ClientSession:
+        """The open HTTP session; raises RuntimeError outside `async with`."""
+        if self._session is None:
+            raise RuntimeError("Rpc is used outside 'async with'")
+        return self._session
+
+    async def call(self, method: str, **params: Any) -> Any:
+        """Return one method's result; raises NodeUnavailable or NodeRefused."""
+        answer = await self._post({"jsonrpc": "2.0", "id": 0, "method": method, "params": params})
+        return _result(answer, method)
+
+    async def batch(self, calls: Sequence[Call]) -> list[Any]:
+        """Return the calls' results in their order, ten to a POST, the POSTs side by side."""
+        groups = [calls[start : start + BATCH_LIMIT] for start in range(0, len(calls), BATCH_LIMIT)]
+        answers = await asyncio.gather(*(self._batch(group) for group in groups))
+        return [result for group in answers for result in group]
+
+    async def _batch(self, calls: Sequence[Call]) -> list[Any]:
+        body = [
+            {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
+            for number, (method, params) in enumerate(calls)
+        ]
+        answer = await self._post(body)
+        by_id = {entry["id"]: entry for entry in (answer if isinstance(answer, list) else [answer])}
+        missing = NodeUnavailable(f"{self.url} answered only a part of a batch")
+        results = []
+        for number, (method, _) in enumerate(calls):
+            if number not in by_id:
+                raise missing
+            results.append(_result(by_id[number], method))
+        return results
+
+    async def _post(self, body: Any) -> Any:
+        try:
+            async with self.session.post(self.url, json=body) as response:
+                return await response.json(content_type=None)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            detail = str(error) or type(error).__name__
+            raise NodeUnavailable(f"no answer from the node at {self.url}: {detail}") from error
+
+    async def query(self, path: str) -> Any:
+        """Return the decoded value that the application keeps under `path`, or None."""
+        return _value(await self.call("abci_query", path=path), path)
+
+    async def queries(self, paths: Sequence[str]) -> list[Any]:
+        """Return many values, in the order of their paths."""
+        results = await self.batch([("abci_query", {"path": path}) for path in paths])
+        return [_value(result, path) for result, path in zip(results, paths, strict=True)]
+
+
+def _result(answer: Any, method: str) -> Any:
+    if not isinstance(answer, dict):
+        raise NodeUnavailable(f"the node's answer to {method} is no JSON-RPC response")
+    error = answer.get("error")
+    if error is not None:
+        raise NodeRefused(f"{method}: {error.get('data') or error.get('message')}", hint="")
+    return answer["result"]
+
+
+def _value(result: Any, path: str) -> Any:
+    response = result["response"]
+    if response.get("code", 0) != 0:
+        raise NodeRefused(f"query {path}: {response.get('log') or 'refused'}")
+    raw = response.get("value")
+    if raw is None or raw == "AA==":
+        return None
+    text = b64decode(raw).decode()
+    match response.get("info"):
+        case "dict" | "list":
+            return decode(text)
+        case "int":
+            return int(text)
+        case "bool":
+            return text == "True"
+        case "decimal":
+            return ContractingDecimal(text)
+        case _:
+            return text

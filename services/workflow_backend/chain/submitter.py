@@ -1,0 +1,351 @@
+"""Writes: whatever waits for this wallet goes into one transaction, the next while that is under way.
+
+One task owns the nonce and every transaction in flight. A transaction whose answer was lost is sent
+again as the same bytes, in nonce order. Only when the chain's nonce has passed it, the chain does not
+know its hash and the items' records show no effect is its work signed anew.
+"""
+
+import asyncio
+import contextlib
+import logging
+import re
+import time
+from base64 import b64decode, b64encode
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from json import loads
+from typing import Any
+
+from xian_py.transaction import PreparedTransaction
+
+from ..errors import NodeRefused, NodeUnavailable, Overloaded, TransactionFailed, WorkflowError
+from ..items import Outcome
+from .chi import ChiBudget
+from .contract import BATCH_FUNCTION, Action, effect, group, outcomes
+from .heads import Heads
+from .node import Node
+from .wallet import Account
+
+log = logging.getLogger(__name__)
+
+MAX_WAITING = 10_000
+MAX_IN_FLIGHT = 4
+STALL_SECONDS = 2.0
+LOST_LOOKUPS = 5
+_EXPECTED = re.compile(r"nonce is invalid\. Expected (\d+)")
+
+
+class Ticket:
+    """A place in the queue: the transaction's hash once it is signed, the outcome once decided."""
+
+    def __init__(self, action: Action) -> None:
+        self.action = action
+        self.tx_hash: str | None = None
+        self.future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+    async def outcome(self) -> Outcome:
+        """Wait for the chain's decision; raises WorkflowError where there can be none."""
+        return await asyncio.shield(self.future)
+
+    def settle(self, result: Outcome | WorkflowError) -> None:
+        """Hand the result to whoever waits."""
+        if self.future.done():
+            return
+        if isinstance(result, Outcome):
+            self.future.set_result(result)
+        else:
+            self.future.set_exception(result)
+            self.future.exception()  # nobody may be waiting any more: that is no error of ours
+
+
+@dataclass(slots=True)
+class _Sent:
+    """A signed transaction on its way."""
+
+    nonce: int
+    signed: PreparedTransaction
+    tickets: list[Ticket]
+    sent_at: float = field(default_factory=time.monotonic)
+    lookups: int = 0
+
+
+class _NodeFull(Exception):
+    """The node takes no more transactions until the next block."""
+
+
+class Submitter:
+    """The one writer of one wallet."""
+
+    def __init__(
+        self,
+        node: Node,
+        heads: Heads,
+        account: Account,
+        chain_id: str,
+    ) -> None:
+        self._node = node
+        self._heads = heads
+        self._account = account
+        self._chain_id = chain_id
+        self._budget = ChiBudget()
+        self._waiting: deque[Ticket] = deque()
+        self._split: deque[list[Ticket]] = deque()
+        self._in_flight: deque[_Sent] = deque()
+        self._nonce: int | None = None
+        self._work = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.address = account.address
+
+    @contextlib.asynccontextmanager
+    async def running(self, drain_seconds: float = 10.0) -> AsyncIterator[Submitter]:
+        """Write in the background; at the end wait for what is on its way, up to a limit."""
+        task = asyncio.create_task(self._run(), name="submitter")
+        try:
+            yield self
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), drain_seconds)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    def enqueue(self, action: Action) -> Ticket:
+        """Take an action into the queue; raises Overloaded where too much waits already."""
+        if len(self._waiting) >= MAX_WAITING:
+            raise Overloaded(f"{MAX_WAITING} actions wait for wallet {self.address} already")
+        ticket = Ticket(action)
+        self._waiting.append(ticket)
+        self._idle.clear()
+        self._work.set()
+        return ticket
+
+    async def submit(self, action: Action) -> Outcome:
+        """Do one action and return what became of it."""
+        return await self.enqueue(action).outcome()
+
+    async def _run(self) -> None:
+        pause = 0.0
+        while True:
+            try:
+                progress = await self._fill() + await self._look()
+                pause = 0.0 if progress else min(0.1, pause * 2 or 0.005)
+            except _NodeFull as error:
+                log.info("waiting for a block: %s", error)
+                pause = 0.1
+            except NodeUnavailable as error:
+                log.warning("%s", error.explain())
+                self._refuse_unsent(error)
+                pause = 1.0
+            except Exception:
+                # A fault of ours must not leave every caller waiting in silence.
+                log.exception("the submitter stumbled")
+                pause = 1.0
+            if await self._rest(pause):
+                pause = 0.0
+
+    async def _rest(self, pause: float) -> bool:
+        """Wait for work, a block or the end of the pause; tell whether a block came."""
+        if not self._in_flight and not self._waiting and not self._split:
+            self._idle.set()
+            self._work.clear()
+            await self._work.wait()
+            return False
+        return pause > 0 and await self._heads.wait(pause)
+
+    async def _fill(self) -> int:
+        """Send what waits: a full group at once, a part of one when nothing else is on its way."""
+        sent = 0
+        while len(self._in_flight) < MAX_IN_FLIGHT:
+            tickets = self._next_group()
+            if not tickets:
+                break
+            try:
+                await self._send(tickets)
+            except NodeUnavailable:
+                if not self._in_flight or self._in_flight[-1].tickets is not tickets:
+                    self._split.appendleft(tickets)
+                raise
+            sent += 1
+        return sent
+
+    def _next_group(self) -> list[Ticket]:
+        while self._waiting and self._waiting[0].future.cancelled():
+            self._waiting.popleft()
+        if self._split:
+            return self._split.popleft()
+        count = group([ticket.action for ticket in self._waiting])
+        if not count or (self._in_flight and count == len(self._waiting)):
+            return []
+        return [self._waiting.popleft() for _ in range(count)]
+
+    async def _send(self, tickets: list[Ticket]) -> None:
+        if self._nonce is None:
+            self._nonce = await self._node.next_nonce(self.address)
+        try:
+            signed = self._sign([ticket.action for ticket in tickets], self._nonce)
+        except Exception as error:
+            log.exception("a transaction can't be prepared")
+            failure = TransactionFailed(f"the transaction can't be prepared: {error}")
+            for ticket in tickets:
+                ticket.settle(failure)
+            return
+        for ticket in tickets:
+            ticket.tx_hash = signed.tx_hash
+        transaction = _Sent(self._nonce, signed, tickets)
+        # From here on the node may have it, whatever we hear: it counts as sent.
+        self._in_flight.append(transaction)
+        self._nonce += 1
+        refusal = await self._broadcast(transaction)
+        if refusal is not None:
+            self._in_flight.pop()
+            self._nonce -= 1
+            self._refused(tickets, refusal)
+
+    def _sign(self, actions: Sequence[Action], nonce: int) -> PreparedTransaction:
+        return self._account.sign(
+            {
+                "chain_id": self._chain_id,
+                "contract": self._node.contract,
+                "function": BATCH_FUNCTION,
+                "kwargs": {"batch": [action.entry for action in actions]},
+                "nonce": nonce,
+                "chi_supplied": self._budget.supply(actions),
+            }
+        )
+
+    async def _broadcast(self, transaction: _Sent) -> str | None:
+        """Hand the bytes to the node; return why it refused them, or None."""
+        encoded = b64encode(transaction.signed.submitted_bytes).decode()
+        try:
+            answer = await self._node.rpc.call("broadcast_tx_sync", tx=encoded)
+        except NodeRefused as error:
+            if "already exists" in str(error):
+                return None
+            return str(error)
+        return str(answer["log"]) if answer["code"] != 0 else None
+
+    def _refused(self, tickets: list[Ticket], refusal: str) -> None:
+        """The node would not take a fresh transaction: it had no effect and its nonce is free."""
+        expected = _EXPECTED.search(refusal)
+        if expected:
+            log.info("nonce %s is not the next: taking %s", self._nonce, expected[1])
+            self._nonce = int(expected[1])
+            self._split.appendleft(tickets)
+        elif "Too many pending" in refusal or "mempool is full" in refusal:
+            self._split.appendleft(tickets)
+            raise _NodeFull(refusal)
+        else:
+            self._halve(tickets, TransactionFailed(f"the node refuses the transaction: {refusal}"))
+
+    def _halve(self, tickets: list[Ticket], error: TransactionFailed) -> None:
+        """Isolate the entry that spoils a transaction; alone, it gets the error."""
+        if len(tickets) == 1:
+            tickets[0].settle(error)
+            return
+        middle = len(tickets) // 2
+        self._split.extendleft([tickets[middle:], tickets[:middle]])
+
+    async def _look(self) -> int:
+        """Settle every transaction that is in a block; see after those that are overdue."""
+        settled = 0
+        for transaction in list(self._in_flight):
+            found = await self._lookup(transaction)
+            if found is None:
+                if time.monotonic() - transaction.sent_at > STALL_SECONDS:
+                    await self._chase(transaction)
+                break
+            self._in_flight.remove(transaction)
+            self._finish(transaction, found)
+            settled += 1
+        return settled
+
+    async def _lookup(self, transaction: _Sent) -> dict[str, Any] | None:
+        encoded = b64encode(bytes.fromhex(transaction.signed.tx_hash)).decode()
+        try:
+            found: dict[str, Any] = await self._node.rpc.call("tx", hash=encoded)
+        except NodeRefused as error:
+            if "not found" in str(error):
+                return None
+            raise NodeUnavailable(str(error), hint="") from error
+        return found
+
+    def _finish(self, transaction: _Sent, found: dict[str, Any]) -> None:
+        result = found["tx_result"]
+        tx_hash, height = transaction.signed.tx_hash, int(found["height"])
+        receipt = loads(b64decode(result["data"])) if result.get("data") else {}
+        if result["code"] == 0:
+            self._budget.learn([t.action for t in transaction.tickets], int(receipt["chi_used"]))
+            try:
+                decided = outcomes(receipt["result"], tx_hash, height)
+                pairs = list(zip(transaction.tickets, decided, strict=True))
+            except (TransactionFailed, ValueError) as error:
+                for ticket in transaction.tickets:
+                    ticket.settle(TransactionFailed(str(error)))
+                return
+            for ticket, outcome in pairs:
+                ticket.settle(outcome)
+            return
+        reason = str(receipt.get("result") or result.get("log") or "no reason given")
+        if "chi" in reason.lower():
+            self._budget.exhausted()
+        self._halve(
+            transaction.tickets, TransactionFailed(f"transaction {tx_hash} failed: {reason}")
+        )
+
+    async def _chase(self, transaction: _Sent) -> None:
+        """Find out what became of an overdue transaction, the oldest one in flight."""
+        committed = await self._node.committed_nonce(self.address)
+        transaction.sent_at = time.monotonic()
+        if committed < transaction.nonce:
+            refusals = [await self._broadcast(waiting) for waiting in list(self._in_flight)]
+            expected = _EXPECTED.search(refusals[0] or "")
+            if expected and int(expected[1]) < transaction.nonce:
+                # The chain stands before where it stood when it took this: it was restored.
+                await self._start_over()
+            return
+        transaction.lookups += 1
+        if transaction.lookups < LOST_LOOKUPS:
+            transaction.sent_at -= STALL_SECONDS / 2  # the block is there, its index may be late
+            return
+        self._in_flight.remove(transaction)
+        await self._settle_by_record(transaction)
+
+    async def _start_over(self) -> None:
+        lost = list(self._in_flight)
+        self._in_flight.clear()
+        self._nonce = None
+        for transaction in lost:
+            await self._settle_by_record(transaction)
+
+    async def _settle_by_record(self, transaction: _Sent) -> None:
+        ids = [ticket.action.item_id for ticket in transaction.tickets]
+        again = []
+        for ticket, item in zip(transaction.tickets, await self._node.items(ids), strict=True):
+            judged = effect(ticket.action, item, self.address)
+            if judged is None:
+                again.append(ticket)
+                continue
+            code, message = judged
+            ticket.settle(
+                Outcome(
+                    item_id=ticket.action.item_id,
+                    code=code,
+                    message=message,
+                    attempt=item.attempt if item else 0,
+                    status=item.status if item else "",
+                    tx_hash=transaction.signed.tx_hash,
+                    height=0,
+                )
+            )
+        log.warning("transaction %s is lost: %d to do again", transaction.signed.tx_hash, len(again))
+        if again:
+            self._split.append(again)
+
+    def _refuse_unsent(self, error: NodeUnavailable) -> None:
+        """Nothing of these has left: their callers may hear at once that the node is away."""
+        while self._waiting:
+            self._waiting.popleft().settle(error)
+        while self._split:
+            for ticket in self._split.popleft():
+                ticket.settle(error)

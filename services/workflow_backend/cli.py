@@ -1,0 +1,156 @@
+"""The command `workflow-backend`."""
+
+import argparse
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from . import __version__, logs
+from .client import ApiClient
+from .errors import WorkflowError
+from .settings import Settings
+
+type Service = Callable[[Settings, asyncio.Event], Awaitable[None]]
+
+
+def main() -> None:
+    """Run one command and exit: 0 when it did what was asked, 1 when not, 2 on a wrong call."""
+    arguments = _parser().parse_args()
+    try:
+        sys.exit(arguments.run(arguments))
+    except* WorkflowError as group:
+        for error in _leaves(group):
+            print(f"workflow-backend: {error.explain()}", file=sys.stderr)
+        sys.exit(1)
+    except* KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _leaves(group: BaseExceptionGroup[WorkflowError]) -> list[WorkflowError]:
+    found: list[WorkflowError] = []
+    for error in group.exceptions:
+        found.extend(_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
+    return found
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="workflow-backend", description=__doc__)
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="command")
+    for name, run, what in (
+        ("processor", _processor, "claim submitted items, run their handlers, report"),
+        ("projector", _projector, "turn indexed events into the local projection"),
+        ("api", _api, "serve the HTTP API"),
+    ):
+        commands.add_parser(name, help=what, description=what).set_defaults(run=run)
+    _add_events(commands)
+    _add_items(commands)
+    return parser
+
+
+def _add_events(commands: Any) -> None:
+    what = "follow the contract's events and print one JSON object a line"
+    events = commands.add_parser("events", help=what, description=what)
+    events.add_argument(
+        "--cursor",
+        type=Path,
+        help="file that keeps the place, so that a restart goes on behind the last line "
+        "(default: events.cursor.json in XIAN_WORKFLOW_STATE_DIR)",
+    )
+    events.set_defaults(run=_events)
+
+
+def _add_items(commands: Any) -> None:
+    items = commands.add_parser("items", help="submit, read and cancel items through the API")
+    actions = items.add_subparsers(required=True, metavar="action")
+    submit = actions.add_parser("submit", help="submit an item")
+    submit.add_argument("item_id")
+    submit.add_argument("payload_uri")
+    submit.add_argument("--kind", default="job")
+    submit.add_argument("--metadata-ref", default="")
+    submit.set_defaults(
+        run=_through_api(
+            lambda api, a: api.submit(a.item_id, a.payload_uri, a.kind, a.metadata_ref)
+        )
+    )
+    get = actions.add_parser("get", help="print an item as the contract has it")
+    get.add_argument("item_id")
+    get.set_defaults(run=_through_api(lambda api, a: api.item(a.item_id)))
+    listing = actions.add_parser("list", help="print projected items, newest first")
+    listing.add_argument("--status")
+    listing.add_argument("--limit", type=int, default=20)
+    listing.set_defaults(run=_through_api(lambda api, a: api.items(a.status, a.limit)))
+    cancel = actions.add_parser("cancel", help="cancel a submitted item")
+    cancel.add_argument("item_id")
+    cancel.add_argument("--reason", default="")
+    cancel.set_defaults(run=_through_api(lambda api, a: api.cancel(a.item_id, a.reason)))
+    watch = actions.add_parser("watch", help="print an item's changes until it is settled")
+    watch.add_argument("item_id")
+    watch.add_argument("--timeout", type=float, default=300.0, help="seconds (default: 300)")
+    watch.set_defaults(run=_watch)
+
+
+def _service(run: Service) -> int:
+    logs.set_up()
+    settings = Settings.load()
+
+    async def until_stopped() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        await run(settings, stop)
+
+    asyncio.run(until_stopped())
+    return 0
+
+
+# The services are imported only when asked for: a command of a second should not load them all.
+
+
+def _processor(_: argparse.Namespace) -> int:
+    from .processor.service import run
+
+    return _service(run)
+
+
+def _projector(_: argparse.Namespace) -> int:
+    from .projection.projector import run
+
+    return _service(run)
+
+
+def _api(_: argparse.Namespace) -> int:
+    from .api.service import run
+
+    return _service(run)
+
+
+def _events(arguments: argparse.Namespace) -> int:
+    from .chain.follow import follow
+
+    def run(settings: Settings, stop: asyncio.Event) -> Awaitable[None]:
+        cursor = arguments.cursor or settings.state_dir / "events.cursor.json"
+        return follow(settings, cursor, sys.stdout, stop)
+
+    return _service(run)
+
+
+def _through_api(
+    call: Callable[[ApiClient, argparse.Namespace], dict[str, Any]],
+) -> Callable[[argparse.Namespace], int]:
+    def run(arguments: argparse.Namespace) -> int:
+        print(json.dumps(call(ApiClient.from_environment(), arguments), indent=2))
+        return 0
+
+    return run
+
+
+def _watch(arguments: argparse.Namespace) -> int:
+    for item in ApiClient.from_environment().watch(arguments.item_id, arguments.timeout):
+        print(json.dumps(item), flush=True)
+    return 0

@@ -1,0 +1,73 @@
+"""Everything that can go wrong, in words a person can act on.
+
+Each class's docstring is its default message; `hint` says what to do about it.
+"""
+
+
+class WorkflowError(Exception):
+    """The workflow backend could not do what was asked."""
+
+    hint = ""
+
+    def __init__(self, message: str | None = None, *, hint: str | None = None) -> None:
+        super().__init__(message or type(self).__doc__)
+        if hint is not None:
+            self.hint = hint
+
+    def explain(self) -> str:
+        """Return the message and, where there is one, the hint, on one line."""
+        return f"{self} ({self.hint})" if self.hint else str(self)
+
+
+class SettingError(WorkflowError):
+    """A setting is missing or wrong."""
+
+
+class NodeUnavailable(WorkflowError):
+    """The node does not answer."""
+
+    hint = "check XIAN_NODE_URL and that the node runs"
+
+
+class NodeRefused(WorkflowError):
+    """The node answered with an error."""
+
+
+class IndexUnavailable(WorkflowError):
+    """The node's index does not answer."""
+
+    hint = "check that PostgreSQL runs and that the node has the index enabled"
+
+
+class WrongChain(WorkflowError):
+    """The node belongs to another chain."""
+
+    hint = "check XIAN_CHAIN_ID and XIAN_NODE_URL"
+
+
+class WalletBusy(WorkflowError):
+    """Another process writes with this wallet."""
+
+    hint = "one wallet has one writer: stop the other process or use a wallet of its own"
+
+
+class Overloaded(WorkflowError):
+    """More work waits for this wallet than may wait."""
+
+    hint = "try again in a moment"
+
+
+class TransactionFailed(WorkflowError):
+    """The chain refused the transaction as a whole."""
+
+
+class ProjectionMismatch(WorkflowError):
+    """The projection belongs to another chain or contract."""
+
+    hint = "name another XIAN_WORKFLOW_PROJECTION_PATH or remove the file: it can be rebuilt"
+
+
+class ProjectionUnavailable(WorkflowError):
+    """The projection does not exist yet or can't be read."""
+
+    hint = "start the projector: workflow-backend projector"

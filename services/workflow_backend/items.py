@@ -1,0 +1,103 @@
+"""Plain data: an item, an event, a place in the chain, the outcome of an action."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+STATUSES = ("submitted", "processing", "completed", "failed", "cancelled")
+"""Every status an item may have, in the order in which it may reach them."""
+
+SETTLED = frozenset({"completed", "failed", "cancelled"})
+"""The statuses in which nobody works on an item."""
+
+
+class Place(NamedTuple):
+    """Where an event stands in the chain: block height, transaction in it, event in that."""
+
+    height: int
+    tx_index: int
+    event_index: int
+
+    def __str__(self) -> str:
+        return f"{self.height}-{self.tx_index}-{self.event_index}"
+
+
+START = Place(-1, -1, -1)
+"""Before every event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """The contract's record of one item. Times are the chain's `str(now)`, in UTC.
+
+    `attempt` counts claims; `lease_seconds` is the current claim's lease, 0 when nobody holds the
+    item; `contested_at` is the time from which a contender's wait for the lease counts.
+    """
+
+    item_id: str
+    requester: str
+    kind: str
+    payload_uri: str
+    metadata_ref: str
+    status: str
+    worker: str | None
+    result_uri: str | None
+    failure_reason: str | None
+    created_at: str
+    updated_at: str
+    attempt: int
+    lease_seconds: int
+    contested_at: str | None
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Item:
+        """Build an item from the contract's record; raises KeyError where a field is missing."""
+        return cls(**{name: record[name] for name in cls.__slots__})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the record as a plain dictionary."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event of the contract as the index tells it.
+
+    `index_id` is the row's number in the index: it has gaps, and a rebuilt index gives others, so
+    it only helps to find a place again.
+    """
+
+    place: Place
+    name: str
+    data: dict[str, Any]
+    tx_hash: str
+    created_at: str
+    index_id: int
+
+    @property
+    def item_id(self) -> str | None:
+        """The item that the event speaks of; None for events about workers."""
+        return self.data.get("item_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one action on one item.
+
+    `code` is the contract's word: ok, invalid, exists, missing, state, forbidden, leased or stale.
+    `attempt` and `status` are the item's after the action. `tx_hash` and `height` tell where it
+    was decided.
+    """
+
+    item_id: str | None
+    code: str
+    message: str
+    attempt: int
+    status: str
+    tx_hash: str
+    height: int
+
+    @property
+    def ok(self) -> bool:
+        """True where the action had its effect."""
+        return self.code == "ok"

@@ -1,0 +1,1 @@
+"""What playbooks and operators call: bootstrap, health, smoke."""

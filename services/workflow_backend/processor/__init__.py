@@ -1,0 +1,1 @@
+"""The processor: claims submitted items, runs their handlers, reports."""

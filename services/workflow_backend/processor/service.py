@@ -1,0 +1,71 @@
+"""The processor as a service: its parts put together, started and drained."""
+
+import asyncio
+import logging
+
+from ..chain.heads import Heads
+from ..chain.node import Node
+from ..chain.rpc import Rpc
+from ..chain.submitter import Submitter
+from ..chain.wallet import Account
+from ..errors import WorkflowError
+from ..heartbeat import Heartbeat
+from ..settings import Settings
+from .handlers import echo
+from .journal import Journal
+from .processor import Processor
+
+log = logging.getLogger(__name__)
+
+DRAIN_SECONDS = 10.0
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Process until `stop` is set, then drain; raises WorkflowError where it can't begin."""
+    with Account(settings.wallet_key()) as account:
+        async with Rpc(settings.node_url) as rpc:
+            node = Node(rpc, settings.contract)
+            await node.require_chain(settings.chain_id)
+            await _require_worker(node, account.address)
+            journal = Journal(
+                settings.state_dir / "processor.sqlite3", settings.chain_id, settings.contract
+            )
+            heads = Heads(rpc)
+            submitter = Submitter(node, heads, account, settings.chain_id)
+            processor = Processor(node, heads, submitter, journal, echo)
+            heartbeat = Heartbeat(settings.state_dir, "processor")
+            log.info("processing %s on %s", settings.contract, settings.chain_id)
+            async with heads.following(), heartbeat.beating(), submitter.running():
+                await _work(processor, heartbeat, stop)
+            journal.close()
+    log.info("processor stopped")
+
+
+async def _require_worker(node: Node, address: str) -> None:
+    if await node.source() is None:
+        raise WorkflowError(
+            f"the contract {node.contract} is not on this chain",
+            hint="deploy it: workflow-backend bootstrap",
+        )
+    if not await node.is_worker(address):
+        raise WorkflowError(
+            f"wallet {address} is no worker of {node.contract}",
+            hint="add it: XIAN_WORKFLOW_WORKERS and workflow-backend bootstrap",
+        )
+
+
+async def _work(processor: Processor, heartbeat: Heartbeat, stop: asyncio.Event) -> None:
+    async with asyncio.TaskGroup() as group:
+        claiming = group.create_task(processor.claim())
+        others = [group.create_task(loop()) for loop in (processor.read, processor.renew)]
+        while not stop.is_set():
+            heartbeat.status = {"held": processor.held, "problem": processor.problem}
+            try:
+                await asyncio.wait_for(stop.wait(), 1.0)
+            except TimeoutError:
+                continue
+        processor.stop_claiming()
+        await claiming
+        await processor.drain(DRAIN_SECONDS)
+        for task in others:
+            task.cancel()

@@ -1,0 +1,1 @@
+"""The projector: turns indexed events into a local projection."""

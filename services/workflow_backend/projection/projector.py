@@ -1,0 +1,94 @@
+"""The projector: events of the index in, a page and its items' records into the store at once."""
+
+import asyncio
+import logging
+
+from ..chain.contract import ITEM_EVENTS
+from ..chain.events import EventReader, Page
+from ..chain.heads import Heads
+from ..chain.node import Node
+from ..chain.rpc import Rpc
+from ..errors import IndexUnavailable, NodeUnavailable, WorkflowError
+from ..items import Item
+from ..heartbeat import Heartbeat
+from ..settings import Settings
+from ..store.sqlite import SqliteStore
+
+log = logging.getLogger(__name__)
+
+IDLE_SECONDS = 1.0
+BEHIND_SECONDS = 0.005
+TROUBLE_SECONDS = 1.0
+
+
+class Projector:
+    """Keeps one store level with the index."""
+
+    def __init__(self, node: Node, store: SqliteStore, heads: Heads) -> None:
+        self._node = node
+        self._store = store
+        self._heads = heads
+        self._reader = EventReader(node, ITEM_EVENTS)
+        self._cursor = store.cursor()
+        self._height = -1
+
+    async def step(self) -> Page:
+        """Take in one page; returns it. Raises WorkflowError with the store as it was before."""
+        page = await self._reader.page(self._cursor)
+        if page.events:
+            ids = list(dict.fromkeys(e.item_id for e in page.events if e.item_id))
+            records = await self._node.items(ids)
+            missing = [item_id for item_id, item in zip(ids, records, strict=True) if item is None]
+            if missing:
+                raise IndexUnavailable(
+                    f"the index tells of items that the chain does not have, {missing[0]} first",
+                    hint="the index belongs to another state: rebuild it or the node",
+                )
+            items = [item for item in records if item is not None]
+            await self._apply(page, items)
+        elif page.height != self._height:
+            await self._apply(page, [])
+        return page
+
+    async def _apply(self, page: Page, items: list[Item]) -> None:
+        await asyncio.to_thread(self._store.apply, page.events, items, page.cursor, page.height)
+        self._cursor, self._height = page.cursor, page.height
+
+    async def rest(self, page: Page) -> None:
+        """Wait until there is likely something new."""
+        if page.more:
+            return
+        if self._heads.height > page.height:
+            await asyncio.sleep(BEHIND_SECONDS)  # the block is there, its index a moment away
+        else:
+            await self._heads.wait(IDLE_SECONDS)
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Project until `stop` is set; raises WorkflowError where it can't begin."""
+    async with Rpc(settings.node_url) as rpc:
+        node = Node(rpc, settings.contract)
+        await node.require_chain(settings.chain_id)
+        store = SqliteStore.for_writing(
+            settings.projection_path, settings.chain_id, settings.contract
+        )
+        heads = Heads(rpc)
+        projector = Projector(node, store, heads)
+        heartbeat = Heartbeat(settings.state_dir, "projector")
+        log.info("projecting %s on %s", settings.contract, settings.chain_id)
+        async with heads.following(), heartbeat.beating():
+            while not stop.is_set():
+                try:
+                    page = await projector.step()
+                except (NodeUnavailable, IndexUnavailable) as error:
+                    _report(heartbeat, error)
+                    await asyncio.sleep(TROUBLE_SECONDS)
+                    continue
+                heartbeat.status = {"height": page.height, "problem": ""}
+                await projector.rest(page)
+    log.info("projector stopped")
+
+
+def _report(heartbeat: Heartbeat, error: WorkflowError) -> None:
+    log.warning("%s", error.explain())
+    heartbeat.status = {**heartbeat.status, "problem": error.explain()}

@@ -1,0 +1,106 @@
+"""Configuration from the environment; every name is listed in docs/settings.md."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from .errors import SettingError
+
+_KEY = re.compile(r"[0-9a-fA-F]{64}")
+_CONTRACT = re.compile(r"con_[a-z0-9_]{1,60}")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a command of this package needs to know. Paths are as given, relative to the cwd."""
+
+    node_url: str
+    chain_id: str
+    contract: str
+    projection_path: Path
+    state_dir: Path
+    api_host: str
+    api_port: int
+    environment: Mapping[str, str]
+
+    @classmethod
+    def load(cls, environment: Mapping[str, str] | None = None) -> Settings:
+        """Read the settings; raises SettingError naming the variable that is wrong."""
+        env = os.environ if environment is None else environment
+        api_host = env.get("XIAN_WORKFLOW_API_HOST", "127.0.0.1")
+        api_port = _port(env, "XIAN_WORKFLOW_API_PORT", 8000)
+        return cls(
+            node_url=_url(env, "XIAN_NODE_URL", "http://127.0.0.1:26657"),
+            chain_id=_required(env, "XIAN_CHAIN_ID", "the chain id, such as xian-workflow-1"),
+            contract=_contract(env),
+            projection_path=Path(
+                env.get("XIAN_WORKFLOW_PROJECTION_PATH", ".workflow-backend-projection.sqlite3")
+            ),
+            state_dir=Path(env.get("XIAN_WORKFLOW_STATE_DIR", ".workflow-backend")),
+            api_host=api_host,
+            api_port=api_port,
+            environment=env,
+        )
+
+    def wallet_key(self) -> str:
+        """Return the wallet's private key (64 hexadecimal digits), from a file or the environment.
+
+        Raises SettingError, which never holds any part of the key.
+        """
+        path = self.environment.get("XIAN_WORKFLOW_WALLET_KEY_FILE")
+        if path is not None:
+            name = f"XIAN_WORKFLOW_WALLET_KEY_FILE ({path})"
+            try:
+                key = Path(path).read_text(encoding="ascii").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise SettingError(f"{name} can't be read: {type(error).__name__}") from None
+        else:
+            name = "XIAN_WALLET_PRIVATE_KEY"
+            key = _required(self.environment, name, "or XIAN_WORKFLOW_WALLET_KEY_FILE")
+        if not _KEY.fullmatch(key):
+            raise SettingError(f"{name} must hold 64 hexadecimal digits, it holds something else")
+        return key.lower()
+
+
+def api_url(env: Mapping[str, str]) -> str:
+    """Return the API's address; a client needs no other setting."""
+    return _url(env, "XIAN_WORKFLOW_API_URL", "http://127.0.0.1:8000")
+
+
+def _required(env: Mapping[str, str], name: str, what: str) -> str:
+    value = env.get(name, "").strip()
+    if not value:
+        raise SettingError(f"{name} is not set: give {what}")
+    return value
+
+
+def _url(env: Mapping[str, str], name: str, default: str) -> str:
+    value = env.get(name, default).rstrip("/")
+    try:
+        parts = urlsplit(value)
+        valid = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid:
+        raise SettingError(f"{name} must be an http:// or https:// address, it is {value!r}")
+    return value
+
+
+def _port(env: Mapping[str, str], name: str, default: int) -> int:
+    value = env.get(name, str(default))
+    if not value.isascii() or not value.isdigit() or not 0 < int(value) < 65536:
+        raise SettingError(f"{name} must be a port from 1 to 65535, it is {value!r}")
+    return int(value)
+
+
+def _contract(env: Mapping[str, str]) -> str:
+    value = env.get("XIAN_WORKFLOW_CONTRACT", "con_job_workflow")
+    if not _CONTRACT.fullmatch(value):
+        raise SettingError(
+            "XIAN_WORKFLOW_CONTRACT must begin with con_ and hold lower-case letters, digits and "
+            f"underscores, it is {value!r}"
+        )
+    return value

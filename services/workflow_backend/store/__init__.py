@@ -1,0 +1,1 @@
+"""The projection's database: what the projector writes and the API reads."""
