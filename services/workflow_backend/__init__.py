@@ -1,4 +1,4 @@
-"""The Xian workflow backend: processor, projector and API around the contract `con_job_workflow`."""
+"""The Xian workflow backend: processor, projector and API around `con_job_workflow`."""
 
 from importlib.metadata import version
 

@@ -104,5 +104,5 @@ def _detail(error: HTTPError) -> str:
     try:
         problem = json.load(error)
         return f"{error.code} {problem['detail']}"
-    except (ValueError, KeyError, TypeError):
+    except ValueError, KeyError, TypeError:
         return f"{error.code} {error.reason}"

@@ -19,6 +19,7 @@ class BodyLimit:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, its body watched."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -56,7 +56,7 @@ async def projection_health(used: Used) -> ProjectionHealth:
     indexed: int | None = None
     try:
         indexed = (await used.node.index_status()).height
-    except (NodeUnavailable, IndexUnavailable):
+    except NodeUnavailable, IndexUnavailable:
         indexed = None  # the projection is readable without them: the answer says so by null
     lag = None if indexed is None else max(0, indexed - position["height"])
     return ProjectionHealth(

@@ -28,9 +28,11 @@ class ChiBudget:
         ratio = used / _predicted(actions)
         self._correction = max(ratio, self._correction * 0.95 + ratio * 0.05)
 
-    def exhausted(self) -> None:
-        """Take in that a transaction ran out of chi."""
+    def exhausted(self, actions: Sequence[Action]) -> bool:
+        """Take in that these ran out of chi; tell whether more can be supplied next time."""
+        before = self.supply(actions)
         self._correction *= 2
+        return self.supply(actions) > before
 
 
 def _predicted(actions: Sequence[Action]) -> float:

@@ -1,12 +1,11 @@
 """The calls and events of `con_job_workflow`, and how its answers read."""
 
-import ast
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import TransactionFailed
 from ..items import Item, Outcome
 
 ITEM_EVENTS = ("ItemSubmitted", "ItemClaimed", "ItemCompleted", "ItemFailed", "ItemCancelled")
@@ -104,64 +103,113 @@ def encoded_size(action: Action) -> int:
     return len(json.dumps(action.entry, separators=(",", ":"))) + 1
 
 
-def outcomes(result: str, tx_hash: str, height: int) -> list[Outcome]:
-    """Read the contract's answer to a batch; raises TransactionFailed where it is no such answer.
+ANSWERS = {
+    "a": ("ok", ""),
+    "b": (
+        "invalid",
+        (
+            "an entry is a dict with an item_id and, in apply_items, an action: submit, claim, "
+            "complete, fail, cancel, retry, renew or release"
+        ),
+    ),
+    "c": ("invalid", "item_id must be 1 to 128 of the characters A-Z a-z 0-9 _ -"),
+    "d": ("invalid", "kind must be at most 64 of the characters A-Z a-z 0-9 _ -"),
+    "e": ("invalid", "payload_uri must be at most 1024 printable ASCII characters"),
+    "f": ("invalid", "metadata_ref must be at most 1024 printable ASCII characters"),
+    "g": ("invalid", "result_uri must be at most 1024 printable ASCII characters"),
+    "h": ("invalid", "reason must be at most 512 printable ASCII characters"),
+    "i": ("invalid", "attempt must be an integer from 0 to 1000000000"),
+    "j": ("invalid", "lease_seconds must be 0 or an integer from 5 to 86400"),
+    "k": ("exists", "an item with this item_id exists"),
+    "l": ("missing", "there is no item with this item_id"),
+    "m": ("forbidden", "only workers may do this"),
+    "n": ("forbidden", "only the worker that holds the item may do this"),
+    "o": (
+        "forbidden",
+        "only the requester, an agent of the requester or the operator may do this",
+    ),
+    "p": ("leased", "another worker holds the item and its lease has not passed"),
+    "q": ("stale", "this is not the current attempt"),
+    "r": ("state", "this worker holds the item already"),
+    "s": ("state", "the item is submitted"),
+    "t": ("state", "the item is processing"),
+    "u": ("state", "the item is completed"),
+    "v": ("state", "the item is failed"),
+    "w": ("state", "the item is cancelled"),
+}
+"""The contract's `get_answers`: what each letter of a batch's answer means, as (code, message)."""
 
-    The receipt carries the answer as the text of a Python literal.
+_STATUS_AFTER = {
+    "submit": "submitted",
+    "claim": "processing",
+    "renew": "processing",
+    "complete": "completed",
+    "fail": "failed",
+    "release": "submitted",
+    "cancel": "cancelled",
+    "retry": "submitted",
+}
+_STATUS_BEFORE = {
+    "claim": "submitted",
+    "complete": "processing",
+    "fail": "processing",
+    "release": "processing",
+    "cancel": "submitted",
+    "retry": "failed",
+}
+_ANSWER = re.compile(r"([a-z])(\d+)")
+
+
+def outcomes(
+    actions: Sequence[Action], result: str, tx_hash: str, height: int
+) -> list[Outcome] | None:
+    """Read the contract's answer to a batch: a letter and the item's attempt for each entry.
+
+    Returns None where the answer is cut off or of another form: a receipt keeps the first 1,024
+    characters only.
     """
-    try:
-        rows = ast.literal_eval(result)
-        return [Outcome(**row, tx_hash=tx_hash, height=height) for row in rows]
-    except (ValueError, SyntaxError, TypeError) as error:
-        raise TransactionFailed(
-            f"transaction {tx_hash} answers in an unknown form",
-            hint="the contract on the chain is another version than this package was written for",
-        ) from error
+    answers = _ANSWER.findall(result)
+    if len(answers) != len(actions) or not all(letter in ANSWERS for letter, _ in answers):
+        return None
+    return [
+        Outcome(
+            item_id=action.item_id,
+            code=ANSWERS[letter][0],
+            message=ANSWERS[letter][1],
+            attempt=int(attempt),
+            status=_STATUS_AFTER[action.name] if letter == "a" else "",
+            tx_hash=tx_hash,
+            height=height,
+        )
+        for action, (letter, attempt) in zip(actions, answers, strict=True)
+    ]
 
 
 def effect(action: Action, item: Item | None, account: str) -> tuple[str, str] | None:
-    """Judge by the record what became of an action whose transaction can't be found.
+    """Judge by the record what became of an action whose answer can't be had.
 
     Returns (code, message), or None where the action had no effect and may be sent anew.
     """
-    entry = action.entry
-    match action.name, item:
-        case "submit", None:
-            return None
-        case "submit", Item():
-            same = item.requester == account and all(
-                getattr(item, name) == entry[name]
-                for name in ("payload_uri", "kind", "metadata_ref")
-            )
-            return ("ok", "") if same else ("exists", "item exists already")
-        case _, None:
-            return "missing", "no such item"
-        case "cancel", Item(status="cancelled"):
-            return "ok", ""
-        case "cancel", Item(status="submitted"):
-            return None
-        case "retry", Item(status="failed"):
-            return None
-        case "retry", Item(status="submitted"):
-            return "ok", ""
-        case "claim", Item(status="processing", worker=worker) if worker == account:
-            return "ok", ""
-        case "claim", Item(status="submitted"):
-            return None
-        case ("complete" | "fail" | "renew" | "release"), Item():
-            return _report_effect(action, item, account)
-    return "state", f"item is {item.status}" if item else "no such item"
-
-
-def _report_effect(action: Action, item: Item, account: str) -> tuple[str, str] | None:
-    if item.attempt != action.entry["attempt"]:
-        return "stale", "another attempt has begun"
-    if item.status == "processing" and item.worker == account:
+    if action.name == "submit":
+        return _submit_effect(action, item, account)
+    if item is None:
+        return ANSWERS["l"]
+    if item.attempt != action.entry.get("attempt", item.attempt):
+        return ANSWERS["q"]
+    contended = action.name == "claim" and item.worker != account
+    if action.name == "renew" or contended or item.status == _STATUS_BEFORE[action.name]:
         return None
-    done = {"complete": "completed", "fail": "failed", "release": "submitted"}.get(action.name)
-    if item.status == done:
-        return "ok", ""
-    return "state", f"item is {item.status}"
+    if item.status == _STATUS_AFTER[action.name]:
+        return ANSWERS["a"]
+    return "state", f"the item is {item.status}"
+
+
+def _submit_effect(action: Action, item: Item | None, account: str) -> tuple[str, str] | None:
+    if item is None:
+        return None
+    fields = ("payload_uri", "kind", "metadata_ref")
+    same = all(getattr(item, name) == action.entry[name] for name in fields)
+    return ANSWERS["a" if same and item.requester == account else "k"]
 
 
 def group(actions: Sequence[Action]) -> int:

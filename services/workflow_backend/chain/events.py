@@ -1,8 +1,8 @@
 """Following the contract's events: one stream out of several, in the chain's order, resumable.
 
-The index answers events by name and behind an index id. Ids have gaps, and an index that was rebuilt
-gives the same event another one, so a cursor is a place in the chain; the last id seen of each name
-only says where to look, and is proved by reading that event again.
+The index answers events by name and behind an index id. Ids have gaps, and a rebuilt index gives
+the same event another one, so a cursor is a place in the chain; the last id seen of each name only
+says where to look, and is proved by reading that event again.
 """
 
 import asyncio
@@ -12,12 +12,16 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from ..items import START, Event, Place
+from .heads import Heads
 from .node import EVENT_PAGE, Node
+
+IDLE_SECONDS = 1.0
+BEHIND_SECONDS = 0.005
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """How far a reader is: the place of the last event it took in, and where each name's last is."""
+    """How far a reader is: the last event it took in, and where each name's last one stands."""
 
     place: Place = START
     seen: dict[str, tuple[int, Place]] = field(default_factory=dict)
@@ -29,7 +33,9 @@ class Cursor:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Self:
         """Build a cursor from what `as_json` gave, after a trip through JSON."""
-        seen = {name: (index_id, Place(*place)) for name, (index_id, place) in value["seen"].items()}
+        seen = {
+            name: (index_id, Place(*place)) for name, (index_id, place) in value["seen"].items()
+        }
         return cls(Place(*value["place"]), seen)
 
 
@@ -41,6 +47,16 @@ class Page:
     cursor: Cursor
     height: int
     more: bool
+
+
+async def until_more(page: Page, heads: Heads) -> None:
+    """Wait until there is likely something behind a page."""
+    if page.more:
+        return
+    if heads.height > page.height:
+        await asyncio.sleep(BEHIND_SECONDS)  # the block is there, its index a moment away
+    else:
+        await heads.wait(IDLE_SECONDS)
 
 
 class EventReader:
@@ -63,7 +79,12 @@ class EventReader:
             + [stream[-1].place for stream in streams if len(stream) >= EVENT_PAGE]
         )
         events = sorted(
-            (event for stream in streams for event in stream if cursor.place < event.place <= bound),
+            (
+                event
+                for stream in streams
+                for event in stream
+                if cursor.place < event.place <= bound
+            ),
             key=lambda event: event.place,
         )
         if not events:

@@ -10,14 +10,14 @@ from ..errors import IndexUnavailable, NodeUnavailable, SettingError
 from ..items import Event
 from ..settings import Settings
 from .contract import ITEM_EVENTS
-from .events import Cursor, EventReader
+from .events import Cursor, EventReader, until_more
 from .heads import Heads
 from .node import Node
 from .rpc import Rpc
 
 log = logging.getLogger(__name__)
 
-IDLE_SECONDS = 1.0
+TROUBLE_SECONDS = 1.0
 
 
 async def follow(settings: Settings, cursor_path: Path, out: TextIO, stop: asyncio.Event) -> None:
@@ -34,15 +34,14 @@ async def follow(settings: Settings, cursor_path: Path, out: TextIO, stop: async
                     page = await reader.page(cursor)
                 except (NodeUnavailable, IndexUnavailable) as error:
                     log.warning("%s", error.explain())
-                    await asyncio.sleep(IDLE_SECONDS)
+                    await asyncio.sleep(TROUBLE_SECONDS)
                     continue
                 if page.events:
                     out.writelines(json.dumps(_line(event)) + "\n" for event in page.events)
                     out.flush()
                     cursor = page.cursor
                     _save(cursor_path, cursor)
-                if not page.more:
-                    await heads.wait(IDLE_SECONDS)
+                await until_more(page, heads)
 
 
 def _line(event: Event) -> dict[str, object]:

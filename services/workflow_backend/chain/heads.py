@@ -1,4 +1,4 @@
-"""New blocks as they come: the node's websocket wakes whoever waits, and polling covers its loss."""
+"""New blocks as they come: the websocket wakes whoever waits, a time limit covers its loss."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ RECONNECT_SECONDS = 1.0
 
 
 class Heads:
-    """A wake-up at each new block. It promises nothing but speed: callers always have a time limit."""
+    """A wake-up at each new block. It promises only speed: callers always have a time limit."""
 
     def __init__(self, rpc: Rpc) -> None:
         self._rpc = rpc
@@ -49,7 +49,9 @@ class Heads:
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _subscribe(self) -> None:
-        async with self._rpc.session.ws_connect(f"{self._rpc.url}/websocket", heartbeat=10) as socket:
+        async with self._rpc.session.ws_connect(
+            f"{self._rpc.url}/websocket", heartbeat=10
+        ) as socket:
             await socket.send_json(
                 {
                     "jsonrpc": "2.0",

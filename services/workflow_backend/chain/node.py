@@ -91,7 +91,9 @@ class Node:
 
     async def events(self, name: str, after_id: int, limit: int = EVENT_PAGE) -> list[Event]:
         """Return the events of one name behind an index id, oldest first, with their index ids."""
-        rows = await self._indexed(f"/events/{self.contract}/{name}/limit={limit}/after_id={after_id}")
+        rows = await self._indexed(
+            f"/events/{self.contract}/{name}/limit={limit}/after_id={after_id}"
+        )
         return [_event(row) for row in rows]
 
     async def committed_nonce(self, account: str) -> int:

@@ -1,8 +1,8 @@
-"""Writes: whatever waits for this wallet goes into one transaction, the next while that is under way.
+"""Writes: what waits for this wallet goes into one transaction, the next while that is under way.
 
 One task owns the nonce and every transaction in flight. A transaction whose answer was lost is sent
-again as the same bytes, in nonce order. Only when the chain's nonce has passed it, the chain does not
-know its hash and the items' records show no effect is its work signed anew.
+again as the same bytes, in nonce order. Only when the chain's nonce has passed it, the chain does
+not know its hash and the items' records show no effect is its work signed anew.
 """
 
 import asyncio
@@ -70,7 +70,7 @@ class _Sent:
     lookups: int = 0
 
 
-class _NodeFull(Exception):
+class _NodeFullError(Exception):
     """The node takes no more transactions until the next block."""
 
 
@@ -130,7 +130,7 @@ class Submitter:
             try:
                 progress = await self._fill() + await self._look()
                 pause = 0.0 if progress else min(0.1, pause * 2 or 0.005)
-            except _NodeFull as error:
+            except _NodeFullError as error:
                 log.info("waiting for a block: %s", error)
                 pause = 0.1
             except NodeUnavailable as error:
@@ -234,7 +234,7 @@ class Submitter:
             self._split.appendleft(tickets)
         elif "Too many pending" in refusal or "mempool is full" in refusal:
             self._split.appendleft(tickets)
-            raise _NodeFull(refusal)
+            raise _NodeFullError(refusal)
         else:
             self._halve(tickets, TransactionFailed(f"the node refuses the transaction: {refusal}"))
 
@@ -242,9 +242,8 @@ class Submitter:
         """Isolate the entry that spoils a transaction; alone, it gets the error."""
         if len(tickets) == 1:
             tickets[0].settle(error)
-            return
-        middle = len(tickets) // 2
-        self._split.extendleft([tickets[middle:], tickets[:middle]])
+        else:
+            self._split.extendleft(reversed(_halves(tickets)))
 
     async def _look(self) -> int:
         """Settle every transaction that is in a block; see after those that are overdue."""
@@ -255,8 +254,8 @@ class Submitter:
                 if time.monotonic() - transaction.sent_at > STALL_SECONDS:
                     await self._chase(transaction)
                 break
+            await self._finish(transaction, found)
             self._in_flight.remove(transaction)
-            self._finish(transaction, found)
             settled += 1
         return settled
 
@@ -270,28 +269,26 @@ class Submitter:
             raise NodeUnavailable(str(error), hint="") from error
         return found
 
-    def _finish(self, transaction: _Sent, found: dict[str, Any]) -> None:
-        result = found["tx_result"]
-        tx_hash, height = transaction.signed.tx_hash, int(found["height"])
+    async def _finish(self, transaction: _Sent, found: dict[str, Any]) -> None:
+        """Hand out what a transaction in a block came to."""
+        result, tickets = found["tx_result"], transaction.tickets
+        tx_hash = transaction.signed.tx_hash
+        actions = [ticket.action for ticket in tickets]
         receipt = loads(b64decode(result["data"])) if result.get("data") else {}
-        if result["code"] == 0:
-            self._budget.learn([t.action for t in transaction.tickets], int(receipt["chi_used"]))
-            try:
-                decided = outcomes(receipt["result"], tx_hash, height)
-                pairs = list(zip(transaction.tickets, decided, strict=True))
-            except (TransactionFailed, ValueError) as error:
-                for ticket in transaction.tickets:
-                    ticket.settle(TransactionFailed(str(error)))
-                return
-            for ticket, outcome in pairs:
-                ticket.settle(outcome)
+        if result["code"] != 0:
+            reason = str(receipt.get("result") or result.get("log") or "no reason given")
+            if "chi" in reason.lower() and self._budget.exhausted(actions):
+                self._split.appendleft(tickets)
+            else:
+                self._halve(tickets, TransactionFailed(f"transaction {tx_hash} failed: {reason}"))
             return
-        reason = str(receipt.get("result") or result.get("log") or "no reason given")
-        if "chi" in reason.lower():
-            self._budget.exhausted()
-        self._halve(
-            transaction.tickets, TransactionFailed(f"transaction {tx_hash} failed: {reason}")
-        )
+        self._budget.learn(actions, int(receipt["chi_used"]))
+        decided = outcomes(actions, receipt["result"], tx_hash, int(found["height"]))
+        if decided is None:
+            await self._settle_by_record(transaction)
+            return
+        for ticket, outcome in zip(tickets, decided, strict=True):
+            ticket.settle(outcome)
 
     async def _chase(self, transaction: _Sent) -> None:
         """Find out what became of an overdue transaction, the oldest one in flight."""
@@ -308,15 +305,14 @@ class Submitter:
         if transaction.lookups < LOST_LOOKUPS:
             transaction.sent_at -= STALL_SECONDS / 2  # the block is there, its index may be late
             return
-        self._in_flight.remove(transaction)
         await self._settle_by_record(transaction)
+        self._in_flight.remove(transaction)
 
     async def _start_over(self) -> None:
-        lost = list(self._in_flight)
-        self._in_flight.clear()
+        while self._in_flight:
+            await self._settle_by_record(self._in_flight[0])
+            self._in_flight.popleft()
         self._nonce = None
-        for transaction in lost:
-            await self._settle_by_record(transaction)
 
     async def _settle_by_record(self, transaction: _Sent) -> None:
         ids = [ticket.action.item_id for ticket in transaction.tickets]
@@ -338,7 +334,9 @@ class Submitter:
                     height=0,
                 )
             )
-        log.warning("transaction %s is lost: %d to do again", transaction.signed.tx_hash, len(again))
+        log.warning(
+            "transaction %s is lost: %d to do again", transaction.signed.tx_hash, len(again)
+        )
         if again:
             self._split.append(again)
 
@@ -349,3 +347,8 @@ class Submitter:
         while self._split:
             for ticket in self._split.popleft():
                 ticket.settle(error)
+
+
+def _halves(tickets: list[Ticket]) -> list[list[Ticket]]:
+    middle = (len(tickets) + 1) // 2
+    return [half for half in (tickets[:middle], tickets[middle:]) if half]

@@ -1,7 +1,7 @@
 """What the processor must not forget: how far it read, which items are open, results to report.
 
-An item stands in `open_items` from before it is claimed until it is settled, and after a restart each
-is looked at again: whatever a lost claim or a lost report came to, the item's record tells.
+An item stands in `open_items` from before it is claimed until it is settled, and after a restart
+each is looked at again: whatever a lost claim or a lost report came to, the item's record tells.
 """
 
 import json
@@ -59,8 +59,8 @@ class Journal:
         owner = self._database.execute("SELECT chain_id, contract FROM reader").fetchone()
         if owner != (chain_id, contract):
             raise SettingError(
-                f"{path} is the journal for {owner[1]} on {owner[0]}, not {contract} on {chain_id}: "
-                "name another XIAN_WORKFLOW_STATE_DIR"
+                f"{path} is the journal of {owner[1]} on {owner[0]}, not {contract} on {chain_id}",
+                hint="name another XIAN_WORKFLOW_STATE_DIR",
             )
 
     def close(self) -> None:
@@ -137,5 +137,5 @@ class Journal:
         """Drop everything about items that are settled."""
         ids = [(item_id,) for item_id in item_ids]
         with self._database:
-            for table in ("open_items", "results"):
-                self._database.executemany(f"DELETE FROM {table} WHERE item_id = ?", ids)
+            self._database.executemany("DELETE FROM open_items WHERE item_id = ?", ids)
+            self._database.executemany("DELETE FROM results WHERE item_id = ?", ids)

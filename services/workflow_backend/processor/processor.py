@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from ..chain import contract
-from ..chain.events import EventReader
+from ..chain.events import EventReader, until_more
 from ..chain.heads import Heads
 from ..chain.node import Node
 from ..chain.submitter import Submitter
@@ -28,7 +28,6 @@ CONCURRENCY = 400
 LEASE_SECONDS = 60
 FIRST_CONTEST_SECONDS = 60.0
 IDLE_SECONDS = 1.0
-BEHIND_SECONDS = 0.005
 TROUBLE_SECONDS = 1.0
 
 
@@ -70,12 +69,7 @@ class Processor:
                 self._journal.read(page.cursor, self._plan(page.events))
                 cursor = page.cursor
                 self._work.set()
-            if page.more:
-                continue
-            if self._heads.height > page.height:
-                await asyncio.sleep(BEHIND_SECONDS)
-            else:
-                await self._heads.wait(IDLE_SECONDS)
+            await until_more(page, self._heads)
 
     def _plan(self, events: Sequence[Event]) -> dict[str, float | None]:
         now = time.time()
@@ -136,7 +130,7 @@ class Processor:
             raise error
 
     async def _claim(self, item: Item) -> WorkflowError | None:
-        """Claim one item and begin to work on it; returns the error that kept it from being sent."""
+        """Claim one item and begin to work on it; returns the error that kept it from that."""
         try:
             outcome = await self._submitter.submit(contract.claim(item, LEASE_SECONDS))
         except WorkflowError as error:

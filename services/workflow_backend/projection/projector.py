@@ -4,30 +4,27 @@ import asyncio
 import logging
 
 from ..chain.contract import ITEM_EVENTS
-from ..chain.events import EventReader, Page
+from ..chain.events import EventReader, Page, until_more
 from ..chain.heads import Heads
 from ..chain.node import Node
 from ..chain.rpc import Rpc
 from ..errors import IndexUnavailable, NodeUnavailable, WorkflowError
-from ..items import Item
 from ..heartbeat import Heartbeat
+from ..items import Item
 from ..settings import Settings
 from ..store.sqlite import SqliteStore
 
 log = logging.getLogger(__name__)
 
-IDLE_SECONDS = 1.0
-BEHIND_SECONDS = 0.005
 TROUBLE_SECONDS = 1.0
 
 
 class Projector:
     """Keeps one store level with the index."""
 
-    def __init__(self, node: Node, store: SqliteStore, heads: Heads) -> None:
+    def __init__(self, node: Node, store: SqliteStore) -> None:
         self._node = node
         self._store = store
-        self._heads = heads
         self._reader = EventReader(node, ITEM_EVENTS)
         self._cursor = store.cursor()
         self._height = -1
@@ -54,15 +51,6 @@ class Projector:
         await asyncio.to_thread(self._store.apply, page.events, items, page.cursor, page.height)
         self._cursor, self._height = page.cursor, page.height
 
-    async def rest(self, page: Page) -> None:
-        """Wait until there is likely something new."""
-        if page.more:
-            return
-        if self._heads.height > page.height:
-            await asyncio.sleep(BEHIND_SECONDS)  # the block is there, its index a moment away
-        else:
-            await self._heads.wait(IDLE_SECONDS)
-
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Project until `stop` is set; raises WorkflowError where it can't begin."""
@@ -73,7 +61,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             settings.projection_path, settings.chain_id, settings.contract
         )
         heads = Heads(rpc)
-        projector = Projector(node, store, heads)
+        projector = Projector(node, store)
         heartbeat = Heartbeat(settings.state_dir, "projector")
         log.info("projecting %s on %s", settings.contract, settings.chain_id)
         async with heads.following(), heartbeat.beating():
@@ -85,7 +73,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                     await asyncio.sleep(TROUBLE_SECONDS)
                     continue
                 heartbeat.status = {"height": page.height, "problem": ""}
-                await projector.rest(page)
+                await until_more(page, heads)
     log.info("projector stopped")
 
 

@@ -12,13 +12,27 @@ from ..chain.events import Cursor
 from ..errors import ProjectionMismatch, ProjectionUnavailable
 from ..items import STATUSES, Event, Item, Place
 
-_FIELDS = Item.__slots__
-_UPSERT = (
-    f"INSERT INTO items ({', '.join(_FIELDS)}, first_place) "
-    f"VALUES ({', '.join(':' + name for name in _FIELDS)}, :first_place) "
-    "ON CONFLICT (item_id) DO UPDATE SET "
-    + ", ".join(f"{name} = excluded.{name}" for name in _FIELDS if name != "item_id")
+_UPSERT = """
+INSERT INTO items VALUES (
+    :item_id, :requester, :kind, :payload_uri, :metadata_ref, :status, :worker, :result_uri,
+    :failure_reason, :created_at, :updated_at, :attempt, :lease_seconds, :contested_at, :first_place
 )
+ON CONFLICT (item_id) DO UPDATE SET
+    status = excluded.status,
+    worker = excluded.worker,
+    result_uri = excluded.result_uri,
+    failure_reason = excluded.failure_reason,
+    updated_at = excluded.updated_at,
+    attempt = excluded.attempt,
+    lease_seconds = excluded.lease_seconds,
+    contested_at = excluded.contested_at
+"""
+_ITEMS = "SELECT * FROM items WHERE ?1 IS NULL ORDER BY first_place DESC LIMIT ?2 OFFSET ?3"
+_ITEMS_OF_STATUS = (
+    "SELECT * FROM items WHERE status = ?1 ORDER BY first_place DESC LIMIT ?2 OFFSET ?3"
+)
+_EVENTS = "SELECT * FROM events WHERE ?1 IS NULL ORDER BY place DESC LIMIT ?2"
+_EVENTS_OF_ITEM = "SELECT * FROM events WHERE item_id = ?1 ORDER BY place DESC LIMIT ?2"
 
 
 class SqliteStore:
@@ -104,29 +118,17 @@ class SqliteStore:
 
     def item(self, item_id: str) -> dict[str, Any] | None:
         """Return one projected item, or None."""
-        rows = self._all(f"SELECT {', '.join(_FIELDS)} FROM items WHERE item_id = ?", item_id)
-        return rows[0] if rows else None
+        rows = self._all("SELECT * FROM items WHERE item_id = ?", item_id)
+        return _record(rows[0]) if rows else None
 
     def items(self, status: str | None, limit: int, offset: int) -> list[dict[str, Any]]:
         """Return items, newest first, of one status or of all."""
-        where, values = ("WHERE status = ?", [status]) if status else ("", [])
-        return self._all(
-            f"SELECT {', '.join(_FIELDS)} FROM items {where} "
-            "ORDER BY first_place DESC, item_id LIMIT ? OFFSET ?",
-            *values,
-            limit,
-            offset,
-        )
+        rows = self._all(_ITEMS_OF_STATUS if status else _ITEMS, status, limit, offset)
+        return [_record(row) for row in rows]
 
     def events(self, item_id: str | None, limit: int) -> list[dict[str, Any]]:
         """Return the last events, newest first, of one item or of all."""
-        where, values = ("WHERE item_id = ?", [item_id]) if item_id else ("", [])
-        rows = self._all(
-            f"SELECT place, name, item_id, data, tx_hash, created_at FROM events {where} "
-            "ORDER BY place DESC LIMIT ?",
-            *values,
-            limit,
-        )
+        rows = self._all(_EVENTS_OF_ITEM if item_id else _EVENTS, item_id, limit)
         return [_event(row) for row in rows]
 
     def counts(self) -> dict[str, int]:
@@ -176,6 +178,11 @@ def _migrate(database: sqlite3.Connection) -> None:
 
 def _pack(place: Place) -> int:
     return place.height << 32 | place.tx_index << 16 | place.event_index
+
+
+def _record(row: dict[str, Any]) -> dict[str, Any]:
+    del row["first_place"]  # where the item stands in the list is the store's own affair
+    return row
 
 
 def _event(row: dict[str, Any]) -> dict[str, Any]:
