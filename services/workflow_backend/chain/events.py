@@ -62,12 +62,13 @@ async def until_more(page: Page, heads: Heads) -> None:
 class EventReader:
     """Reads events of several names as one stream."""
 
-    def __init__(self, node: Node, names: Iterable[str]) -> None:
+    def __init__(self, node: Node, names: Iterable[str], page: int = EVENT_PAGE) -> None:
         self._node = node
         self._names = tuple(names)
+        self._page = page
 
     async def page(self, cursor: Cursor) -> Page:
-        """Return the next events behind a cursor, at most a thousand of each name.
+        """Return the next events behind a cursor, at most a page's number of each name.
 
         Nothing above the index's height, read first, is taken in: of a block that is being indexed
         just now one name's events could be seen and another's not.
@@ -76,7 +77,7 @@ class EventReader:
         streams = await asyncio.gather(*(self._stream(name, cursor) for name in self._names))
         bound = min(
             [Place(height, math.inf, math.inf)]  # type: ignore[arg-type]
-            + [stream[-1].place for stream in streams if len(stream) >= EVENT_PAGE]
+            + [stream[-1].place for stream in streams if len(stream) >= self._page]
         )
         events = sorted(
             (
@@ -91,7 +92,7 @@ class EventReader:
             return Page([], cursor, height, more=False)
         seen = cursor.seen | {event.name: (event.index_id, event.place) for event in events}
         more = any(stream and stream[-1].place > events[-1].place for stream in streams) or any(
-            len(stream) >= EVENT_PAGE for stream in streams
+            len(stream) >= self._page for stream in streams
         )
         return Page(events, Cursor(events[-1].place, seen), height, more)
 
@@ -99,7 +100,7 @@ class EventReader:
         if name not in cursor.seen:
             return await self._from_start(name, cursor)
         index_id, place = cursor.seen[name]
-        events = await self._node.events(name, index_id - 1)
+        events = await self._node.events(name, index_id - 1, self._page)
         if events and events[0].index_id == index_id and events[0].place == place:
             return events
         return await self._from_start(name, cursor)
@@ -109,7 +110,7 @@ class EventReader:
         after = 0
         if cursor.place != START:
             after = await self._last_id_before(name, cursor.place)
-        return await self._node.events(name, after)
+        return await self._node.events(name, after, self._page)
 
     async def _last_id_before(self, name: str, place: Place) -> int:
         """Return an id behind which the first event at or above the place stands."""
@@ -127,5 +128,5 @@ class EventReader:
 
     async def _is_before(self, name: str, index_id: int, place: Place) -> bool:
         """Tell whether the first event behind this id still comes before or at the place."""
-        events = await self._node.events(name, index_id, limit=1)
+        events = await self._node.events(name, index_id, 1)
         return bool(events) and events[0].place <= place

@@ -89,7 +89,7 @@ class Node:
         )
         return [None if record is None else Item.from_record(record) for record in records]
 
-    async def events(self, name: str, after_id: int, limit: int = EVENT_PAGE) -> list[Event]:
+    async def events(self, name: str, after_id: int, limit: int) -> list[Event]:
         """Return the events of one name behind an index id, oldest first, with their index ids."""
         rows = await self._indexed(
             f"/events/{self.contract}/{name}/limit={limit}/after_id={after_id}"

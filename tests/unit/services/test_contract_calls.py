@@ -1,0 +1,101 @@
+"""The contract's calls: what fits into a transaction, how answers read, what a record proves."""
+
+from dataclasses import replace
+
+import pytest
+from workflow_backend.chain import contract
+from workflow_backend.items import Item
+
+ME, OTHER = "a" * 64, "b" * 64
+
+SUBMITTED = Item(
+    item_id="job-1",
+    requester=ME,
+    kind="job",
+    payload_uri="https://example.org/1",
+    metadata_ref="",
+    status="submitted",
+    worker="",
+    result_uri="",
+    failure_reason="",
+    created_at="2026-01-01 00:00:00",
+    updated_at="2026-01-01 00:00:00",
+    attempt=0,
+    lease_seconds=0,
+    contested_at=None,
+)
+HELD = replace(SUBMITTED, status="processing", worker=ME, attempt=2, lease_seconds=60)
+
+
+def test_a_batch_answer_is_read_entry_by_entry() -> None:
+    actions = [contract.claim(SUBMITTED, 60), contract.complete(HELD, "https://example.org/r")]
+    claimed, late = contract.outcomes(actions, "'a1q12'", "AB", 7) or []
+    assert (claimed.ok, claimed.attempt, claimed.status) == (True, 1, "processing")
+    assert (late.code, late.attempt, late.status) == ("stale", 12, "")
+    assert "current attempt" in late.message
+    assert (late.tx_hash, late.height) == ("AB", 7)
+
+
+@pytest.mark.parametrize("answer", ["'a1'", "'a1a2a3'", "'a1?2'", "None"])
+def test_a_cut_or_foreign_answer_is_no_answer(answer: str) -> None:
+    actions = [contract.claim(SUBMITTED, 60), contract.claim(HELD, 60)]
+    assert contract.outcomes(actions, answer, "AB", 7) is None
+
+
+def test_a_transaction_holds_at_most_200_actions_and_the_bytes_that_may_be_written() -> None:
+    small = contract.submit("a", "x", "job", "")
+    large = contract.submit("a" * 128, "x" * 1024, "k" * 64, "m" * 1024)
+    assert contract.group([small] * 500) == contract.BATCH_ENTRIES
+    count = contract.group([large] * 500)
+    assert count * large.written <= contract.BATCH_BYTES < (count + 1) * large.written
+    assert contract.group([]) == 0
+
+
+def test_a_lone_action_goes_however_large_it_is() -> None:
+    huge = contract.Action({"action": "submit", "item_id": "a"}, written=contract.BATCH_BYTES * 2)
+    assert contract.group([huge, huge]) == 1
+
+
+def test_a_lost_submission_is_judged_by_the_record() -> None:
+    action = contract.submit("job-1", "https://example.org/1", "job", "")
+    assert contract.effect(action, None, ME) is None
+    assert contract.effect(action, SUBMITTED, ME) == ("ok", "")
+    for other in (replace(SUBMITTED, requester=OTHER), replace(SUBMITTED, payload_uri="x")):
+        judged = contract.effect(action, other, ME)
+        assert judged is not None
+        assert judged[0] == "exists"
+
+
+@pytest.mark.parametrize(
+    ("action", "before", "after"),
+    [
+        (contract.claim(SUBMITTED, 60), SUBMITTED, replace(HELD, attempt=1)),
+        (contract.complete(HELD, "r"), HELD, replace(HELD, status="completed")),
+        (contract.fail(HELD, "why"), HELD, replace(HELD, status="failed")),
+        (contract.release(HELD), HELD, replace(HELD, status="submitted", worker="")),
+        (contract.cancel(SUBMITTED, ""), SUBMITTED, replace(SUBMITTED, status="cancelled")),
+        (contract.retry(SUBMITTED), replace(SUBMITTED, status="failed"), SUBMITTED),
+    ],
+    ids=lambda value: value.name if isinstance(value, contract.Action) else None,
+)
+def test_a_lost_action_is_done_again_only_where_it_had_no_effect(
+    action: contract.Action, before: Item, after: Item
+) -> None:
+    assert contract.effect(action, before, ME) is None
+    assert contract.effect(action, after, ME) == ("ok", "")
+
+
+def test_a_lost_report_of_an_earlier_attempt_is_stale() -> None:
+    judged = contract.effect(contract.complete(HELD, "r"), replace(HELD, attempt=3), ME)
+    assert judged is not None
+    assert judged[0] == "stale"
+
+
+def test_a_lost_report_on_a_cancelled_item_says_its_status() -> None:
+    judged = contract.effect(contract.complete(HELD, "r"), replace(HELD, status="cancelled"), ME)
+    assert judged == ("state", "the item is cancelled")
+
+
+def test_a_contender_may_contend_again() -> None:
+    held = replace(HELD, worker=OTHER)
+    assert contract.effect(contract.claim(held, 60), held, ME) is None
