@@ -2,8 +2,9 @@
 
     python -m workflow_backend_node.app HOME
 
-HOME is the node's home and is called `.cometbft`. With an index, the credential `index_dsn` names its database
-(a file of that name in `$CREDENTIALS_DIRECTORY`), and the app starts once that database answers.
+HOME is the node's home and is called `.cometbft`. With an index, `$XIAN_BDS_DSN` names its database, or, when a
+password is in it, the credential `index_dsn` (a file in `$CREDENTIALS_DIRECTORY`); the app starts once that
+database answers.
 """
 
 import asyncio
@@ -28,7 +29,8 @@ def main() -> int:
         # xian-abci knows its home and the database by these two alone, and reads HOME when it is imported.
         os.environ["HOME"] = str(home.parent)
         if indexed:
-            os.environ["XIAN_BDS_DSN"] = _credential("index_dsn")
+            if "XIAN_BDS_DSN" not in os.environ:
+                os.environ["XIAN_BDS_DSN"] = _credential("index_dsn")
             _prepare_index(home, os.environ["XIAN_BDS_DSN"])
     except (Refused, OSError) as error:
         return refuse(f"the app does not start: {error}")
@@ -61,7 +63,7 @@ def _home(arguments: list[str]) -> Path:
 def _credential(name: str) -> str:
     directory = os.environ.get("CREDENTIALS_DIRECTORY")
     if not directory:
-        raise Refused(f"CREDENTIALS_DIRECTORY is not set: it is the folder of the credential {name}")
+        raise Refused("neither XIAN_BDS_DSN nor the credential index_dsn names the index's database")
     return (Path(directory) / name).read_text(encoding="utf-8").strip()
 
 

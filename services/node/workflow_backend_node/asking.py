@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import fields
+from difflib import unified_diff
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,12 @@ def write_private(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     beside.rename(path)
+
+
+def difference(path: Path, before: str, after: str) -> str:
+    """What a person is shown of a change: a unified diff, empty when nothing changes."""
+    lines = (text.splitlines(keepends=True) for text in (before, after))
+    return "".join(unified_diff(*lines, str(path), str(path)))
 
 
 def as_json(value: Object) -> str:

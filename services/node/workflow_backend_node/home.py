@@ -6,7 +6,6 @@ to another network or holds another key, and when a part of its identity or of i
 whoever guesses there may sign twice.
 """
 
-import difflib
 import hashlib
 import json
 import shutil
@@ -20,7 +19,15 @@ from typing import Any
 
 from xian.node_setup import build_priv_validator_state
 
-from workflow_backend_node.asking import Object, Refused, as_json, parse, run, write_private
+from workflow_backend_node.asking import (
+    Object,
+    Refused,
+    as_json,
+    difference,
+    parse,
+    run,
+    write_private,
+)
 from workflow_backend_node.configuration import Settings, render
 
 IDENTITY = ("genesis.json", "node_key.json", "priv_validator_key.json")
@@ -28,7 +35,10 @@ IDENTITY = ("genesis.json", "node_key.json", "priv_validator_key.json")
 
 @dataclass(frozen=True)
 class Wanted:
-    """A home: `identity` is the folder that a home not yet there is made of; it is taken away then."""
+    """A home: `identity` is the folder that a home not yet there is made of; it is taken away then.
+
+    Without that folder the answer says what would change, as in a rehearsal: the home stays unmade.
+    """
 
     home: str
     identity: str
@@ -48,10 +58,9 @@ def bring(request: Object, check: bool) -> Object:
     home = Path(wanted.home)
     new = not home.exists()
     source = Path(wanted.identity) if new else home / "config"
-    if new and check and not source.exists():
-        validators = 1  # a rehearsal on a fresh host: nobody has handed an identity over yet
-    else:
-        validators = _verify(wanted, source)
+    if new and not source.exists():
+        return {"made": False, "changed": [str(home)], "configuration": ""}
+    validators = _verify(wanted, source)
     if not new:
         _verify_store(home)
     files = render(settings, validators)
@@ -63,8 +72,9 @@ def bring(request: Object, check: bool) -> Object:
             write_private(path, text)
     changed = ([str(home)] if new else []) + [str(path) for path, _, _ in changes]
     return {
+        "made": not check or not new,
         "changed": changed,
-        "diff": "".join(_difference(path, before, text) for path, before, text in changes),
+        "diff": "".join(difference(path, before, text) for path, before, text in changes),
         "configuration": hashlib.sha256("".join(files.values()).encode()).hexdigest(),
     }
 
@@ -111,14 +121,6 @@ def _changes(config: Path, files: dict[str, str]) -> Iterator[tuple[Path, str, s
         before = path.read_text(encoding="utf-8") if path.exists() else ""
         if before != text:
             yield path, before, text
-
-
-def _difference(path: Path, before: str, after: str) -> str:
-    return "".join(
-        difflib.unified_diff(
-            before.splitlines(keepends=True), after.splitlines(keepends=True), str(path), str(path)
-        )
-    )
 
 
 def _make(home: Path, identity: Path, files: dict[str, str]) -> None:

@@ -1,0 +1,96 @@
+#!/usr/bin/python
+"""Several small files in one step: a template for each would cost a second each."""
+
+import os
+import pwd
+import tempfile
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = """
+module: text_files
+short_description: Writes text files that only their owner reads
+description:
+  - Files are 0600, and folders that are missing are made 0700; each file is replaced in one step.
+  - The difference is shown, so a task that writes secrets sets C(no_log) and C(diff: false).
+options:
+  files: {description: The text of each file by its absolute path, type: dict, required: true}
+  folders: {description: Folders to be there as well, type: list, elements: str, default: []}
+  owner: {description: The account that owns them, type: str, required: true}
+attributes:
+  check_mode: {support: full}
+  diff_mode: {support: full}
+author: The authors of this toolkit
+"""
+RETURN = """
+changed_files: {description: Paths that were or would be changed, type: list, returned: always}
+"""
+
+
+def main():
+    """Bring every file to its text, mode and owner."""
+    module = AnsibleModule(
+        argument_spec={
+            "files": {"type": "dict", "required": True},
+            "folders": {"type": "list", "elements": "str", "default": []},
+            "owner": {"type": "str", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    account = pwd.getpwnam(module.params["owner"])
+    owner = (account.pw_uid, account.pw_gid)
+    changed, diff = [], []
+    try:
+        for folder in module.params["folders"]:
+            if make_folder(folder, owner, module.check_mode):
+                changed.append(folder)
+        for path, text in sorted(module.params["files"].items()):
+            before = current(path, owner)
+            if before != text:
+                changed.append(path)
+                diff.append({"before": before or "", "after": text, "before_header": path, "after_header": path})
+                if not module.check_mode:
+                    make_folder(os.path.dirname(path), owner, False)
+                    replace(path, text, owner)
+    except OSError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=bool(changed), changed_files=changed, diff=diff)
+
+
+def make_folder(path, owner, check):
+    """Make the folder and those above it that are missing; tell whether it was missing."""
+    if os.path.isdir(path):
+        return False
+    if not check:
+        make_folder(os.path.dirname(path), owner, False)
+        os.mkdir(path, 0o700)
+        os.chown(path, *owner)
+    return True
+
+
+def current(path, owner):
+    """The text of a file that is as it has to be but for its text; None for any other."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            state = os.fstat(file.fileno())
+            return file.read() if (state.st_uid, state.st_gid, state.st_mode & 0o777) == (*owner, 0o600) else None
+    except FileNotFoundError:
+        return None
+
+
+def replace(path, text, owner):
+    """Put a new file in the place of the old one."""
+    descriptor, beside = tempfile.mkstemp(dir=os.path.dirname(path))  # 0600
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            os.fchown(file.fileno(), *owner)
+            os.fsync(file.fileno())
+        os.rename(beside, path)
+    except BaseException:
+        os.unlink(beside)
+        raise
+
+
+if __name__ == "__main__":
+    main()
