@@ -32,6 +32,7 @@ def make(where: Places, uv: Uv) -> Path:
         else:
             with step(f"CometBFT {VERSION} built"):
                 _build(where, go, built)
+        uv.remove_tool("go")  # 250 MB, and never needed again
         mark_made(built.parent, made_from)
     made_from["sha256"] = file_digest(built)
     if not (is_made(installed.parent, made_from) and installed.exists()):

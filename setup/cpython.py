@@ -54,10 +54,10 @@ def make(where: Places, uv: Uv) -> tuple[Python, Python]:
     homes = [where.runtime / "python"]
     if where.for_root:
         homes.insert(0, where.cache / "python")
+    missing = [home for home in homes if _recorded(home) is None]
+    if missing:
+        _make(where, uv, missing)
     known = [_recorded(home) for home in homes]
-    if None in known:
-        _make(where, uv, homes)
-        known = [_recorded(home) for home in homes]
     if known[0] is None or known[-1] is None:
         raise Trouble("CPython changed while it was set up", "run the same command again")
     return known[0], known[-1]

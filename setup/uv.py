@@ -61,6 +61,10 @@ class Uv:
         mark_made(folder, made_from)
         return folder
 
+    def remove_tool(self, name: str) -> None:
+        """Remove what `install_tool` unpacked, if it is there."""
+        remove(self._where.cache / "tools" / name)
+
 
 def make(where: Places) -> Uv:
     """Install the locked uv where it is missing or another one."""
