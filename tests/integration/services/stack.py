@@ -1,0 +1,186 @@
+"""The three services as processes on a real node, for tests that start, stop and kill them."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from xian_py import Wallet, XianAsync
+
+CONTRACT_SOURCE = Path(__file__).parents[3] / "contracts" / "con_job_workflow.s.py"
+
+
+
+async def eventually[T](
+    check: Callable[[], Awaitable[T | None]], what: str, seconds: float = 60.0
+) -> T:
+    """Await a condition; fails naming what did not come."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = await check()
+        if found:
+            return found
+        assert time.monotonic() < deadline, f"{what} did not come in {seconds:g} s"
+        await asyncio.sleep(0.05)
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+async def deploy(
+    node_url: str, chain_id: str, operator_key: str, contract: str, workers: list[str]
+) -> None:
+    """Deploy the contract under a name and add workers, as the SDK documents it."""
+    async with XianAsync(node_url, chain_id=chain_id, wallet=Wallet(operator_key)) as client:
+        source = CONTRACT_SOURCE.read_text()
+        sent = await client.deploy_contract(contract, source, mode="checktx", wait_for_tx=True)
+        assert sent.finalized, sent.message
+        for worker in workers:
+            sent = await client.send_tx(
+                contract, "add_worker", {"account": worker}, mode="checktx", wait_for_tx=True
+            )
+            assert sent.finalized, sent.message
+
+
+@dataclass
+class Stack:
+    """Processor, projector and API of one contract. `path` is a folder of its own."""
+
+    node_url: str
+    chain_id: str
+    contract: str
+    path: Path
+    keys: dict[str, str] = field(
+        default_factory=lambda: {name: Wallet().private_key for name in ("api", "processor")}
+    )
+    port: int = field(default_factory=free_port)
+    running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    command: Path = Path(sys.executable).with_name("workflow-backend")
+
+    @property
+    def url(self) -> str:
+        """The API's address."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def worker(self) -> str:
+        """The processor's account."""
+        address: str = Wallet(self.keys["processor"]).public_key
+        return address
+
+    def environment(self, service: str) -> dict[str, str]:
+        """The service's environment, nothing of the test's own but PATH in it."""
+        environment = {
+            "PATH": os.environ["PATH"],
+            "XIAN_NODE_URL": self.node_url,
+            "XIAN_CHAIN_ID": self.chain_id,
+            "XIAN_WORKFLOW_CONTRACT": self.contract,
+            "XIAN_WORKFLOW_PROJECTION_PATH": str(self.path / "projection.sqlite3"),
+            "XIAN_WORKFLOW_STATE_DIR": str(self.path / service),
+            "XIAN_WORKFLOW_API_PORT": str(self.port),
+        }
+        if service in self.keys:
+            environment["XIAN_WALLET_PRIVATE_KEY"] = self.keys[service]
+        return environment
+
+    def start(self, *services: str) -> None:
+        """Start services; does not wait for them."""
+        for service in services:
+            with (self.path / f"{service}.log").open("ab") as log:
+                self.running[service] = subprocess.Popen(
+                    [self.command, service],
+                    env=self.environment(service),
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+
+    async def ready(self) -> None:
+        """Wait until the API answers for all of its parts."""
+
+        async def healthy() -> bool:
+            with contextlib.suppress(aiohttp.ClientError, AssertionError):
+                return bool((await self.get("/health"))["status"] == "ok")
+            return False
+
+        await eventually(healthy, "a healthy API", 30)
+
+    def end(self, service: str, number: signal.Signals) -> int:
+        """Send a signal, wait for the end and return the exit code."""
+        process = self.running.pop(service)
+        process.send_signal(number)
+        return process.wait(30)
+
+    def end_all(self) -> None:
+        """Leave nothing running."""
+        for process in self.running.values():
+            process.kill()
+        for process in self.running.values():
+            process.wait(30)
+        self.running.clear()
+
+    def log(self, service: str) -> str:
+        """Return what a service logged."""
+        return (self.path / f"{service}.log").read_text()
+
+    async def request(
+        self, method: str, path: str, body: Any = None
+    ) -> tuple[int, dict[str, Any], dict[str, str]]:
+        """Return status, body and headers of one request."""
+        async with (
+            aiohttp.ClientSession() as session,
+            session.request(method, self.url + path, json=body) as response,
+        ):
+            return response.status, await response.json(content_type=None), dict(response.headers)
+
+    async def get(self, path: str) -> dict[str, Any]:
+        """Return the body of a request that must succeed."""
+        status, body, _ = await self.request("GET", path)
+        assert status == 200, body
+        return body
+
+    async def submit_many(self, ids: list[str], in_flight: int) -> dict[str, int]:
+        """POST items side by side; return the status of each, 0 where no answer came."""
+        gate = asyncio.Semaphore(in_flight)
+        statuses: dict[str, int] = {}
+
+        async def submit(session: aiohttp.ClientSession, item_id: str) -> None:
+            body = {"item_id": item_id, "payload_uri": f"https://example.org/{item_id}"}
+            async with gate:
+                try:
+                    async with session.post(f"{self.url}/items", json=body) as response:
+                        statuses[item_id] = response.status
+                except aiohttp.ClientError:
+                    statuses[item_id] = 0
+
+        connector = aiohttp.TCPConnector(limit=in_flight)
+        async with aiohttp.ClientSession(connector=connector) as session:
+            await asyncio.gather(*(submit(session, item_id) for item_id in ids))
+        return statuses
+
+    async def all_completed(self, ids: list[str], seconds: float = 120.0) -> None:
+        """Wait until every item is projected as completed."""
+
+        async def done() -> bool:
+            listed: list[str] = []
+            while True:
+                page = await self.get(f"/items?status=completed&limit=500&offset={len(listed)}")
+                listed += [item["item_id"] for item in page["items"]]
+                if page["count"] < 500:
+                    return set(ids) <= set(listed)
+
+        await eventually(done, f"completion of {len(ids)} items", seconds)

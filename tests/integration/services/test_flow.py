@@ -1,0 +1,123 @@
+"""The way of an item through all services on a real node, and what a kill may not change."""
+
+import asyncio
+import json
+import signal
+from collections import Counter
+
+from .stack import Stack, eventually
+
+
+def ids_of(prefix: str, number: int) -> list[str]:
+    return [f"{prefix}-{n}" for n in range(number)]
+
+
+async def transitions(stack: Stack, item_id: str) -> list[str]:
+    activity = await stack.get(f"/items/{item_id}/activity")
+    return [event["event"] for event in reversed(activity["events"])]
+
+
+async def test_200_items_with_50_in_flight_each_end_once(running: Stack) -> None:
+    ids = ids_of("flow", 200)
+    statuses = await running.submit_many(ids, in_flight=50)
+    assert Counter(statuses.values()) == {201: 200}
+    await running.all_completed(ids)
+    summary = await running.get("/projection/summary")
+    assert (summary["completed"], summary["total"]) == (200, 200)
+    steps = ["ItemSubmitted", "ItemClaimed", "ItemCompleted"]
+    for item_id in ids[::20]:
+        assert await transitions(running, item_id) == steps
+    events = await running.get("/activity/recent?limit=500")
+    assert Counter(event["event"] for event in events["events"])["ItemCompleted"] >= 160
+
+
+async def test_every_service_may_be_killed_while_items_flow(running: Stack) -> None:
+    ids = ids_of("kill", 200)
+    flow = asyncio.create_task(running.submit_many(ids, in_flight=50))
+    for service in ("processor", "projector", "api"):
+
+        async def some_more(before: int = len(await completed(running))) -> bool:
+            return len(await completed(running)) > before or flow.done()
+
+        await eventually(some_more, "progress")
+        running.end(service, signal.SIGKILL)
+        running.start(service)
+        await running.ready()
+    statuses = await flow
+    unknown = [item_id for item_id, status in statuses.items() if status != 201]
+    # What a client does whose answer was lost: the same request again.
+    again = await running.submit_many(unknown, in_flight=50)
+    assert set(again.values()) <= {201}
+    await running.all_completed(ids)
+    for item_id in ids:
+        steps = await transitions(running, item_id)
+        assert steps.count("ItemSubmitted") == steps.count("ItemCompleted") == 1
+
+
+async def completed(stack: Stack) -> list[str]:
+    page = await stack.get("/items?status=completed&limit=500")
+    return [item["item_id"] for item in page["items"]]
+
+
+async def test_a_processor_that_was_killed_takes_up_what_it_held(stack: Stack) -> None:
+    stack.start("projector", "api")
+    await stack.ready()
+    ids = ids_of("held", 20)
+    await stack.submit_many(ids, in_flight=20)
+    stack.start("processor")
+
+    async def some_claimed() -> bool:
+        summary = await stack.get("/projection/summary")
+        return bool(summary["processing"] + summary["completed"])
+
+    await eventually(some_claimed, "a claim")
+    stack.end("processor", signal.SIGKILL)
+    stack.start("processor")
+    await stack.all_completed(ids)
+
+
+async def test_services_end_in_order_when_told_to(running: Stack) -> None:
+    await running.submit_many(ids_of("end", 10), in_flight=10)
+    for service in ("api", "processor", "projector"):
+        assert running.end(service, signal.SIGTERM) == 0, running.log(service)
+
+
+async def test_an_idle_restart_of_the_projector_changes_no_row(running: Stack) -> None:
+    ids = ids_of("again", 10)
+    await running.submit_many(ids, in_flight=10)
+    await running.all_completed(ids)
+    before = await running.get("/activity/recent?limit=500")
+    running.end("projector", signal.SIGTERM)
+    running.start("projector")
+    await running.submit_many(["again-more"], in_flight=1)
+    await running.all_completed(["again-more"])
+    after = await running.get("/activity/recent?limit=500")
+    assert after["events"][-before["count"] :] == before["events"]
+
+
+async def test_the_event_worker_prints_each_event_once_over_restarts(running: Stack) -> None:
+    lines: list[dict[str, str]] = []
+
+    async def collect(until: int) -> None:
+        process = await asyncio.create_subprocess_exec(
+            running.command,
+            "events",
+            env=running.environment("events"),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        async with asyncio.timeout(60):
+            while len(lines) < until:
+                lines.append(json.loads(await process.stdout.readline()))
+        process.terminate()
+        assert await process.wait() == 0
+
+    await running.submit_many(["one"], in_flight=1)
+    await running.all_completed(["one"])
+    await collect(3)
+    await running.submit_many(["two"], in_flight=1)
+    await running.all_completed(["two"])
+    await collect(6)
+    steps = ["ItemSubmitted", "ItemClaimed", "ItemCompleted"]
+    assert [line["event"] for line in lines] == steps * 2
+    assert [line["item_id"] for line in lines] == ["one"] * 3 + ["two"] * 3
