@@ -85,15 +85,15 @@ class Outcome:
     """What became of one action on one item.
 
     `code` is the contract's word: ok, invalid, exists, missing, state, forbidden, leased or stale.
-    `attempt` and `status` are the item's after the action. `tx_hash` and `height` tell where it
-    was decided.
+    `attempt` is the item's after the action, `item` its record then where the action had an effect.
+    `tx_hash` and `height` tell where it was decided; the height is 0 where only the record told.
     """
 
     item_id: str | None
     code: str
     message: str
     attempt: int
-    status: str
+    item: Item | None
     tx_hash: str
     height: int
 

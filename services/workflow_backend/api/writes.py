@@ -39,8 +39,7 @@ async def submit(used: Used, submission: Submission, response: Response) -> Acce
         return _pending(submission.item_id, ticket, response)
     if outcome.ok:
         used.remember(submission.item_id, outcome.tx_hash)
-        record = await used.node.item(submission.item_id)
-        return _accepted(submission.item_id, outcome.tx_hash, record)
+        return _accepted(submission.item_id, outcome.tx_hash, outcome.item)
     if outcome.code == "exists":
         record = await required_item(used, submission.item_id)
         if record.requester == used.submitter.address and _same(record, submission):
@@ -61,7 +60,7 @@ async def cancel(
         return _pending(item_id, ticket, response)
     if not outcome.ok:
         raise _refused(outcome)
-    return _accepted(item_id, outcome.tx_hash, await used.node.item(item_id))
+    return _accepted(item_id, outcome.tx_hash, outcome.item)
 
 
 async def _decided(ticket: Ticket) -> Outcome | None:

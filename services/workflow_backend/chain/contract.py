@@ -161,23 +161,24 @@ _ANSWER = re.compile(r"([a-z])(\d+)")
 
 
 def outcomes(
-    actions: Sequence[Action], result: str, tx_hash: str, height: int
+    actions: Sequence[Action], receipt: dict[str, Any], tx_hash: str, height: int
 ) -> list[Outcome] | None:
     """Read the contract's answer to a batch: a letter and the item's attempt for each entry.
 
-    Returns None where the answer is cut off or of another form: a receipt keeps the first 1,024
-    characters only.
+    The records come from what the receipt says was written. Returns None where the answer is cut
+    off or of another form: a receipt keeps the first 1,024 characters only.
     """
-    answers = _ANSWER.findall(result)
+    answers = _ANSWER.findall(receipt["result"])
     if len(answers) != len(actions) or not all(letter in ANSWERS for letter, _ in answers):
         return None
+    written = {entry["key"].partition(".items:")[2]: entry["value"] for entry in receipt["state"]}
     return [
         Outcome(
             item_id=action.item_id,
             code=ANSWERS[letter][0],
             message=ANSWERS[letter][1],
             attempt=int(attempt),
-            status=_STATUS_AFTER[action.name] if letter == "a" else "",
+            item=Item.from_record(written[action.item_id]) if letter == "a" else None,
             tx_hash=tx_hash,
             height=height,
         )

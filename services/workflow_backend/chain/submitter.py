@@ -283,7 +283,7 @@ class Submitter:
                 self._halve(tickets, TransactionFailed(f"transaction {tx_hash} failed: {reason}"))
             return
         self._budget.learn(actions, int(receipt["chi_used"]))
-        decided = outcomes(actions, receipt["result"], tx_hash, int(found["height"]))
+        decided = outcomes(actions, receipt, tx_hash, int(found["height"]))
         if decided is None:
             await self._settle_by_record(transaction)
             return
@@ -329,7 +329,7 @@ class Submitter:
                     code=code,
                     message=message,
                     attempt=item.attempt if item else 0,
-                    status=item.status if item else "",
+                    item=item if code == "ok" else None,
                     tx_hash=transaction.signed.tx_hash,
                     height=0,
                 )

@@ -9,7 +9,6 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 
 from ..chain import contract
 from ..chain.events import EventReader, until_more
@@ -136,16 +135,8 @@ class Processor:
         except WorkflowError as error:
             self._journal.look_again([item.item_id], time.time() + TROUBLE_SECONDS)
             return error
-        if outcome.ok:
-            self._hold(
-                replace(
-                    item,
-                    status=outcome.status,
-                    worker=self._submitter.address,
-                    attempt=outcome.attempt,
-                    lease_seconds=LEASE_SECONDS,
-                )
-            )
+        if outcome.item is not None:
+            self._hold(outcome.item)
             return None
         wait = item.lease_seconds + 1.0 if outcome.code == "leased" else TROUBLE_SECONDS
         self._journal.look_again([item.item_id], time.time() + wait)

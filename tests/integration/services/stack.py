@@ -4,20 +4,20 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import aiohttp
+from node_harness import Node, free_port
 from xian_py import Wallet, XianAsync
 
 CONTRACT_SOURCE = Path(__file__).parents[3] / "contracts" / "con_job_workflow.s.py"
-
 
 
 async def eventually[T](
@@ -33,19 +33,10 @@ async def eventually[T](
         await asyncio.sleep(0.05)
 
 
-def free_port() -> int:
-    """Return a port that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-async def deploy(
-    node_url: str, chain_id: str, operator_key: str, contract: str, workers: list[str]
-) -> None:
+async def deploy(node: Node, contract: str, workers: list[str]) -> None:
     """Deploy the contract under a name and add workers, as the SDK documents it."""
-    async with XianAsync(node_url, chain_id=chain_id, wallet=Wallet(operator_key)) as client:
+    wallet = Wallet(node.operator_key)
+    async with XianAsync(node.url, chain_id=node.chain_id, wallet=wallet) as client:
         source = CONTRACT_SOURCE.read_text()
         sent = await client.deploy_contract(contract, source, mode="checktx", wait_for_tx=True)
         assert sent.finalized, sent.message
@@ -69,7 +60,7 @@ class Stack:
     )
     port: int = field(default_factory=free_port)
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
-    command: Path = Path(sys.executable).with_name("workflow-backend")
+    command: ClassVar = Path(sys.executable).with_name("workflow-backend")
 
     @property
     def url(self) -> str:
@@ -184,3 +175,14 @@ class Stack:
                     return set(ids) <= set(listed)
 
         await eventually(done, f"completion of {len(ids)} items", seconds)
+
+
+@contextlib.asynccontextmanager
+async def fresh_stack(node: Node, path: Path) -> AsyncIterator[Stack]:
+    """A contract of its own and services that are not started yet."""
+    stack = Stack(node.url, node.chain_id, f"con_{uuid.uuid4().hex[:12]}", path)
+    await deploy(node, stack.contract, [stack.worker])
+    try:
+        yield stack
+    finally:
+        stack.end_all()

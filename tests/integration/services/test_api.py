@@ -1,21 +1,17 @@
 """The API's answers, the bad ones first of all."""
 
 import signal
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
 
 import aiohttp
 import pytest
+from node_harness import Node
 
-from .stack import Stack, deploy, eventually
+from .stack import Stack, eventually, fresh_stack
 
 SUBMISSION = {"item_id": "job-1", "payload_uri": "https://example.org/1"}
-
-
-@pytest.fixture
-async def api(stack: Stack) -> Stack:
-    """API and projector without a processor: items stay as they were submitted."""
-    stack.start("projector", "api")
-    await stack.ready()
-    return stack
 
 
 async def projected(stack: Stack, item_id: str, status: str) -> None:
@@ -73,7 +69,9 @@ async def test_another_request_with_the_same_id_is_a_conflict(
         ({"priority": 1}, "priority"),
     ],
 )
-async def test_a_bad_field_is_named(api_of_module: Stack, change: dict[str, object], field: str) -> None:
+async def test_a_bad_field_is_named(
+    api_of_module: Stack, change: dict[str, object], field: str
+) -> None:
     status, body, _ = await api_of_module.request("POST", "/items", SUBMISSION | change)
     assert status == 422
     assert [error["field"] for error in body["errors"]] == [field]
@@ -169,37 +167,35 @@ async def test_health_and_projection_tell_the_heights(api: Stack) -> None:
 
     async def level() -> bool:
         projection = await api.get("/projection/health")
-        return projection["healthy"] and projection["lag"] == 0
+        return projection["healthy"] is True and projection["lag"] == 0
 
     await eventually(level, "a level projection")
 
 
-async def test_a_chain_that_is_down_is_503_with_retry_after(make_node, tmp_path) -> None:  # type: ignore[no-untyped-def]
-    node = make_node()
-    stack = Stack(node.url, node.chain_id, "con_down", tmp_path)
-    await deploy(node.url, node.chain_id, node.operator_key, "con_down", [stack.worker])
-    try:
-        stack.start("projector", "api")
-        await stack.ready()
-        await stack.request("POST", "/items", SUBMISSION)
-        await projected(stack, "job-1", "submitted")
-        node.stop()
-        for method, path, body in (
-            ("POST", "/items", SUBMISSION | {"item_id": "job-2"}),
-            ("GET", "/items/job-1", None),
-            ("POST", "/items/job-1/cancel", {}),
-        ):
-            status, problem, headers = await stack.request(method, path, body)
-            assert (status, headers["Retry-After"]) == (503, "2")
-            assert "node" in problem["detail"]
-        assert (await stack.get("/items"))["count"] == 1
-        assert (await stack.get("/health"))["status"] == "degraded"
-        node.start()
+async def test_a_chain_that_is_down_is_503_with_retry_after(
+    make_node: Callable[..., AbstractContextManager[Node]], tmp_path: Path
+) -> None:
+    with make_node("down-1") as node:
+        async with fresh_stack(node, tmp_path) as stack:
+            stack.start("projector", "api")
+            await stack.ready()
+            await stack.request("POST", "/items", SUBMISSION)
+            await projected(stack, "job-1", "submitted")
+            node.kill("cometbft")
+            for method, path, body in (
+                ("POST", "/items", SUBMISSION | {"item_id": "job-2"}),
+                ("GET", "/items/job-1", None),
+                ("POST", "/items/job-1/cancel", {}),
+            ):
+                status, problem, headers = await stack.request(method, path, body)
+                assert (status, headers["Retry-After"]) == (503, "2")
+                assert "node" in problem["detail"]
+            assert (await stack.get("/items"))["count"] == 1
+            assert (await stack.get("/health"))["status"] == "degraded"
+            node.start("abci", "cometbft")
 
-        async def takes_items() -> bool:
-            body = SUBMISSION | {"item_id": "job-3"}
-            return (await stack.request("POST", "/items", body))[0] == 201
+            async def takes_items() -> bool:
+                body = SUBMISSION | {"item_id": "job-3"}
+                return (await stack.request("POST", "/items", body))[0] == 201
 
-        await eventually(takes_items, "a submission after the node came back")
-    finally:
-        stack.end_all()
+            await eventually(takes_items, "a submission after the node came back")

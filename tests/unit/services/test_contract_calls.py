@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+
 from workflow_backend.chain import contract
 from workflow_backend.items import Item
 
@@ -27,11 +28,20 @@ SUBMITTED = Item(
 HELD = replace(SUBMITTED, status="processing", worker=ME, attempt=2, lease_seconds=60)
 
 
+def receipt(answer: str, *records: Item) -> dict[str, object]:
+    written = [
+        {"key": f"con_job_workflow.items:{record.item_id}", "value": record.as_dict()}
+        for record in records
+    ]
+    return {"result": answer, "state": written, "chi_used": 100}
+
+
 def test_a_batch_answer_is_read_entry_by_entry() -> None:
     actions = [contract.claim(SUBMITTED, 60), contract.complete(HELD, "https://example.org/r")]
-    claimed, late = contract.outcomes(actions, "'a1q12'", "AB", 7) or []
-    assert (claimed.ok, claimed.attempt, claimed.status) == (True, 1, "processing")
-    assert (late.code, late.attempt, late.status) == ("stale", 12, "")
+    held = replace(HELD, attempt=1)
+    claimed, late = contract.outcomes(actions, receipt("'a1q12'", held), "AB", 7) or []
+    assert (claimed.ok, claimed.attempt, claimed.item) == (True, 1, held)
+    assert (late.code, late.attempt, late.item) == ("stale", 12, None)
     assert "current attempt" in late.message
     assert (late.tx_hash, late.height) == ("AB", 7)
 
@@ -39,7 +49,7 @@ def test_a_batch_answer_is_read_entry_by_entry() -> None:
 @pytest.mark.parametrize("answer", ["'a1'", "'a1a2a3'", "'a1?2'", "None"])
 def test_a_cut_or_foreign_answer_is_no_answer(answer: str) -> None:
     actions = [contract.claim(SUBMITTED, 60), contract.claim(HELD, 60)]
-    assert contract.outcomes(actions, answer, "AB", 7) is None
+    assert contract.outcomes(actions, receipt(answer), "AB", 7) is None
 
 
 def test_a_transaction_holds_at_most_200_actions_and_the_bytes_that_may_be_written() -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from workflow_backend.chain.events import Cursor, EventReader
 from workflow_backend.chain.node import IndexStatus
 from workflow_backend.items import Event, Place

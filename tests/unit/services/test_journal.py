@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from workflow_backend.chain.events import Cursor
 from workflow_backend.errors import SettingError
 from workflow_backend.items import Place

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from workflow_backend.errors import SettingError
 from workflow_backend.settings import Settings
 

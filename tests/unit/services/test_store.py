@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from workflow_backend.chain.events import Cursor
 from workflow_backend.errors import ProjectionMismatch, ProjectionUnavailable
 from workflow_backend.items import Event, Item, Place
