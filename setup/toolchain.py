@@ -106,6 +106,11 @@ def _versions(where: Places, comet: Path, python: cpython.Python) -> dict[str, A
 def _explained(error: OSError) -> Trouble:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return Trouble("the disk is full", "free 4 GB and run the same command again")
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return Trouble(
+            f"{error.filename} belongs to somebody else",
+            "run as the user who made it, or have that user run make clean",
+        )
     return Trouble(f"{error.filename or 'a file'}: {error.strerror}", "mend that and run again")
 
 
