@@ -4,6 +4,8 @@ No consensus and no network: a test says when a block comes and what time it has
 answers is the receipt that a node would keep, so what a receipt cuts off is cut off here too.
 """
 
+import re
+from ast import literal_eval
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -50,9 +52,7 @@ class Chain:
     def __init__(self, home: Path) -> None:
         self.driver = Driver(storage_home=home)
         _stage_native_submission_contract(self.driver)
-        client = ContractingClient(
-            storage_home=home, driver=self.driver, submission_filename=None
-        )
+        client = ContractingClient(storage_home=home, driver=self.driver, submission_filename=None)
         self._runtime = build_vm_runtime()
         self._processor = TxProcessor(client, execution_runtime=self._runtime)
         self.height = 1
@@ -90,12 +90,13 @@ class Chain:
         if outcome is None:
             raise Refused("the node could not run the transaction")
         if outcome["status"] != 0:
-            raise Refused(outcome["result"])
+            assertion = re.fullmatch(r"AssertionError\((.*)\)", outcome["result"])
+            raise Refused(literal_eval(assertion[1]) if assertion else outcome["result"])
         return Receipt(outcome["result"], outcome["events"], outcome["chi_used"], outcome["state"])
 
     def read(self, sender: str, contract: str, function: str, /, **kwargs: Any) -> Any:
         """Call a function as a query does: the answer is whole and nothing is written."""
-        with self._unchanged():
+        with self.unchanged():
             outcome = execute_vm_contract(
                 self._runtime,
                 self.driver,
@@ -121,9 +122,11 @@ class Chain:
         )
 
     @contextmanager
-    def _unchanged(self) -> Iterator[None]:
-        before = self.driver.snapshot_state()
+    def unchanged(self) -> Iterator[None]:
+        """Put state and clock back afterwards."""
+        before = self.driver.snapshot_state(), self.height, self.now
         try:
             yield
         finally:
-            self.driver.restore_state(before)
+            state, self.height, self.now = before
+            self.driver.restore_state(state)

@@ -1,0 +1,11 @@
+"""What the services believe of the contract, held against the contract itself."""
+
+from workflow_backend.chain import contract as services
+
+from .vm import CONTRACTS, Chain
+
+
+def test_the_services_read_a_batchs_answer_as_the_contract_means_it(chain: Chain) -> None:
+    operator = "0a" * 32
+    chain.deploy(operator, "con_job_workflow", CONTRACTS / "con_job_workflow.s.py")
+    assert chain.read(operator, "con_job_workflow", "get_answers") == services.ANSWERS
