@@ -13,7 +13,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +23,8 @@ from urllib.request import Request, urlopen
 
 import yaml
 from jinja2 import Template
+from xian_py import Wallet
+from xian_py.transaction import create_tx, prepare_transaction
 
 REPO = Path(__file__).resolve().parents[2]
 ROLES = REPO / "roles"
@@ -160,7 +162,9 @@ class Node:
                 "p2p_external_address": "",
                 "peers": [],
                 "private_network": True,
-                "metrics_address": self.metrics_url.removeprefix("http://").removesuffix("/metrics"),
+                "metrics_address": self.metrics_url.removeprefix("http://").removesuffix(
+                    "/metrics"
+                ),
                 "cometbft_metrics_address": f"127.0.0.1:{free_port()}",
                 **self._settings,
             },
@@ -248,6 +252,52 @@ class Node:
             raise OSError(f"{path}: {response['log']}")
         return json.loads(b64decode(response["value"])) if response.get("value") else None
 
+    def broadcast(
+        self,
+        contract: str,
+        function: str,
+        arguments: dict[str, Any],
+        *,
+        wallet: Wallet | None = None,
+        chi: int = 900_000,
+    ) -> dict[str, Any]:
+        """Sign (the operator does by default), send, wait for the block; the receipt as the app gave it.
+
+        Raises `OSError` when the node does not take the transaction.
+        """
+        wallet = wallet or Wallet(private_key=self.operator_key)
+        transaction = create_tx(
+            {
+                "chain_id": self.chain_id,
+                "contract": contract,
+                "function": function,
+                "kwargs": arguments,
+                "nonce": self.query(f"/get_next_nonce/{wallet.public_key}"),
+                "sender": wallet.public_key,
+                "chi_supplied": chi,
+            },
+            wallet,
+        )
+        prepared = prepare_transaction(transaction)
+        answer = self.rpc("broadcast_tx_commit", tx=b64encode(prepared.submitted_bytes).decode())
+        if answer["check_tx"]["code"] != 0:
+            raise OSError(answer["check_tx"]["log"])
+        receipt: dict[str, Any] = json.loads(b64decode(answer["tx_result"]["data"]))
+        return {**receipt, "hash": prepared.tx_hash, "height": int(answer["height"])}
+
+    def deploy(self, name: str, source: str) -> None:
+        """Put a contract on the chain; raises `OSError` with the chain's reason."""
+        receipt = self.broadcast("submission", "submit_contract", {"name": name, "code": source})
+        if receipt["status"] != 0:
+            raise OSError(receipt["result"])
+
+    def events(self, contract: str, event: str) -> list[dict[str, Any]]:
+        """Up to 1,000 events of the index, oldest first."""
+        found: list[dict[str, Any]] = self.query(
+            f"/events/{contract}/{event}/limit=1000/after_id=0"
+        )
+        return found
+
     def height(self) -> int:
         """The height of the newest block."""
         return int(self.rpc("status")["sync_info"]["latest_block_height"])
@@ -256,7 +306,9 @@ class Node:
         """Whether the index holds every block of the chain."""
         try:
             status = self.query("/bds_status")
-            return status["db_status"] == "ok" and status["indexed"]["indexed_height"] == self.height()
+            return (
+                status["db_status"] == "ok" and status["indexed"]["indexed_height"] == self.height()
+            )
         except OSError:
             return False
 
