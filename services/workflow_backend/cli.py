@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser(name, help=what, description=what).set_defaults(run=run)
     _add_events(commands)
     _add_items(commands)
+    _add_operations(commands)
     return parser
 
 
@@ -92,6 +93,32 @@ def _add_items(commands: Any) -> None:
     watch.add_argument("item_id")
     watch.add_argument("--timeout", type=float, default=300.0, help="seconds (default: 300)")
     watch.set_defaults(run=_watch)
+
+
+def _add_operations(commands: Any) -> None:
+    what = "deploy the contract, add workers, fund wallets; safe to run again"
+    bootstrap = commands.add_parser("bootstrap", help=what, description=what)
+    bootstrap.add_argument("--check", action="store_true", help="only say what would be done")
+    bootstrap.set_defaults(run=_bootstrap)
+    what = "check everything that runs on this host; exits 1 where anything is wrong"
+    health = commands.add_parser("health", help=what, description=what)
+    health.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="write the checks as JSON too; - is standard output, the table is on the other one",
+    )
+    health.add_argument(
+        "--wait", type=float, default=0.0, metavar="SECONDS", help="wait until all is well"
+    )
+    health.set_defaults(run=_health)
+    what = "send one item through the whole backend and time each step"
+    smoke = commands.add_parser("smoke", help=what, description=what)
+    smoke.add_argument("--item", metavar="ID", help="follow this one if it is there (default: new)")
+    smoke.add_argument("--timeout", type=float, default=60.0, help="seconds a step (default: 60)")
+    smoke.set_defaults(run=_smoke)
+    what = "print heights, items by status and the services' heartbeats"
+    commands.add_parser("status", help=what, description=what).set_defaults(run=_status)
 
 
 def _service(run: Service) -> int:
@@ -153,4 +180,44 @@ def _through_api(
 def _watch(arguments: argparse.Namespace) -> int:
     for item in ApiClient.from_environment().watch(arguments.item_id, arguments.timeout):
         print(json.dumps(item), flush=True)
+    return 0
+
+
+def _bootstrap(arguments: argparse.Namespace) -> int:
+    from .operations.bootstrap import bootstrap
+
+    print(json.dumps(bootstrap(Settings.load(), check=arguments.check)))
+    return 0
+
+
+def _health(arguments: argparse.Namespace) -> int:
+    from .operations import health, judge
+
+    settings = Settings.load()
+    checks = asyncio.run(health.wait_for_health(settings, arguments.wait))
+    report = json.dumps(health.as_json(settings, checks))
+    to_stdout = arguments.json == Path("-")
+    if to_stdout:
+        print(report)
+    elif arguments.json:
+        arguments.json.write_text(report + "\n", encoding="utf-8")
+    print(judge.table(checks), file=sys.stderr if to_stdout else sys.stdout)
+    return 0 if judge.all_well(checks) else 1
+
+
+def _smoke(arguments: argparse.Namespace) -> int:
+    from .operations.smoke import smoke
+
+    result = smoke(ApiClient.from_environment(), arguments.item, arguments.timeout)
+    print(json.dumps(result))
+    if not result["ok"]:
+        line = f"{result['failed']} failed: {result['error']} ({result['hint']})"
+        print(f"workflow-backend: {line}", file=sys.stderr)
+    return 0 if result["ok"] else 1
+
+
+def _status(_: argparse.Namespace) -> int:
+    from .operations.status import status
+
+    print(json.dumps(asyncio.run(status(Settings.load())), indent=2))
     return 0

@@ -29,10 +29,14 @@ class ApiUnavailable(WorkflowError):
 
 
 class ApiClient:
-    """Calls the API at one address. Its methods return the JSON answer."""
+    """Calls the API at one address. Its methods return the JSON answer.
 
-    def __init__(self, url: str) -> None:
+    `timeout` is how long to wait for one answer, in seconds.
+    """
+
+    def __init__(self, url: str, timeout: float = TIMEOUT_SECONDS) -> None:
         self.url = url
+        self._timeout = timeout
 
     @classmethod
     def from_environment(cls) -> ApiClient:
@@ -90,7 +94,7 @@ class ApiClient:
             self.url + path, data, {"Content-Type": "application/json"}, method=method
         )
         try:
-            with urlopen(request, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310
+            with urlopen(request, timeout=self._timeout) as response:  # noqa: S310
                 answer: dict[str, Any] = json.load(response)
                 return answer
         except HTTPError as error:

@@ -29,6 +29,10 @@ class NodeUnavailable(WorkflowError):
     hint = "check XIAN_NODE_URL and that the node runs"
 
 
+class NodeUnreachable(NodeUnavailable):
+    """There is no connection to the node, so nothing was sent to it."""
+
+
 class NodeRefused(WorkflowError):
     """The node answered with an error."""
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,15 +47,20 @@ class Settings:
         )
 
     def wallet_key(self) -> str:
-        """Return the wallet's private key (64 hexadecimal digits), from a file or the environment.
+        """Return the wallet's private key (64 hexadecimal digits).
 
-        Raises SettingError, which never holds any part of the key.
+        It is in a file (`-` is standard input), in the service manager's credential `wallet_key`,
+        or in the environment. Raises SettingError, which never holds any part of the key.
         """
         path = self.environment.get("XIAN_WORKFLOW_WALLET_KEY_FILE")
+        credentials = self.environment.get("CREDENTIALS_DIRECTORY")
+        if path is None and credentials is not None:
+            path = f"{credentials}/wallet_key"
         if path is not None:
-            name = f"XIAN_WORKFLOW_WALLET_KEY_FILE ({path})"
+            name = f"the wallet's key file {path}"
             try:
-                key = Path(path).read_text(encoding="ascii").strip()
+                key = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="ascii")
+                key = key.strip()
             except (OSError, UnicodeDecodeError) as error:
                 raise SettingError(f"{name} can't be read: {type(error).__name__}") from None
         else:

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from ..errors import (
     IndexUnavailable,
     NodeUnavailable,
+    NodeUnreachable,
     Overloaded,
     ProjectionMismatch,
     ProjectionUnavailable,
@@ -27,6 +28,7 @@ RETRY_SECONDS = 2
 
 _STATUS: dict[type[WorkflowError], HTTPStatus] = {
     NodeUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    NodeUnreachable: HTTPStatus.SERVICE_UNAVAILABLE,
     IndexUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     Overloaded: HTTPStatus.SERVICE_UNAVAILABLE,
     ProjectionUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,

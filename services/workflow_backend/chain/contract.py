@@ -104,40 +104,33 @@ def encoded_size(action: Action) -> int:
 
 
 ANSWERS = {
-    "a": ("ok", ""),
-    "b": (
-        "invalid",
-        (
-            "an entry is a dict with an item_id and, in apply_items, an action: submit, claim, "
-            "complete, fail, cancel, retry, renew or release"
-        ),
-    ),
-    "c": ("invalid", "item_id must be 1 to 128 of the characters A-Z a-z 0-9 _ -"),
-    "d": ("invalid", "kind must be at most 64 of the characters A-Z a-z 0-9 _ -"),
-    "e": ("invalid", "payload_uri must be at most 1024 printable ASCII characters"),
-    "f": ("invalid", "metadata_ref must be at most 1024 printable ASCII characters"),
-    "g": ("invalid", "result_uri must be at most 1024 printable ASCII characters"),
-    "h": ("invalid", "reason must be at most 512 printable ASCII characters"),
-    "i": ("invalid", "attempt must be an integer from 0 to 1000000000"),
-    "j": ("invalid", "lease_seconds must be 0 or an integer from 5 to 86400"),
-    "k": ("exists", "an item with this item_id exists"),
-    "l": ("missing", "there is no item with this item_id"),
-    "m": ("forbidden", "only workers may do this"),
-    "n": ("forbidden", "only the worker that holds the item may do this"),
-    "o": (
-        "forbidden",
-        "only the requester, an agent of the requester or the operator may do this",
-    ),
-    "p": ("leased", "another worker holds the item and its lease has not passed"),
-    "q": ("stale", "this is not the current attempt"),
-    "r": ("state", "this worker holds the item already"),
-    "s": ("state", "the item is submitted"),
-    "t": ("state", "the item is processing"),
-    "u": ("state", "the item is completed"),
-    "v": ("state", "the item is failed"),
-    "w": ("state", "the item is cancelled"),
+    "a": "ok",
+    "b": "state: the item is submitted",
+    "c": "state: the item is processing",
+    "d": "state: the item is completed",
+    "e": "state: the item is failed",
+    "f": "state: the item is cancelled",
+    "g": "state: this worker holds the item already",
+    "h": "exists: there is an item with this item_id",
+    "i": "missing: there is no item with this item_id",
+    "j": "forbidden: only workers may do this",
+    "k": "forbidden: only the worker that holds the item may do this",
+    "l": "forbidden: only the requester, its agents and the operator may do this",
+    "m": "leased: another worker holds the item and its lease has not passed",
+    "n": "stale: the attempt is not the current one of the item",
+    "o": "invalid: an entry is a dict with an item_id and, for apply_items, an action",
+    "p": "invalid: item_id must be 1 to 128 of the characters A-Z a-z 0-9 _ -",
+    "q": "invalid: kind must be at most 64 of the characters A-Z a-z 0-9 _ -",
+    "r": "invalid: payload_uri must be at most 1024 printable ASCII characters",
+    "s": "invalid: metadata_ref must be at most 1024 printable ASCII characters",
+    "t": "invalid: result_uri must be at most 1024 printable ASCII characters",
+    "u": "invalid: reason must be at most 512 printable ASCII characters",
+    "v": "invalid: attempt must be an integer from 0 to 1000000000",
+    "w": "invalid: lease_seconds must be 0 or an integer from 5 to 86400",
 }
-"""The contract's `get_answers`: what each letter of a batch's answer means, as (code, message)."""
+"""The contract's `get_answers`: what each letter of a batch's answer means, as "code: message"."""
+
+_OK, _EXISTS, _MISSING, _STALE = "a", "h", "i", "n"
 
 _STATUS_AFTER = {
     "submit": "submitted",
@@ -175,15 +168,21 @@ def outcomes(
     return [
         Outcome(
             item_id=action.item_id,
-            code=ANSWERS[letter][0],
-            message=ANSWERS[letter][1],
+            code=meaning(letter)[0],
+            message=meaning(letter)[1],
             attempt=int(attempt),
-            item=Item.from_record(written[action.item_id]) if letter == "a" else None,
+            item=Item.from_record(written[action.item_id]) if letter == _OK else None,
             tx_hash=tx_hash,
             height=height,
         )
         for action, (letter, attempt) in zip(actions, answers, strict=True)
     ]
+
+
+def meaning(letter: str) -> tuple[str, str]:
+    """Return an answer's code and message; the message of ok is empty."""
+    code, _, message = ANSWERS[letter].partition(": ")
+    return code, message
 
 
 def effect(action: Action, item: Item | None, account: str) -> tuple[str, str] | None:
@@ -194,14 +193,14 @@ def effect(action: Action, item: Item | None, account: str) -> tuple[str, str] |
     if action.name == "submit":
         return _submit_effect(action, item, account)
     if item is None:
-        return ANSWERS["l"]
+        return meaning(_MISSING)
     if item.attempt != action.entry.get("attempt", item.attempt):
-        return ANSWERS["q"]
+        return meaning(_STALE)
     contended = action.name == "claim" and item.worker != account
     if action.name == "renew" or contended or item.status == _STATUS_BEFORE[action.name]:
         return None
     if item.status == _STATUS_AFTER[action.name]:
-        return ANSWERS["a"]
+        return meaning(_OK)
     return "state", f"the item is {item.status}"
 
 
@@ -210,7 +209,7 @@ def _submit_effect(action: Action, item: Item | None, account: str) -> tuple[str
         return None
     fields = ("payload_uri", "kind", "metadata_ref")
     same = all(getattr(item, name) == action.entry[name] for name in fields)
-    return ANSWERS["a" if same and item.requester == account else "k"]
+    return meaning(_OK if same and item.requester == account else _EXISTS)
 
 
 def group(actions: Sequence[Action]) -> int:

@@ -9,7 +9,7 @@ import aiohttp
 from xian_runtime_types.decimal import ContractingDecimal
 from xian_runtime_types.encoding import decode
 
-from ..errors import NodeRefused, NodeUnavailable
+from ..errors import NodeRefused, NodeUnavailable, NodeUnreachable
 
 BATCH_LIMIT = 10
 """Requests in one POST: CometBFT's default for rpc.max_request_batch_size."""
@@ -71,6 +71,8 @@ class Rpc:
         try:
             async with self.session.post(self.url, json=body) as response:
                 return await response.json(content_type=None)
+        except aiohttp.ClientConnectorError as error:
+            raise NodeUnreachable(f"no connection to the node at {self.url}: {error}") from error
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             detail = str(error) or type(error).__name__
             raise NodeUnavailable(f"no answer from the node at {self.url}: {detail}") from error

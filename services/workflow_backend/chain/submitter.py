@@ -19,7 +19,14 @@ from typing import Any
 
 from xian_py.transaction import PreparedTransaction
 
-from ..errors import NodeRefused, NodeUnavailable, Overloaded, TransactionFailed, WorkflowError
+from ..errors import (
+    NodeRefused,
+    NodeUnavailable,
+    NodeUnreachable,
+    Overloaded,
+    TransactionFailed,
+    WorkflowError,
+)
 from ..items import Outcome
 from .chi import ChiBudget
 from .contract import BATCH_FUNCTION, Action, effect, group, outcomes
@@ -196,11 +203,18 @@ class Submitter:
         # From here on the node may have it, whatever we hear: it counts as sent.
         self._in_flight.append(transaction)
         self._nonce += 1
-        refusal = await self._broadcast(transaction)
+        try:
+            refusal = await self._broadcast(transaction)
+        except NodeUnreachable:
+            self._take_back()
+            raise
         if refusal is not None:
-            self._in_flight.pop()
-            self._nonce -= 1
+            self._take_back()
             self._refused(tickets, refusal)
+
+    def _take_back(self) -> None:
+        """Forget the transaction sent last: the node surely does not have it."""
+        self._nonce = self._in_flight.pop().nonce
 
     def _sign(self, actions: Sequence[Action], nonce: int) -> PreparedTransaction:
         return self._account.sign(

@@ -1,5 +1,6 @@
 """The API's answers, the bad ones first of all."""
 
+import hashlib
 import signal
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -14,6 +15,13 @@ from .stack import Stack, eventually, fresh_stack
 SUBMISSION = {"item_id": "job-1", "payload_uri": "https://example.org/1"}
 
 
+@pytest.fixture
+def new(request: pytest.FixtureRequest) -> dict[str, str]:
+    """A submission that no other test makes."""
+    digest = hashlib.sha256(request.node.nodeid.encode()).hexdigest()
+    return SUBMISSION | {"item_id": digest[:12]}
+
+
 async def projected(stack: Stack, item_id: str, status: str) -> None:
     async def there() -> bool:
         page = await stack.get(f"/items?status={status}")
@@ -22,36 +30,38 @@ async def projected(stack: Stack, item_id: str, status: str) -> None:
     await eventually(there, f"{item_id} as {status}")
 
 
-async def test_a_submission_is_in_a_block_when_it_is_answered(api: Stack) -> None:
-    status, body, _ = await api.request("POST", "/items", SUBMISSION)
+async def test_a_submission_is_in_a_block_when_it_is_answered(
+    api: Stack, new: dict[str, str]
+) -> None:
+    status, body, _ = await api.request("POST", "/items", new)
     assert (status, body["finalized"]) == (201, True)
     assert len(body["tx_hash"]) == 64
     assert body["item"]["status"] == "submitted"
     assert body["item"]["kind"] == "job"
 
 
-async def test_the_same_request_again_answers_as_the_first_time(api: Stack) -> None:
-    first = await api.request("POST", "/items", SUBMISSION)
-    again = await api.request("POST", "/items", SUBMISSION)
+async def test_the_same_request_again_answers_as_the_first_time(
+    api: Stack, new: dict[str, str]
+) -> None:
+    first = await api.request("POST", "/items", new)
+    again = await api.request("POST", "/items", new)
     assert first[:2] == again[:2]
-    await projected(api, "job-1", "submitted")
+    await projected(api, new["item_id"], "submitted")
     api.end("api", signal.SIGTERM)
     api.start("api")
     await api.ready()
-    assert (await api.request("POST", "/items", SUBMISSION))[:2] == first[:2]
+    assert (await api.request("POST", "/items", new))[:2] == first[:2]
 
 
-@pytest.mark.parametrize(
-    "change", [{"payload_uri": "other"}, {"kind": "other"}, {"metadata_ref": "other"}]
-)
 async def test_another_request_with_the_same_id_is_a_conflict(
-    api: Stack, change: dict[str, str]
+    api: Stack, new: dict[str, str]
 ) -> None:
-    await api.request("POST", "/items", SUBMISSION)
-    status, body, headers = await api.request("POST", "/items", SUBMISSION | change)
-    assert status == body["status"] == 409
-    assert "job-1" in body["detail"]
-    assert headers["Content-Type"] == "application/problem+json"
+    await api.request("POST", "/items", new)
+    for change in ({"payload_uri": "other"}, {"kind": "other"}, {"metadata_ref": "other"}):
+        status, body, headers = await api.request("POST", "/items", new | change)
+        assert status == body["status"] == 409
+        assert new["item_id"] in body["detail"]
+        assert headers["Content-Type"] == "application/problem+json"
 
 
 @pytest.mark.parametrize(
@@ -69,10 +79,8 @@ async def test_another_request_with_the_same_id_is_a_conflict(
         ({"priority": 1}, "priority"),
     ],
 )
-async def test_a_bad_field_is_named(
-    api_of_module: Stack, change: dict[str, object], field: str
-) -> None:
-    status, body, _ = await api_of_module.request("POST", "/items", SUBMISSION | change)
+async def test_a_bad_field_is_named(api: Stack, change: dict[str, object], field: str) -> None:
+    status, body, _ = await api.request("POST", "/items", SUBMISSION | change)
     assert status == 422
     assert [error["field"] for error in body["errors"]] == [field]
 
@@ -91,51 +99,52 @@ async def test_a_bad_field_is_named(
     ],
 )
 async def test_refusals_are_problem_details(
-    api_of_module: Stack, method: str, path: str, status: int
+    api: Stack, method: str, path: str, status: int
 ) -> None:
-    got, body, headers = await api_of_module.request(method, path)
+    got, body, headers = await api.request(method, path)
     assert got == body["status"] == status
     assert body["title"]
     assert body["detail"]
     assert headers["Content-Type"] == "application/problem+json"
 
 
-async def test_a_body_of_more_than_64_kib_is_refused(api_of_module: Stack) -> None:
+async def test_a_body_of_more_than_64_kib_is_refused(api: Stack) -> None:
     body = SUBMISSION | {"metadata_ref": "x" * 70_000}
-    status, problem, _ = await api_of_module.request("POST", "/items", body)
+    status, problem, _ = await api.request("POST", "/items", body)
     assert (status, problem["status"]) == (413, 413)
 
     async def pieces() -> object:
         for _ in range(70):
             yield b"x" * 1024
 
-    url = f"{api_of_module.url}/items"
+    url = f"{api.url}/items"
     async with aiohttp.ClientSession() as session, session.post(url, data=pieces()) as response:
         assert response.status == 413
 
 
-async def test_a_body_that_is_no_json_is_refused(api_of_module: Stack) -> None:
-    url = f"{api_of_module.url}/items"
+async def test_a_body_that_is_no_json_is_refused(api: Stack) -> None:
+    url = f"{api.url}/items"
     async with aiohttp.ClientSession() as session, session.post(url, data=b"{") as response:
         assert response.status == 422
 
 
-async def test_an_item_is_cancelled_once_and_says_why(api: Stack) -> None:
-    await api.request("POST", "/items", SUBMISSION)
-    status, body, _ = await api.request("POST", "/items/job-1/cancel", {"reason": "not needed"})
+async def test_an_item_is_cancelled_once_and_says_why(api: Stack, new: dict[str, str]) -> None:
+    path = f"/items/{new['item_id']}"
+    await api.request("POST", "/items", new)
+    status, body, _ = await api.request("POST", f"{path}/cancel", {"reason": "not needed"})
     assert (status, body["finalized"]) == (200, True)
     assert body["item"]["status"] == "cancelled"
     assert body["item"]["failure_reason"] == "not needed"
-    status, body, _ = await api.request("POST", "/items/job-1/cancel")
+    status, body, _ = await api.request("POST", f"{path}/cancel")
     assert status == 409
     assert "cancelled" in body["detail"]
-    await projected(api, "job-1", "cancelled")
-    view = await api.get("/items/job-1")
-    assert view["item"] == view["projection"]
-    assert [event["event"] for event in view["recent_activity"]] == [
-        "ItemCancelled",
-        "ItemSubmitted",
-    ]
+
+    async def told() -> bool:
+        view = await api.get(path)
+        steps = [event["event"] for event in view["recent_activity"]]
+        return steps == ["ItemCancelled", "ItemSubmitted"] and view["item"] == view["projection"]
+
+    await eventually(told, "both events and the record in the projection")
 
 
 async def test_the_authoritative_read_does_not_need_the_projector(stack: Stack) -> None:
@@ -158,9 +167,9 @@ async def test_the_authoritative_read_does_not_need_the_projector(stack: Stack) 
     assert "projection" in " ".join(health["problems"])
 
 
-async def test_health_and_projection_tell_the_heights(api: Stack) -> None:
-    await api.request("POST", "/items", SUBMISSION)
-    await projected(api, "job-1", "submitted")
+async def test_health_and_projection_tell_the_heights(api: Stack, new: dict[str, str]) -> None:
+    await api.request("POST", "/items", new)
+    await projected(api, new["item_id"], "submitted")
     health = await api.get("/health")
     assert health["status"] == "ok"
     assert health["height"] >= health["indexed_height"] >= 1

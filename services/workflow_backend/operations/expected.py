@@ -1,0 +1,124 @@
+"""What this deployment is expected to be: bootstrap brings it about, health holds reality to it."""
+
+import ast
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import SettingError
+
+FEE_MODES = ("free_metered", "paid_metered")
+FUND_TARGET = 100_000.0
+SERVICES = ("processor", "projector", "api")
+
+_ACCOUNT = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What is expected; whatever is left out is neither made nor checked.
+
+    `workers` and `wallets` are public keys. `fund_target` is in units of the chain's currency.
+    `services` gives the state directory of each service that runs on this host, by its name.
+    `block_age` is the age in seconds that the newest block may have, None where it may have any.
+    """
+
+    contract_source: Path | None
+    workers: tuple[str, ...]
+    wallets: tuple[str, ...]
+    paid: bool
+    fund_target: float
+    services: Mapping[str, Path]
+    disks: tuple[Path, ...]
+    block_age: float | None
+
+    @classmethod
+    def load(cls, env: Mapping[str, str]) -> Expected:
+        """Read it from the environment; raises SettingError naming the variable that is wrong."""
+        source = env.get("XIAN_WORKFLOW_CONTRACT_SOURCE")
+        age = env.get("XIAN_WORKFLOW_BLOCK_AGE_SECONDS")
+        return cls(
+            contract_source=Path(source) if source else None,
+            workers=_accounts(env, "XIAN_WORKFLOW_WORKERS"),
+            wallets=_accounts(env, "XIAN_WORKFLOW_WALLETS"),
+            paid=_paid(env),
+            fund_target=_positive(env, "XIAN_WORKFLOW_FUND_TARGET", FUND_TARGET),
+            services=_services(env),
+            disks=tuple(Path(part) for part in _parts(env, "XIAN_WORKFLOW_DISKS")),
+            block_age=_positive(env, "XIAN_WORKFLOW_BLOCK_AGE_SECONDS", 0.0) if age else None,
+        )
+
+    @property
+    def accounts(self) -> tuple[str, ...]:
+        """Everybody who needs a balance where fees are paid: workers and wallets, each once."""
+        return tuple(dict.fromkeys(self.workers + self.wallets))
+
+
+def read_source(path: Path) -> str:
+    """Read a contract's source; raises SettingError where there is none or it is no Python."""
+    try:
+        source = path.read_text(encoding="utf-8")
+        ast.parse(source)
+    except (OSError, ValueError, SyntaxError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise SettingError(
+            f"the contract's source {path} can't be read: {reason}",
+            hint="give its path in XIAN_WORKFLOW_CONTRACT_SOURCE",
+        ) from error
+    return source
+
+
+def same_source(one: str, other: str) -> bool:
+    """Tell whether two sources are one program: a node keeps it without comments and layout."""
+    return one == other or ast.dump(ast.parse(one)) == ast.dump(ast.parse(other))
+
+
+def _parts(env: Mapping[str, str], name: str) -> list[str]:
+    return [part.strip() for part in env.get(name, "").split(",") if part.strip()]
+
+
+def _accounts(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    accounts = _parts(env, name)
+    for account in accounts:
+        if not _ACCOUNT.fullmatch(account):
+            raise SettingError(
+                f"{name} must be public keys of 64 lower-case hexadecimal digits, separated by "
+                f"commas, one is {account!r}"
+            )
+    return tuple(dict.fromkeys(accounts))
+
+
+def _paid(env: Mapping[str, str]) -> bool:
+    mode = env.get("XIAN_WORKFLOW_FEE_MODE", FEE_MODES[0])
+    if mode not in FEE_MODES:
+        raise SettingError(f"XIAN_WORKFLOW_FEE_MODE must be {' or '.join(FEE_MODES)}, not {mode!r}")
+    return mode == "paid_metered"
+
+
+def _positive(env: Mapping[str, str], name: str, default: float) -> float:
+    text = env.get(name)
+    if text is None:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < math.inf:
+        raise SettingError(f"{name} must be a number above 0, it is {text!r}")
+    return value
+
+
+def _services(env: Mapping[str, str]) -> dict[str, Path]:
+    name = "XIAN_WORKFLOW_SERVICES"
+    services: dict[str, Path] = {}
+    for part in _parts(env, name):
+        service, equals, directory = part.partition("=")
+        if service not in SERVICES or not equals or not directory:
+            raise SettingError(
+                f"{name} must be NAME=STATE_DIR of {', '.join(SERVICES)}, separated by commas, "
+                f"one is {part!r}"
+            )
+        services[service] = Path(directory)
+    return services

@@ -1,0 +1,238 @@
+"""Health: everything on this host is looked at side by side, within a few seconds."""
+
+import asyncio
+import json
+import shutil
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from .. import heartbeat
+from ..chain.node import ChainStatus, IndexStatus, Node
+from ..chain.rpc import Rpc
+from ..client import ApiClient
+from ..errors import NodeUnavailable, WorkflowError
+from ..settings import Settings, api_url
+from ..store.sqlite import SqliteStore
+from . import judge
+from .expected import Expected, read_source
+from .judge import Check, State
+
+BEAT_SECONDS = 3.0
+"""A service beats each second: without a beat in this time it is stopped or hangs."""
+
+STILL_SECONDS = 5.0
+"""An index that is behind, or a chain with work before it, must move within this time."""
+
+ANSWER_SECONDS = 5.0
+POLL_SECONDS = 0.2
+
+
+async def wait_for_health(settings: Settings, seconds: float) -> list[Check]:
+    """Check again and again until all is well or the time is over; returns the last checks."""
+    deadline = time.monotonic() + seconds
+    while True:
+        checks = await check_health(settings)
+        if judge.all_well(checks) or time.monotonic() > deadline:
+            return checks
+        await asyncio.sleep(POLL_SECONDS)
+
+
+async def check_health(settings: Settings) -> list[Check]:
+    """Return all checks, in a fixed order; raises SettingError where a setting is wrong."""
+    expected = Expected.load(settings.environment)
+    source = read_source(expected.contract_source) if expected.contract_source else None
+    beats = {name: _Beat(name, path) for name, path in expected.services.items()}
+    async with Rpc(settings.node_url) as rpc:
+        look = _Look(settings, expected, Node(rpc, settings.contract), source)
+        parts = await asyncio.gather(
+            look.chain(), *(beat.check() for beat in beats.values()), look.api(), look.disks()
+        )
+        if "projector" in beats:
+            parts.append(await look.projection(beats["projector"]))
+    return [check for part in parts for check in part]
+
+
+class _Look:
+    """The looks at node, chain, contract, API, disks and projection."""
+
+    def __init__(
+        self, settings: Settings, expected: Expected, node: Node, source: str | None
+    ) -> None:
+        self._settings = settings
+        self._expected = expected
+        self._node = node
+        self._source = source
+        self._indexed: int | None = None
+
+    async def chain(self) -> list[Check]:
+        """Look at the node and, where it is the right one, at all that it can tell."""
+        accounts = self._expected.accounts if self._expected.paid else ()
+        others: list[tuple[str, Callable[[ChainStatus], Coroutine[Any, Any, Check]]]] = [
+            ("blocks", self._blocks),
+            ("index", self._index),
+            ("contract", self._contract),
+            *(("worker", partial(self._worker, account)) for account in self._expected.workers),
+            *(("wallet", partial(self._wallet, account)) for account in accounts),
+        ]
+        try:
+            status = await self._answer(self._node.status())
+        except WorkflowError as error:
+            reached = Check("node", State.FAILED, str(error), error.hint)
+        else:
+            reached = judge.chain(status, self._settings.chain_id)
+            if status.chain_id == self._settings.chain_id:
+                found = [_guarded(name, other(status)) for name, other in others]
+                return [reached, *await asyncio.gather(*found)]
+        return [reached, *(Check(name, State.UNKNOWN, "see the node") for name, _ in others)]
+
+    async def _blocks(self, before: ChainStatus) -> Check:
+        after, waiting = before, await self._waiting()
+        deadline = time.monotonic() + STILL_SECONDS
+        while waiting and after.height == before.height and time.monotonic() < deadline:
+            await asyncio.sleep(POLL_SECONDS)
+            after, waiting = await self._answer(self._node.status()), await self._waiting()
+        return judge.blocks(before, after, waiting, self._expected.block_age, datetime.now(UTC))
+
+    async def _waiting(self) -> int:
+        return int((await self._answer(self._node.rpc.call("num_unconfirmed_txs")))["n_txs"])
+
+    async def _index(self, _: ChainStatus) -> Check:
+        before = after = await self._index_status()
+        deadline = time.monotonic() + STILL_SECONDS
+        while after.lag and after.height == before.height and time.monotonic() < deadline:
+            await asyncio.sleep(POLL_SECONDS)
+            after = await self._index_status()
+        self._indexed = after.height
+        return judge.index(before, after, STILL_SECONDS)
+
+    async def _index_status(self) -> IndexStatus:
+        return await self._answer(self._node.index_status())
+
+    async def _contract(self, _: ChainStatus) -> Check:
+        found = await self._answer(self._node.source())
+        return judge.contract(self._node.contract, found, self._source)
+
+    async def _worker(self, account: str, _: ChainStatus) -> Check:
+        return judge.worker(account, await self._answer(self._node.is_worker(account)))
+
+    async def _wallet(self, account: str, _: ChainStatus) -> Check:
+        balance = await self._answer(self._node.balance(account))
+        return judge.wallet(account, balance, self._expected.fund_target)
+
+    async def _answer[T](self, question: Awaitable[T]) -> T:
+        try:
+            return await asyncio.wait_for(question, ANSWER_SECONDS)
+        except TimeoutError:
+            url = self._settings.node_url
+            raise NodeUnavailable(
+                f"no answer from the node at {url} in {ANSWER_SECONDS:g} s"
+            ) from None
+
+    async def api(self) -> list[Check]:
+        """Look at the API, where one is expected."""
+        environment = self._settings.environment
+        if "api" not in self._expected.services and "XIAN_WORKFLOW_API_URL" not in environment:
+            return []
+        client = ApiClient(api_url(environment), ANSWER_SECONDS)
+
+        async def ask() -> Check:
+            answer = await asyncio.to_thread(client.call, "GET", "/health")
+            return judge.api(answer, self._settings.chain_id, self._settings.contract)
+
+        return [await _guarded("api /health", ask())]
+
+    async def disks(self) -> list[Check]:
+        """Look at every file system that data lies on, once each."""
+        folders: dict[int, Path] = {}
+        for path in (*self._expected.services.values(), *self._expected.disks):
+            if path.exists():
+                folders.setdefault(path.stat().st_dev, path)
+        return [judge.disk(path, shutil.disk_usage(path).free) for path in folders.values()]
+
+    async def projection(self, beat: _Beat) -> list[Check]:
+        """Look at the projection, once index and projector were looked at."""
+        indexed = self._indexed
+        if indexed is None:
+            return [Check("projection", State.UNKNOWN, "see the index")]
+
+        async def ask() -> Check:
+            store = SqliteStore(self._settings.projection_path)
+            await asyncio.to_thread(store.require, self._settings.chain_id, self._settings.contract)
+            position = (await asyncio.to_thread(store.position))["height"]
+            return judge.projection(position, indexed, *beat.heights)
+
+        return [await _guarded("projection", ask())]
+
+
+class _Beat:
+    """The look at one service: its heartbeat is read until it moves or its time is over."""
+
+    def __init__(self, service: str, state_dir: Path) -> None:
+        self._service = service
+        self._path = heartbeat.path(state_dir, service)
+        self._before: dict[str, Any] | None = None
+        self._after: dict[str, Any] | None = None
+
+    @property
+    def heights(self) -> tuple[int | None, int | None]:
+        """The heights that the first and the last heartbeat told."""
+        told = (self._before or {}, self._after or {})
+        return told[0].get("height"), told[1].get("height")
+
+    async def check(self) -> list[Check]:
+        """Look at the service."""
+        return [await _guarded(self._service, self._check())]
+
+    async def _check(self) -> Check:
+        self._before = self._after = self._read()
+        deadline = time.monotonic() + BEAT_SECONDS
+        while self._after == self._before and time.monotonic() < deadline:
+            if self._after and _process_state(self._after["pid"]) is None:
+                break
+            await asyncio.sleep(POLL_SECONDS)
+            self._after = self._read()
+        process = _process_state(self._after["pid"]) if self._after else None
+        return judge.heartbeat(self._service, self._before, self._after, process, time.time())
+
+    def _read(self) -> dict[str, Any] | None:
+        try:
+            beat: dict[str, Any] = json.loads(self._path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise WorkflowError(f"its heartbeat can't be read: {error}") from error
+        return beat
+
+
+def _process_state(pid: int) -> str | None:
+    """Return the letter that the kernel gives a process's state, None where there is none."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    state = stat.rpartition(")")[2].split()[0]
+    return None if state == "Z" else state
+
+
+async def _guarded(name: str, look: Awaitable[Check]) -> Check:
+    try:
+        return await look
+    except WorkflowError as error:
+        return Check(name, State.FAILED, str(error), error.hint)
+    except Exception as error:  # noqa: BLE001 - a look that stumbles is a finding, and the others count
+        return Check(name, State.FAILED, f"the check itself failed: {error!r}")
+
+
+def as_json(settings: Settings, checks: Sequence[Check]) -> dict[str, Any]:
+    """Return the checks as plain data, for other programs."""
+    return {
+        "ok": judge.all_well(checks),
+        "checked_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "chain_id": settings.chain_id,
+        "contract": settings.contract,
+        "checks": [check.as_dict() for check in checks],
+    }

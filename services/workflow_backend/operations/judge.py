@@ -1,0 +1,232 @@
+"""What a finding means: plain data in, a judgement with a hint for a person out."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from ..chain.node import ChainStatus, IndexStatus
+from .expected import same_source
+
+LAG_LIMIT = 20
+"""Blocks that the index or the projection may be behind while work flows."""
+
+LOW_BALANCE = 0.25
+"""The share of the funding target under which a wallet is low."""
+
+DISK_FAILED = 1 << 30
+DISK_WARNING = 5 << 30
+
+_LOG = "its log tells more; start it: ansible-playbook playbooks/start.yml"
+_RESTART = "restart it: ansible-playbook playbooks/restart.yml"
+_BOOTSTRAP = "bring it about: workflow-backend bootstrap"
+
+
+class State(StrEnum):
+    """UNKNOWN could not be checked because something named elsewhere failed."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One judgement: what was looked at, how it is, in which words, and what to do about it."""
+
+    name: str
+    state: State
+    what: str
+    hint: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        """Return it as plain data."""
+        return asdict(self)
+
+
+def all_well(checks: Iterable[Check]) -> bool:
+    """Tell whether nothing has failed; a warning is for later."""
+    return not any(check.state in {State.FAILED, State.UNKNOWN} for check in checks)
+
+
+def table(checks: Sequence[Check]) -> str:
+    """Return the checks as aligned lines, a hint below each that needs one."""
+    width = max(len(check.name) for check in checks)
+    lines = []
+    for check in checks:
+        lines.append(f"{check.name:<{width}}  {check.state.upper():<7}  {check.what}")
+        if check.hint:
+            lines.append(f"{'':<{width}}           -> {check.hint}")
+    return "\n".join(lines)
+
+
+def chain(status: ChainStatus, chain_id: str) -> Check:
+    """Judge whether the node is on the right chain and level with it."""
+    if status.chain_id != chain_id:
+        return Check(
+            "node",
+            State.FAILED,
+            f"it is on chain {status.chain_id!r}, not {chain_id!r}",
+            "check XIAN_CHAIN_ID and XIAN_NODE_URL",
+        )
+    if status.catching_up:
+        return Check(
+            "node",
+            State.FAILED,
+            f"it is catching up with its network, now at height {status.height}",
+            "wait; where the height does not move, see its peers and CometBFT's log",
+        )
+    return Check("node", State.OK, f"{chain_id} at height {status.height}")
+
+
+def blocks(
+    before: ChainStatus, after: ChainStatus, waiting: int, limit: float | None, now: datetime
+) -> Check:
+    """Judge whether blocks come: `waiting` transactions are in the mempool before and after."""
+    age = (now - datetime.fromisoformat(after.block_time).astimezone(UTC)).total_seconds()
+    what = f"the newest is {_span(age)} old"
+    hint = "see CometBFT's and the app's log; a network needs more than 2/3 of its voting power"
+    if waiting and after.height == before.height:
+        return Check("blocks", State.FAILED, f"{waiting} transactions wait, {what}", hint)
+    if limit is not None and age > limit:
+        return Check("blocks", State.FAILED, f"{what}, {_span(limit)} at most is expected", hint)
+    return Check("blocks", State.OK, what)
+
+
+def index(before: IndexStatus, after: IndexStatus, seconds: float) -> Check:
+    """Judge the index by two looks; one that is level or moves is looked at once more at once."""
+    if not after.healthy:
+        return Check(
+            "index",
+            State.FAILED,
+            f"its database does not answer: {after.problem or 'no reason given'}",
+            "see that PostgreSQL runs, and its log",
+        )
+    what = f"height {after.height}, {after.lag} blocks behind, {after.spooled} in the spool"
+    if after.lag and after.height == before.height:
+        return Check(
+            "index",
+            State.FAILED,
+            f"wedged: {what}, and it has not moved for {seconds:g} s ({after.problem or 'no error'})",
+            "the app's log names the block and why: grep BDS; restarting the app reads it again",
+        )
+    if after.lag > LAG_LIMIT:
+        return Check("index", State.WARNING, f"slow but moving: {what}", "wait until it is level")
+    return Check("index", State.OK, what)
+
+
+def contract(name: str, found: str | None, wanted: str | None) -> Check:
+    """Judge whether the contract is there and is the one that is expected."""
+    if found is None:
+        return Check("contract", State.FAILED, f"{name} is not on this chain", _BOOTSTRAP)
+    if wanted is not None and not same_source(found, wanted):
+        return Check(
+            "contract",
+            State.FAILED,
+            f"{name} on this chain has another source than is expected",
+            "set XIAN_WORKFLOW_CONTRACT to the name that this source was deployed under",
+        )
+    return Check("contract", State.OK, f"{name} is deployed" + (" as expected" if wanted else ""))
+
+
+def worker(account: str, registered: bool) -> Check:
+    """Judge whether an account may claim items."""
+    if registered:
+        return Check("worker", State.OK, f"{_short(account)} may claim items")
+    return Check("worker", State.FAILED, f"{account} is no worker of the contract", _BOOTSTRAP)
+
+
+def wallet(account: str, balance: float, target: float) -> Check:
+    """Judge whether an account can pay for its transactions."""
+    what = f"{_short(account)} has {balance:,.0f} of {target:,.0f}"
+    if balance <= 0:
+        return Check("wallet", State.FAILED, what, _BOOTSTRAP)
+    if balance < target * LOW_BALANCE:
+        return Check("wallet", State.WARNING, f"low: {what}", _BOOTSTRAP)
+    return Check("wallet", State.OK, what)
+
+
+def heartbeat(
+    service: str,
+    before: dict[str, Any] | None,
+    after: dict[str, Any] | None,
+    process: str | None,
+    now: float,
+) -> Check:
+    """Judge a service by two readings of its heartbeat and the state of its process in /proc."""
+    if after is None:
+        return Check(service, State.FAILED, "it does not run: it has no heartbeat", _LOG)
+    pid, age = after["pid"], _span(now - after["at"])
+    if process is None:
+        return Check(service, State.FAILED, f"it does not run: process {pid} is gone", _LOG)
+    if before is not None and after["at"] == before["at"]:
+        if process in "Tt":
+            return Check(
+                service,
+                State.FAILED,
+                f"process {pid} is stopped by a signal, its last heartbeat is {age} old",
+                f"let it go on: kill -CONT {pid}",
+            )
+        return Check(
+            service,
+            State.FAILED,
+            f"process {pid} hangs, its last heartbeat is {age} old",
+            _RESTART,
+        )
+    if after.get("problem"):
+        return Check(service, State.FAILED, after["problem"], "its log tells more")
+    return Check(service, State.OK, f"process {pid} is alive")
+
+
+def projection(
+    position: int, indexed: int, beat_before: int | None, beat_after: int | None
+) -> Check:
+    """Judge how level the projection is: its height, the index's, and two of the heartbeat's."""
+    lag = max(0, indexed - position)
+    what = f"height {position}, {lag} blocks behind the index"
+    if lag <= LAG_LIMIT:
+        return Check("projection", State.OK, what)
+    if beat_before != beat_after:
+        return Check("projection", State.WARNING, f"catching up: {what}", "wait until it is level")
+    return Check("projection", State.FAILED, f"it stands still: {what}", _RESTART)
+
+
+def api(answer: dict[str, Any], chain_id: str, contract_name: str) -> Check:
+    """Judge what the API says of itself."""
+    serves = (answer.get("chain_id"), answer.get("contract"))
+    if serves != (chain_id, contract_name):
+        return Check(
+            "api /health",
+            State.FAILED,
+            f"it serves {serves[1]} on {serves[0]}, not {contract_name} on {chain_id}",
+            "check XIAN_WORKFLOW_API_URL: another API uses this port",
+        )
+    if answer["status"] != "ok":
+        return Check("api /health", State.FAILED, "; ".join(answer["problems"]), "see that part")
+    return Check("api /health", State.OK, f"it serves {contract_name}")
+
+
+def disk(path: Path, free: int) -> Check:
+    """Judge the free bytes of the file system that a folder is on."""
+    what = f"{free / (1 << 30):.1f} GiB free at {path}"
+    hint = (
+        "free some: a full disk stops the node, and a node that was stopped so may need a restore"
+    )
+    if free < DISK_FAILED:
+        return Check("disk", State.FAILED, what, hint)
+    if free < DISK_WARNING:
+        return Check("disk", State.WARNING, what, hint)
+    return Check("disk", State.OK, what)
+
+
+def _short(account: str) -> str:
+    return f"{account[:8]}…"
+
+
+def _span(seconds: float) -> str:
+    if seconds < 120:
+        return f"{max(0.0, seconds):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
