@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -99,6 +100,11 @@ def _add_operations(commands: Any) -> None:
     what = "deploy the contract, add workers, fund wallets; safe to run again"
     bootstrap = commands.add_parser("bootstrap", help=what, description=what)
     bootstrap.add_argument("--check", action="store_true", help="only say what would be done")
+    bootstrap.add_argument(
+        "--contract-source",
+        metavar="PATH",
+        help="the contract's source (default: XIAN_WORKFLOW_CONTRACT_SOURCE)",
+    )
     bootstrap.set_defaults(run=_bootstrap)
     what = "check everything that runs on this host; exits 1 where anything is wrong"
     health = commands.add_parser("health", help=what, description=what)
@@ -186,7 +192,10 @@ def _watch(arguments: argparse.Namespace) -> int:
 def _bootstrap(arguments: argparse.Namespace) -> int:
     from .operations.bootstrap import bootstrap
 
-    print(json.dumps(bootstrap(Settings.load(), check=arguments.check)))
+    given = arguments.contract_source
+    source = {"XIAN_WORKFLOW_CONTRACT_SOURCE": given} if given else {}
+    settings = Settings.load(os.environ | source)
+    print(json.dumps(bootstrap(settings, check=arguments.check)))
     return 0
 
 

@@ -223,7 +223,8 @@ async def _guarded(name: str, look: Awaitable[Check]) -> Check:
         return await look
     except WorkflowError as error:
         return Check(name, State.FAILED, str(error), error.hint)
-    except Exception as error:  # noqa: BLE001 - a look that stumbles is a finding, and the others count
+    except Exception as error:
+        # A look that stumbles is a finding like others, and must not hide what the others found.
         return Check(name, State.FAILED, f"the check itself failed: {error!r}")
 
 

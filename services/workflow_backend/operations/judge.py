@@ -107,10 +107,11 @@ def index(before: IndexStatus, after: IndexStatus, seconds: float) -> Check:
         )
     what = f"height {after.height}, {after.lag} blocks behind, {after.spooled} in the spool"
     if after.lag and after.height == before.height:
+        reason = f" ({after.problem})" if after.problem else ""
         return Check(
             "index",
             State.FAILED,
-            f"wedged: {what}, and it has not moved for {seconds:g} s ({after.problem or 'no error'})",
+            f"wedged: {what}, and it has not moved for {seconds:g} s{reason}",
             "the app's log names the block and why: grep BDS; restarting the app reads it again",
         )
     if after.lag > LAG_LIMIT:
