@@ -90,8 +90,8 @@ class Chain:
         if outcome is None:
             raise Refused("the node could not run the transaction")
         if outcome["status"] != 0:
-            assertion = re.fullmatch(r"AssertionError\((.*)\)", outcome["result"])
-            raise Refused(literal_eval(assertion[1]) if assertion else outcome["result"])
+            quoted = re.fullmatch(r"(?:\w+\()?(['\"].*['\"])\)?", outcome["result"])
+            raise Refused(literal_eval(quoted[1]) if quoted else outcome["result"])
         return Receipt(outcome["result"], outcome["events"], outcome["chi_used"], outcome["state"])
 
     def read(self, sender: str, contract: str, function: str, /, **kwargs: Any) -> Any:

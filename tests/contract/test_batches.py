@@ -1,0 +1,296 @@
+"""Batches: each entry is answered by itself, whatever the others are, up to the largest size."""
+
+import json
+from typing import Any
+
+import pytest
+
+from .jobs import ALICE, OPERATOR, WALT, WANDA, Jobs
+from .vm import CHI_LIMIT, RECEIPT_LIMIT
+
+MAX_BATCH = 128
+PRINTABLE = "".join(map(chr, range(32, 127)))
+BAD = {
+    "entry": "invalid: an entry is a dict with an item_id and, for apply_items, an action",
+    "item_id": "invalid: item_id must be 1 to 128 of the characters A-Z a-z 0-9 _ -",
+    "kind": "invalid: kind must be at most 64 of the characters A-Z a-z 0-9 _ -",
+    "payload_uri": "invalid: payload_uri must be at most 1024 printable ASCII characters",
+    "metadata_ref": "invalid: metadata_ref must be at most 1024 printable ASCII characters",
+    "result_uri": "invalid: result_uri must be at most 1024 printable ASCII characters",
+    "reason": "invalid: reason must be at most 512 printable ASCII characters",
+    "attempt": "invalid: attempt must be an integer from 0 to 1000000000",
+    "lease_seconds": "invalid: lease_seconds must be 0 or an integer from 5 to 86400",
+}
+NO_TEXT = [5, 1.5, True, ["a"], {"a": "b"}, [[]], b"a", 10**30]
+BAD_TEXT = [*NO_TEXT, "a\u0000b", "\u0000", "a\nb", "é", "aé", "\u007f", "日本"]
+BAD_ID = [*BAD_TEXT, None, "", "a:b", "a.b", "a/b", "a b", ":", "i" * 129, "i" * 200_000]
+NO_INTEGER = ["1", 1.0, True, False, None, [1], {"a": 1}, 10**400]
+
+
+def submit(item_id: str, **fields: Any) -> dict[str, Any]:
+    return {"action": "submit", "item_id": item_id, "payload_uri": "p", **fields}
+
+
+@pytest.mark.parametrize("entry", [None, 5, 1.5, True, "submit", [], ["submit"], [{}]])
+def test_an_entry_that_is_no_dict(jobs: Jobs, entry: Any) -> None:
+    good = submit("good")
+    assert jobs.apply(ALICE, entry, good, entry) == [
+        (BAD["entry"], 0),
+        ("ok", 0),
+        (BAD["entry"], 0),
+    ]
+
+
+@pytest.mark.parametrize("action", [None, "", "Submit", "delete", 5, True, [], ["submit"], {}])
+def test_an_action_that_there_is_not(jobs: Jobs, action: Any) -> None:
+    assert jobs.apply(ALICE, {"action": action, "item_id": "i", "payload_uri": "p"}) == [
+        (BAD["entry"], 0)
+    ]
+
+
+def refused_values() -> list[tuple[str, str, Any]]:
+    long = "x" * 1025
+    cases = [(action, "item_id", value) for action in ("submit", "claim") for value in BAD_ID]
+    cases += [("submit", "kind", value) for value in [*BAD_TEXT, "a:b", "a b", "k" * 65]]
+    cases += [("submit", "payload_uri", value) for value in [*BAD_TEXT, None, long]]
+    cases += [("submit", "metadata_ref", value) for value in [*BAD_TEXT, long]]
+    cases += [("complete", "result_uri", value) for value in [*BAD_TEXT, None, long]]
+    cases += [("fail", "reason", value) for value in [*BAD_TEXT, None, "x" * 513]]
+    cases += [("cancel", "reason", value) for value in [*BAD_TEXT, "x" * 513]]
+    for action in ("complete", "renew", "release", "fail"):
+        cases += [(action, "attempt", value) for value in [*NO_INTEGER, -1, 1_000_000_001]]
+    for action in ("claim", "renew"):
+        cases += [(action, "lease_seconds", value) for value in [*NO_INTEGER, -1, 4, 86_401]]
+    return cases
+
+
+def test_values_that_are_refused(jobs: Jobs) -> None:
+    """Each goes between two good entries, in batches, and fails neither."""
+    good_fields = {"payload_uri": "p", "result_uri": "r", "reason": "r"}
+    cases = refused_values()
+    for start in range(0, len(cases), MAX_BATCH):
+        part = cases[start : start + MAX_BATCH]
+        entries = [
+            {"action": action, "item_id": "i", **good_fields, field: value}
+            for action, field, value in part
+        ]
+        answers = jobs.apply(ALICE, *entries)
+        for case, (answer, _) in zip(part, answers, strict=True):
+            assert answer == BAD[case[1]], case
+    assert jobs.record() is None
+    assert jobs.apply(ALICE, entries[0], submit("i"), entries[-1])[1] == ("ok", 0)
+
+
+def test_half_a_surrogate_pair_fails_the_call(jobs: Jobs) -> None:
+    """It is no text to the VM and never reaches the contract: writers have to keep it out."""
+    message = jobs.refusal(ALICE, "apply_items", batch=[submit("i"), submit("j", kind="\ud800")])
+    assert message == "unsupported Python value at VM boundary: str"
+
+
+def test_missing_fields(jobs: Jobs) -> None:
+    jobs.put("processing")
+    assert jobs.apply(WANDA, {}, {"action": "claim"}, {"item_id": "i"}) == [
+        (BAD["entry"], 0),
+        (BAD["item_id"], 0),
+        (BAD["entry"], 0),
+    ]
+    assert jobs.apply(
+        WANDA,
+        {"action": "submit", "item_id": "j"},
+        {"action": "complete", "item_id": "i"},
+        {"action": "fail", "item_id": "i"},
+    ) == [(BAD["payload_uri"], 0), (BAD["result_uri"], 0), (BAD["reason"], 0)]
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "field"),
+    [
+        ("submit_item", {"payload_uri": "x" * 1025}, "payload_uri"),
+        ("submit_item", {"payload_uri": "p", "kind": "k" * 65}, "kind"),
+        ("submit_item", {"payload_uri": "p", "metadata_ref": "\u0000"}, "metadata_ref"),
+        ("submit_item", {"payload_uri": "p", "item_id": "a:b"}, "item_id"),
+        ("claim_item", {"lease_seconds": 4}, "lease_seconds"),
+        ("claim_item", {"lease_seconds": True}, "lease_seconds"),
+        ("complete_item", {"result_uri": "x" * 1025}, "result_uri"),
+        ("fail_item", {"reason": "x" * 513}, "reason"),
+        ("complete_item", {"result_uri": "r", "attempt": -1}, "attempt"),
+    ],
+)
+def test_single_functions_say_the_limit(
+    jobs: Jobs, function: str, arguments: dict[str, Any], field: str
+) -> None:
+    assert jobs.refusal(WANDA, function, **{"item_id": "i", **arguments}) == BAD[field]
+
+
+def test_values_at_the_limits(jobs: Jobs) -> None:
+    item_id, text = "i" * 128, (PRINTABLE * 11)[:1024]
+    assert jobs.apply(
+        WANDA,
+        submit(item_id, payload_uri=text, metadata_ref=text, kind="k" * 64),
+        {"action": "claim", "item_id": item_id, "lease_seconds": 86400},
+        {"action": "renew", "item_id": item_id, "lease_seconds": 5, "attempt": 1},
+        {"action": "complete", "item_id": item_id, "result_uri": text, "attempt": 1},
+        submit("a"),
+        {"action": "claim", "item_id": "a"},
+        {"action": "fail", "item_id": "a", "reason": text[:512]},
+    ) == [("ok", attempt) for attempt in (0, 1, 1, 1, 0, 1, 1)]
+    record = jobs.record(item_id)
+    assert (record["payload_uri"], record["metadata_ref"], record["result_uri"]) == (text,) * 3
+    assert jobs.read("get_item", item_id=item_id) == record
+
+
+def test_no_kind_is_a_job(jobs: Jobs) -> None:
+    jobs.apply(ALICE, submit("a"), submit("b", kind=""), submit("c", kind=None, metadata_ref=None))
+    assert [jobs.record(item_id)["kind"] for item_id in "abc"] == ["job"] * 3
+    assert jobs.record("c")["metadata_ref"] == ""
+
+
+def test_entries_see_what_those_before_did(jobs: Jobs) -> None:
+    entries = [
+        submit("i"),
+        submit("i"),
+        {"action": "claim", "item_id": "i"},
+        {"action": "claim", "item_id": "i"},
+        {"action": "fail", "item_id": "i", "reason": "r", "attempt": 1},
+        {"action": "retry", "item_id": "i"},
+        {"action": "claim", "item_id": "i"},
+        {"action": "release", "item_id": "i", "attempt": 2},
+        {"action": "cancel", "item_id": "i"},
+    ]
+    receipt = jobs.send(WANDA, "apply_items", batch=entries)
+    assert jobs.decode(receipt) == [
+        ("ok", 0),
+        ("exists: there is an item with this item_id", 0),
+        ("ok", 1),
+        ("state: this worker holds the item already", 1),
+        ("ok", 1),
+        ("ok", 1),
+        ("ok", 2),
+        ("ok", 2),
+        ("ok", 2),
+    ]
+    assert [name for name, _ in receipt.told] == [
+        "ItemSubmitted",
+        "ItemClaimed",
+        "ItemFailed",
+        "ItemSubmitted",
+        "ItemClaimed",
+        "ItemSubmitted",
+        "ItemCancelled",
+    ]
+
+
+def test_the_named_batches_do_as_apply_items(jobs: Jobs) -> None:
+    ok = [("ok", 0), ("ok", 0)]
+    claimed = [("ok", 1), ("ok", 1)]
+    entries = [{"item_id": "a", "payload_uri": "p"}, {"item_id": "b", "payload_uri": "p"}]
+    assert jobs.batch(ALICE, "submit_items", batch=entries) == ok
+    claim = {"item_ids": ["a", "b"], "lease_seconds": 60}
+    assert jobs.batch(WANDA, "claim_items", **claim) == claimed
+    assert jobs.record("a")["lease_seconds"] == 60
+    for function, fields in {
+        "renew_items": {"lease_seconds": 90},
+        "fail_items": {"reason": "broken"},
+    }.items():
+        batch = [{"item_id": item_id, "attempt": 1, **fields} for item_id in "ab"]
+        assert jobs.batch(WANDA, function, batch=batch) == claimed
+    assert jobs.batch(ALICE, "retry_items", item_ids=["a", "b", 5]) == [
+        *claimed,
+        (BAD["item_id"], 0),
+    ]
+    jobs.batch(WANDA, "claim_items", item_ids=["a", "b"])
+    assert jobs.batch(WANDA, "release_items", batch=[{"item_id": "a"}]) == [("ok", 2)]
+    assert jobs.batch(WANDA, "complete_items", batch=[{"item_id": "b", "result_uri": "r"}]) == [
+        ("ok", 2)
+    ]
+    assert jobs.batch(ALICE, "cancel_items", batch=[{"item_id": "a", "reason": "r"}]) == [("ok", 2)]
+    statuses = [record["status"] for record in jobs.read("get_items", item_ids=["a", "b"])]
+    assert statuses == ["cancelled", "completed"]
+
+
+def test_a_named_batch_takes_no_action_from_its_entries(jobs: Jobs) -> None:
+    jobs.put("submitted")
+    assert jobs.batch(ALICE, "cancel_items", batch=[{"action": "retry", "item_id": "i"}]) == [
+        ("ok", 0)
+    ]
+
+
+@pytest.mark.parametrize("batch", [None, 5, "abc", {}, {"item_id": "i"}, [{}] * (MAX_BATCH + 1)])
+def test_what_is_no_batch(jobs: Jobs, batch: Any) -> None:
+    message = "a batch is a list of at most 128 entries"
+    for function in ("apply_items", "submit_items", "complete_items", "release_items"):
+        assert jobs.refusal(ALICE, function, batch=batch) == message
+    for function in ("claim_items", "retry_items", "get_items"):
+        assert jobs.refusal(ALICE, function, item_ids=batch) == message
+
+
+def test_an_empty_batch(jobs: Jobs) -> None:
+    assert jobs.apply(ALICE) == []
+
+
+def test_the_largest_batch_of_ordinary_items(jobs: Jobs) -> None:
+    """Every action fits its 128 entries into what a transaction may write, use and answer."""
+    ids = [f"0f8fad5b-d9cb-469f-a165-{number:012d}" for number in range(MAX_BATCH)]
+    uri = "https://api.example.org/tenants/0042/orders/{}/payload.json"
+    steps: list[tuple[str, str, dict[str, Any]]] = [
+        (ALICE, "submit", {"kind": "order", "metadata_ref": "invoice-2026-03-000042"}),
+        (WANDA, "claim", {"lease_seconds": 300}),
+        (WALT, "claim", {"lease_seconds": 300}),
+        (WANDA, "renew", {"attempt": 1, "lease_seconds": 300}),
+        (WANDA, "fail", {"attempt": 1, "reason": "ValueError: the order has no lines"}),
+        (ALICE, "retry", {}),
+        (WANDA, "claim", {}),
+        (WANDA, "release", {"attempt": 2}),
+        (WANDA, "claim", {}),
+        (WANDA, "complete", {"attempt": 3}),
+    ]
+    for sender, action, fields in steps:
+        entries = [{"action": action, "item_id": item_id, **fields} for item_id in ids]
+        for entry in entries:
+            if action == "submit":
+                entry["payload_uri"] = uri.format(entry["item_id"])
+            if action == "complete":
+                entry["result_uri"] = uri.format(entry["item_id"]).replace("payload", "result")
+        receipt = jobs.send(sender, "apply_items", batch=entries)
+        expected = "leased" if sender == WALT else "ok"
+        assert {answer.partition(":")[0] for answer, _ in jobs.decode(receipt)} == {expected}
+        assert receipt.chi < CHI_LIMIT / 10
+        jobs.chain.block()
+    assert len(jobs.read("get_items", item_ids=ids)) == MAX_BATCH
+
+
+def test_the_largest_batch_in_bytes(jobs: Jobs) -> None:
+    """Writers stop at 96 KiB: so much of the longest items goes into one transaction."""
+    text = "x" * 1024
+    entries: list[dict[str, Any]] = []
+    while len(json.dumps(entries)) < 96 * 1024:
+        item_id = f"{len(entries):0128d}"
+        entries.append(submit(item_id, kind="k" * 64, payload_uri=text, metadata_ref=text))
+    entries.pop()
+    assert jobs.apply(WANDA, *entries) == [("ok", 0)] * len(entries)
+    with jobs.chain.unchanged():
+        claims = [{"action": "claim", "item_id": entry["item_id"]} for entry in entries]
+        assert jobs.apply(OPERATOR, *claims[:40]) == [("ok", 1)] * 40
+
+
+def test_too_much_in_one_batch_changes_nothing(jobs: Jobs) -> None:
+    entries = [submit(f"i{number}", payload_uri="x" * 1024) for number in range(MAX_BATCH)]
+    message = jobs.refusal(ALICE, "apply_items", batch=entries)
+    assert message == "You have exceeded the maximum write capacity per transaction!"
+
+
+def test_every_answer_of_a_full_batch_fits_a_receipt(jobs: Jobs) -> None:
+    item = {**jobs.put("processing"), "attempt": 999_999}
+    ids = [f"i{number}" for number in range(MAX_BATCH)]
+    for item_id in ids:
+        jobs.chain.driver.set(f"con_job_workflow.items:{item_id}", {**item, "item_id": item_id})
+    receipt = jobs.send(WALT, "claim_items", item_ids=ids)
+    assert len(receipt.result) <= RECEIPT_LIMIT
+    assert {attempt for _, attempt in jobs.decode(receipt)} == {999_999}
+    assert len(jobs.decode(receipt)) == MAX_BATCH
+
+
+def test_messages_need_no_escape_anywhere(jobs: Jobs) -> None:
+    for message in jobs.read("get_answers").values():
+        assert message.isascii()
+        assert not set("'\"\\") & set(message)
