@@ -5,6 +5,7 @@ import asyncio
 import json
 import os
 import signal
+import sqlite3
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -23,19 +24,26 @@ def main() -> None:
     arguments = _parser().parse_args()
     try:
         sys.exit(arguments.run(arguments))
-    except* WorkflowError as group:
+    except* (WorkflowError, OSError, sqlite3.Error) as group:
         for error in _leaves(group):
-            print(f"workflow-backend: {error.explain()}", file=sys.stderr)
+            print(f"workflow-backend: {_explain(error)}", file=sys.stderr)
         sys.exit(1)
     except* KeyboardInterrupt:
         sys.exit(130)
 
 
-def _leaves(group: BaseExceptionGroup[WorkflowError]) -> list[WorkflowError]:
-    found: list[WorkflowError] = []
+def _leaves(group: BaseExceptionGroup[Exception]) -> list[Exception]:
+    found: list[Exception] = []
     for error in group.exceptions:
         found.extend(_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
     return found
+
+
+def _explain(error: Exception) -> str:
+    if isinstance(error, WorkflowError):
+        return error.explain()
+    hint = "is there room on the disk, and may this account write there?"
+    return f"{type(error).__name__}: {error} ({hint})"
 
 
 def _parser() -> argparse.ArgumentParser:

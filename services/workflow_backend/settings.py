@@ -65,7 +65,11 @@ class Settings:
                 raise SettingError(f"{name} can't be read: {type(error).__name__}") from None
         else:
             name = "XIAN_WALLET_PRIVATE_KEY"
-            key = _required(self.environment, name, "or XIAN_WORKFLOW_WALLET_KEY_FILE")
+            key = _required(
+                self.environment,
+                name,
+                "the wallet's key, or its file by XIAN_WORKFLOW_WALLET_KEY_FILE",
+            )
         if not _KEY.fullmatch(key):
             raise SettingError(f"{name} must hold 64 hexadecimal digits, it holds something else")
         return key.lower()

@@ -72,7 +72,9 @@ class Rpc:
             async with self.session.post(self.url, json=body) as response:
                 return await response.json(content_type=None)
         except aiohttp.ClientConnectorError as error:
-            raise NodeUnreachable(f"no connection to the node at {self.url}: {error}") from error
+            raise NodeUnreachable(
+                f"no connection to the node at {self.url}: {error.strerror or error}"
+            ) from error
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             detail = str(error) or type(error).__name__
             raise NodeUnavailable(f"no answer from the node at {self.url}: {detail}") from error
