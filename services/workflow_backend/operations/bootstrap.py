@@ -5,6 +5,7 @@ on where it was.
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -119,7 +120,7 @@ class _Job:
             balance = await self._node.balance(account)
             if account == self.report["operator"] or balance >= target * REFILL_BELOW:
                 continue
-            amount = target - balance
+            amount = math.ceil(target - balance)
             await self._call(
                 f"fund {account}", "currency", "transfer", {"amount": amount, "to": account}
             )
