@@ -86,10 +86,110 @@ def wait_until[T](question: Callable[[], T], seconds: float, what: str) -> T:
         time.sleep(0.05)
 
 
-class Node:
-    """One running node. `settings` replaces values of the profile `single-node-indexed`.
+class Client:
+    """Talks to a node. `url` is its RPC, `operator_key` (hex) the wallet that the genesis supply belongs to."""
 
-    `url` is its RPC, `operator_key` (hex) the founder's wallet, `dsn` the index's database.
+    url: str
+    chain_id: str
+    operator_key: str
+
+    def rpc(self, method: str, **params: Any) -> dict[str, Any]:
+        """One JSON-RPC call; raises `OSError` while the node does not answer."""
+        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        request = Request(self.url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+        try:
+            with urlopen(request, timeout=30) as response:
+                answer = json.load(response)
+        except HTTPError as error:
+            answer = json.load(error)
+        if "error" in answer:
+            raise OSError(f"{method}: {answer['error']}")
+        result: dict[str, Any] = answer["result"]
+        return result
+
+    def query(self, path: str) -> Any:
+        """The JSON that the app answers an ABCI query with; None when it has nothing."""
+        response = self.rpc("abci_query", path=path)["response"]
+        if response["code"] != 0:
+            raise OSError(f"{path}: {response['log']}")
+        return json.loads(b64decode(response["value"])) if response.get("value") else None
+
+    def broadcast(
+        self,
+        contract: str,
+        function: str,
+        arguments: dict[str, Any],
+        *,
+        wallet: Wallet | None = None,
+        chi: int = 900_000,
+    ) -> dict[str, Any]:
+        """Sign (the operator does by default), send, wait for the block; the receipt as the app gave it.
+
+        Raises `OSError` when the node does not take the transaction.
+        """
+        wallet = wallet or Wallet(private_key=self.operator_key)
+        transaction = create_tx(
+            {
+                "chain_id": self.chain_id,
+                "contract": contract,
+                "function": function,
+                "kwargs": arguments,
+                "nonce": self.query(f"/get_next_nonce/{wallet.public_key}"),
+                "sender": wallet.public_key,
+                "chi_supplied": chi,
+            },
+            wallet,
+        )
+        prepared = prepare_transaction(transaction)
+        answer = self.rpc("broadcast_tx_commit", tx=b64encode(prepared.submitted_bytes).decode())
+        if answer["check_tx"]["code"] != 0:
+            raise OSError(answer["check_tx"]["log"])
+        receipt: dict[str, Any] = json.loads(b64decode(answer["tx_result"]["data"]))
+        return {**receipt, "hash": prepared.tx_hash, "height": int(answer["height"])}
+
+    def deploy(self, name: str, source: str) -> None:
+        """Put a contract on the chain; raises `OSError` with the chain's reason."""
+        receipt = self.broadcast("submission", "submit_contract", {"name": name, "code": source})
+        if receipt["status"] != 0:
+            raise OSError(receipt["result"])
+
+    def events(self, contract: str, event: str) -> list[dict[str, Any]]:
+        """Up to 1,000 events of the index, oldest first."""
+        found: list[dict[str, Any]] = self.query(
+            f"/events/{contract}/{event}/limit=1000/after_id=0"
+        )
+        return found
+
+    def height(self) -> int:
+        """The height of the newest block."""
+        return int(self.rpc("status")["sync_info"]["latest_block_height"])
+
+    def index_level(self) -> bool:
+        """Whether the index holds every block of the chain."""
+        try:
+            status = self.query("/bds_status")
+            return (
+                status["db_status"] == "ok" and status["indexed"]["indexed_height"] == self.height()
+            )
+        except OSError:
+            return False
+
+    def wait_ready(self, seconds: float = 60) -> None:
+        """Wait until the node answers, has a block, and its index is level with the chain."""
+
+        def ready() -> bool:
+            try:
+                return self.height() >= 1 and self.index_level()
+            except OSError:
+                return False
+
+        wait_until(ready, seconds, f"node {self.chain_id} ready")
+
+
+class Node(Client):
+    """A node in a folder of its own. `settings` replaces values of the profile `single-node-indexed`.
+
+    `dsn` is the index's database, `home` the node's home.
     """
 
     def __init__(self, toolchain: Toolchain, chain_id: str, **settings: Any) -> None:
@@ -110,7 +210,9 @@ class Node:
             self._make()
             self.start(*PROGRAMS)
             self.wait_ready()
-        except BaseException:
+        except BaseException as error:
+            for name in self._processes:
+                error.add_note(f"--- {name}\n{self.log(name)[-1500:]}")
             self.close()
             raise
         return self
@@ -129,7 +231,7 @@ class Node:
             },
         )["network"]
         operator = json.loads((self.folder / "network" / "operator.json").read_text())
-        self.operator_key: str = operator["private_key"]
+        self.operator_key = operator["private_key"]
         self.operator_address: str = operator["public_key"]
         self.toolchain.ask("home", self.home_request(network))
         self.toolchain.ask(
@@ -230,103 +332,6 @@ class Node:
     def log(self, name: str) -> str:
         """What a program has written."""
         return (self.folder / f"{name}.log").read_text(errors="replace")
-
-    def rpc(self, method: str, **params: Any) -> dict[str, Any]:
-        """One JSON-RPC call; raises `OSError` while the node does not answer."""
-        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-        request = Request(self.url, json.dumps(body).encode(), {"Content-Type": "application/json"})
-        try:
-            with urlopen(request, timeout=30) as response:
-                answer = json.load(response)
-        except HTTPError as error:
-            answer = json.load(error)
-        if "error" in answer:
-            raise OSError(f"{method}: {answer['error']}")
-        result: dict[str, Any] = answer["result"]
-        return result
-
-    def query(self, path: str) -> Any:
-        """The JSON that the app answers an ABCI query with; None when it has nothing."""
-        response = self.rpc("abci_query", path=path)["response"]
-        if response["code"] != 0:
-            raise OSError(f"{path}: {response['log']}")
-        return json.loads(b64decode(response["value"])) if response.get("value") else None
-
-    def broadcast(
-        self,
-        contract: str,
-        function: str,
-        arguments: dict[str, Any],
-        *,
-        wallet: Wallet | None = None,
-        chi: int = 900_000,
-    ) -> dict[str, Any]:
-        """Sign (the operator does by default), send, wait for the block; the receipt as the app gave it.
-
-        Raises `OSError` when the node does not take the transaction.
-        """
-        wallet = wallet or Wallet(private_key=self.operator_key)
-        transaction = create_tx(
-            {
-                "chain_id": self.chain_id,
-                "contract": contract,
-                "function": function,
-                "kwargs": arguments,
-                "nonce": self.query(f"/get_next_nonce/{wallet.public_key}"),
-                "sender": wallet.public_key,
-                "chi_supplied": chi,
-            },
-            wallet,
-        )
-        prepared = prepare_transaction(transaction)
-        answer = self.rpc("broadcast_tx_commit", tx=b64encode(prepared.submitted_bytes).decode())
-        if answer["check_tx"]["code"] != 0:
-            raise OSError(answer["check_tx"]["log"])
-        receipt: dict[str, Any] = json.loads(b64decode(answer["tx_result"]["data"]))
-        return {**receipt, "hash": prepared.tx_hash, "height": int(answer["height"])}
-
-    def deploy(self, name: str, source: str) -> None:
-        """Put a contract on the chain; raises `OSError` with the chain's reason."""
-        receipt = self.broadcast("submission", "submit_contract", {"name": name, "code": source})
-        if receipt["status"] != 0:
-            raise OSError(receipt["result"])
-
-    def events(self, contract: str, event: str) -> list[dict[str, Any]]:
-        """Up to 1,000 events of the index, oldest first."""
-        found: list[dict[str, Any]] = self.query(
-            f"/events/{contract}/{event}/limit=1000/after_id=0"
-        )
-        return found
-
-    def height(self) -> int:
-        """The height of the newest block."""
-        return int(self.rpc("status")["sync_info"]["latest_block_height"])
-
-    def index_level(self) -> bool:
-        """Whether the index holds every block of the chain."""
-        try:
-            status = self.query("/bds_status")
-            return (
-                status["db_status"] == "ok" and status["indexed"]["indexed_height"] == self.height()
-            )
-        except OSError:
-            return False
-
-    def wait_ready(self, seconds: float = 60) -> None:
-        """Wait until the node answers, has a block, and its index is level with the chain."""
-
-        def ready() -> bool:
-            try:
-                return self.height() >= 1 and self.index_level()
-            except OSError:
-                return False
-
-        try:
-            wait_until(ready, seconds, f"node {self.chain_id} ready")
-        except AssertionError as error:
-            for name in PROGRAMS:
-                error.add_note(f"--- {name}\n{self.log(name)[-1500:]}")
-            raise
 
 
 @contextmanager

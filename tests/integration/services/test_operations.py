@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from xian_py import Wallet
 
-from .services.stack import CONTRACT_SOURCE, Stack, eventually, fresh_stack
+from .stack import CONTRACT_SOURCE, Stack, eventually, fresh_stack
 
 COMMAND = Path(sys.executable).with_name("workflow-backend")
 
