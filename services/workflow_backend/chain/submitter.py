@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from json import loads
 from typing import Any
 
+from xian_py.exception import XianException
 from xian_py.transaction import PreparedTransaction
 
 from ..errors import (
@@ -173,6 +174,12 @@ class Submitter:
                 if not self._in_flight or self._in_flight[-1].tickets is not tickets:
                     self._split.appendleft(tickets)
                 raise
+            except _NodeFullError:
+                raise
+            except Exception as error:
+                for ticket in tickets:
+                    ticket.settle(TransactionFailed(f"the transaction can't be made: {error!r}"))
+                raise
             sent += 1
         return sent
 
@@ -191,11 +198,8 @@ class Submitter:
             self._nonce = await self._node.next_nonce(self.address)
         try:
             signed = self._sign([ticket.action for ticket in tickets], self._nonce)
-        except Exception as error:
-            log.exception("a transaction can't be prepared")
-            failure = TransactionFailed(f"the transaction can't be prepared: {error}")
-            for ticket in tickets:
-                ticket.settle(failure)
+        except XianException as error:
+            self._halve(tickets, TransactionFailed(f"the transaction can't be signed: {error}"))
             return
         for ticket in tickets:
             ticket.tx_hash = signed.tx_hash
