@@ -105,6 +105,12 @@ def _add_items(commands: Any) -> None:
 
 
 def _add_operations(commands: Any) -> None:
+    what = "make the wallets that are missing, NAME.key in a folder"
+    wallets = commands.add_parser("wallets", help=what, description=what)
+    wallets.add_argument("directory", type=Path)
+    wallets.add_argument("names", nargs="+", metavar="name")
+    wallets.add_argument("--check", action="store_true", help="only say what would be done")
+    wallets.set_defaults(run=_wallets)
     what = "deploy the contract, add workers, fund wallets; safe to run again"
     bootstrap = commands.add_parser("bootstrap", help=what, description=what)
     bootstrap.add_argument("--check", action="store_true", help="only say what would be done")
@@ -194,6 +200,14 @@ def _through_api(
 def _watch(arguments: argparse.Namespace) -> int:
     for item in ApiClient.from_environment().watch(arguments.item_id, arguments.timeout):
         print(json.dumps(item), flush=True)
+    return 0
+
+
+def _wallets(arguments: argparse.Namespace) -> int:
+    from .operations.wallets import make_wallets
+
+    made = make_wallets(arguments.directory, arguments.names, check=arguments.check)
+    print(json.dumps(made))
     return 0
 
 

@@ -1,0 +1,35 @@
+"""Wallets are made once, for their owner alone."""
+
+import json
+from pathlib import Path
+
+import pytest
+from xian_py import Wallet
+
+from workflow_backend.errors import SettingError
+from workflow_backend.operations.wallets import make_wallets
+
+
+def test_what_is_missing_is_made_and_what_is_there_stays(tmp_path: Path) -> None:
+    folder = tmp_path / "wallets"
+    rehearsed = make_wallets(folder, ["api"], check=True)
+    assert rehearsed == {"changed": True, "wallets": {"api": None}}
+    assert not folder.exists()
+    made = make_wallets(folder, ["api"], check=False)
+    key = (folder / "api.key").read_text().strip()
+    assert made == {"changed": True, "wallets": {"api": Wallet(private_key=key).public_key}}
+    assert json.loads((folder / "wallets.json").read_text()) == made["wallets"]
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+    more = make_wallets(folder, ["api", "processor"], check=False)
+    assert more["wallets"]["api"] == made["wallets"]["api"]
+    again = make_wallets(folder, ["api", "processor"], check=False)
+    assert again == more | {"changed": False}
+
+
+def test_a_broken_key_is_named_and_neither_shown_nor_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "api.key"
+    path.write_text("not-a-key\n")
+    with pytest.raises(SettingError, match=r"api\.key") as raised:
+        make_wallets(tmp_path, ["api"], check=False)
+    assert "not-a-key" not in raised.value.explain()
+    assert path.read_text() == "not-a-key\n"
