@@ -17,10 +17,11 @@ help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 dev: toolchain ## A real node and the whole workflow backend on this machine, with one item through it
-	@$(PLAY) playbooks/prepare-network.yml playbooks/deploy.yml playbooks/smoke.yml
+	@$(PLAY) playbooks/dev.yml
+	@sed -n 's/^# \{0,1\}//p' .dev/env
 
-dev-down: toolchain ## Stop what `make dev` started and remove what it made, its data too
-	@$(PLAY) playbooks/dev-down.yml
+dev-down: ## Stop what `make dev` started and remove what it made, its data too
+	@python3 setup/dev_down.py
 
 test: toolchain ## Unit, contract and integration tests; no root needed
 	@$(BIN)/pytest

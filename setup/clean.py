@@ -27,7 +27,7 @@ def main() -> int:
 
 def clean(where: Places) -> None:
     """Remove the folders of the tools and say which; data and keys stay."""
-    running = running_from(where)
+    running = running_from(where.venv, where.runtime)
     if running:
         processes = ", ".join(map(str, running))
         raise Trouble(f"programs of this clone are running (process {processes})", "make dev-down")
@@ -37,9 +37,9 @@ def clean(where: Places) -> None:
             say(f"{folder} removed")
 
 
-def running_from(where: Places) -> list[int]:
-    """The processes that were started from the folders of this clone's tools, this one aside."""
-    folders = tuple(os.fsencode(folder) + b"/" for folder in (where.venv, where.runtime))
+def running_from(*folders: Path) -> list[int]:
+    """The processes that were started from these folders, this one aside."""
+    starts = tuple(os.fsencode(folder) + b"/" for folder in folders)
     found = []
     for process in Path("/proc").iterdir():
         if not process.name.isdigit() or int(process.name) == os.getpid():
@@ -49,7 +49,7 @@ def running_from(where: Places) -> list[int]:
         except OSError:  # it has just ended
             continue
         # A script shows its interpreter first and itself second.
-        if any(argument.startswith(folders) for argument in arguments[:2]):
+        if any(argument.startswith(starts) for argument in arguments[:2]):
             found.append(int(process.name))
     return sorted(found)
 
