@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from .contract import Action, encoded_size
+from .contract import Action
 
 TX_LIMIT = 1_000_000
 """The most that a transaction may supply in `free_metered`; the node's default."""
 
 BASE = 400
 PER_ACTION = 60
-PER_BYTE = 0.12
+PER_BYTE = 0.2
 HEAD_ROOM = 1.5
 
 
@@ -36,5 +36,5 @@ class ChiBudget:
 
 
 def _predicted(actions: Sequence[Action]) -> float:
-    written = sum(action.written + encoded_size(action) for action in actions)
+    written = sum(action.written for action in actions)
     return BASE + PER_ACTION * len(actions) + PER_BYTE * written

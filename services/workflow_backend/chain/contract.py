@@ -1,6 +1,5 @@
 """The calls and events of `con_job_workflow`, and how its answers read."""
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ ITEM_EVENTS = ("ItemSubmitted", "ItemClaimed", "ItemCompleted", "ItemFailed", "I
 BATCH_FUNCTION = "apply_items"
 """The function that takes a list of actions and answers an outcome for each."""
 
-BATCH_ENTRIES = 200
+BATCH_ENTRIES = 128
 """The most actions that the contract takes in one call."""
 
 BATCH_BYTES = 96 * 1024
@@ -96,11 +95,6 @@ def _on(item: Item, action: str, **fields: Any) -> Action:
 
 def _size(value: dict[str, Any]) -> int:
     return sum(len(part) for part in value.values() if isinstance(part, str))
-
-
-def encoded_size(action: Action) -> int:
-    """Return the bytes that the action takes in a transaction's JSON."""
-    return len(json.dumps(action.entry, separators=(",", ":"))) + 1
 
 
 ANSWERS = {
@@ -214,10 +208,9 @@ def _submit_effect(action: Action, item: Item | None, account: str) -> tuple[str
 
 def group(actions: Sequence[Action]) -> int:
     """Return how many of the actions, from the first, fit into one transaction (at least one)."""
-    written = encoded = 0
+    written = 0
     for count, action in enumerate(actions[:BATCH_ENTRIES]):
         written += action.written
-        encoded += encoded_size(action)
-        if count and (written > BATCH_BYTES or encoded > BATCH_BYTES):
+        if count and written > BATCH_BYTES:
             return count
     return min(len(actions), BATCH_ENTRIES)

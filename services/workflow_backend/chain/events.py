@@ -7,6 +7,7 @@ says where to look, and is proved by reading that event again.
 
 import asyncio
 import math
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -16,7 +17,11 @@ from .heads import Heads
 from .node import EVENT_PAGE, Node
 
 IDLE_SECONDS = 1.0
-BEHIND_SECONDS = 0.005
+INDEX_SECONDS = 0.01
+"""So far behind a block is its index, as a rule."""
+
+GATHER_SECONDS = 0.05
+"""Pages are at least so far apart: each costs the node a query a name, however little is new."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +46,25 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Events in order, the cursor behind them, the index's height, and whether more are there."""
+    """Events in order, the cursor behind them, the index's height, and whether more are there.
+
+    `read_at` is when it was asked for, on the monotonic clock.
+    """
 
     events: list[Event]
     cursor: Cursor
     height: int
     more: bool
+    read_at: float
 
 
 async def until_more(page: Page, heads: Heads) -> None:
     """Wait until there is likely something behind a page."""
     if page.more:
         return
-    if heads.height > page.height:
-        await asyncio.sleep(BEHIND_SECONDS)  # the block is there, its index a moment away
-    else:
-        await heads.wait(IDLE_SECONDS)
+    if heads.height > page.height or await heads.wait(IDLE_SECONDS):
+        since = time.monotonic() - page.read_at
+        await asyncio.sleep(max(INDEX_SECONDS, GATHER_SECONDS - since))
 
 
 class EventReader:
@@ -73,6 +81,7 @@ class EventReader:
         Nothing above the index's height, read first, is taken in: of a block that is being indexed
         just now one name's events could be seen and another's not.
         """
+        read_at = time.monotonic()
         height = (await self._node.index_status()).height
         streams = await asyncio.gather(*(self._stream(name, cursor) for name in self._names))
         bound = min(
@@ -89,12 +98,12 @@ class EventReader:
             key=lambda event: event.place,
         )
         if not events:
-            return Page([], cursor, height, more=False)
+            return Page([], cursor, height, False, read_at)
         seen = cursor.seen | {event.name: (event.index_id, event.place) for event in events}
         more = any(stream and stream[-1].place > events[-1].place for stream in streams) or any(
             len(stream) >= self._page for stream in streams
         )
-        return Page(events, Cursor(events[-1].place, seen), height, more)
+        return Page(events, Cursor(events[-1].place, seen), height, more, read_at)
 
     async def _stream(self, name: str, cursor: Cursor) -> list[Event]:
         if name not in cursor.seen:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import logging
 from collections.abc import AsyncIterator
@@ -13,10 +14,14 @@ from .rpc import Rpc
 log = logging.getLogger(__name__)
 
 RECONNECT_SECONDS = 1.0
+_NO_TRANSACTIONS = hashlib.sha256().hexdigest().upper()
 
 
 class Heads:
-    """A wake-up at each new block. It promises only speed: callers always have a time limit."""
+    """A wake-up at each new block that holds transactions; `height` is the last such block's.
+
+    It promises only speed: callers always have a time limit.
+    """
 
     def __init__(self, rpc: Rpc) -> None:
         self._rpc = rpc
@@ -64,7 +69,8 @@ class Heads:
                 if message.type != aiohttp.WSMsgType.TEXT:
                     return
                 data = json.loads(message.data).get("result", {}).get("data")
-                if data:
+                # A block without transactions, of which one follows each with some, brings nothing.
+                if data and data["value"]["header"]["data_hash"] != _NO_TRANSACTIONS:
                     self.height = int(data["value"]["header"]["height"])
                     self._wake()
 

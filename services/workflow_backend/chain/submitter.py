@@ -1,5 +1,8 @@
 """Writes: what waits for this wallet goes into one transaction, the next while that is under way.
 
+A full group goes at once, a lone action too when nothing is on its way; else a transaction gathers
+what comes for a moment, because each costs the node a fixed price.
+
 One task owns the nonce and every transaction in flight. A transaction whose answer was lost is sent
 again as the same bytes, in nonce order. Only when the chain's nonce has passed it, the chain does
 not know its hash and the items' records show no effect is its work signed anew.
@@ -14,6 +17,7 @@ from base64 import b64decode, b64encode
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from json import loads
 from typing import Any
 
@@ -30,7 +34,7 @@ from ..errors import (
 )
 from ..items import Outcome
 from .chi import ChiBudget
-from .contract import BATCH_FUNCTION, Action, effect, group, outcomes
+from .contract import BATCH_ENTRIES, BATCH_FUNCTION, Action, effect, group, outcomes
 from .heads import Heads
 from .node import Node
 from .wallet import Account
@@ -38,7 +42,8 @@ from .wallet import Account
 log = logging.getLogger(__name__)
 
 MAX_WAITING = 10_000
-MAX_IN_FLIGHT = 4
+MAX_IN_FLIGHT = 8
+GATHER_SECONDS = 0.025
 STALL_SECONDS = 2.0
 LOST_LOOKUPS = 5
 _EXPECTED = re.compile(r"nonce is invalid\. Expected (\d+)")
@@ -101,6 +106,7 @@ class Submitter:
         self._split: deque[list[Ticket]] = deque()
         self._in_flight: deque[_Sent] = deque()
         self._nonce: int | None = None
+        self._sent_at = 0.0
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -159,10 +165,12 @@ class Submitter:
             self._work.clear()
             await self._work.wait()
             return False
+        if self._waiting:
+            pause = min(pause, GATHER_SECONDS)
         return pause > 0 and await self._heads.wait(pause)
 
     async def _fill(self) -> int:
-        """Send what waits: a full group at once, a part of one when nothing else is on its way."""
+        """Send what waits and has been gathered long enough."""
         sent = 0
         while len(self._in_flight) < MAX_IN_FLIGHT:
             tickets = self._next_group()
@@ -188,8 +196,9 @@ class Submitter:
             self._waiting.popleft()
         if self._split:
             return self._split.popleft()
-        count = group([ticket.action for ticket in self._waiting])
-        if not count or (self._in_flight and count == len(self._waiting)):
+        count = group([ticket.action for ticket in islice(self._waiting, BATCH_ENTRIES)])
+        gathering = time.monotonic() - self._sent_at < GATHER_SECONDS
+        if self._in_flight and gathering and count == len(self._waiting):
             return []
         return [self._waiting.popleft() for _ in range(count)]
 
@@ -206,6 +215,7 @@ class Submitter:
         transaction = _Sent(self._nonce, signed, tickets)
         # From here on the node may have it, whatever we hear: it counts as sent.
         self._in_flight.append(transaction)
+        self._sent_at = transaction.sent_at
         self._nonce += 1
         try:
             refusal = await self._broadcast(transaction)
