@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import uvloop
+
 from . import __version__, logs
 from .client import ApiClient
 from .errors import WorkflowError
@@ -152,7 +154,7 @@ def _service(run: Service) -> int:
             loop.add_signal_handler(number, stop.set)
         await run(settings, stop)
 
-    asyncio.run(until_stopped())
+    uvloop.run(until_stopped())
     return 0
 
 
