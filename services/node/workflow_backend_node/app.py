@@ -56,14 +56,18 @@ def _home(arguments: list[str]) -> Path:
         raise Refused(f"{home}: the app only knows a home that is called .cometbft")
     for name in ("config.toml", "xian.toml", "genesis.json"):
         if not (home / "config" / name).is_file():
-            raise Refused(f"{home / 'config' / name} is missing: the home is made by the deployment")
+            raise Refused(
+                f"{home / 'config' / name} is missing: the home is made by the deployment"
+            )
     return home
 
 
 def _credential(name: str) -> str:
     directory = os.environ.get("CREDENTIALS_DIRECTORY")
     if not directory:
-        raise Refused("neither XIAN_BDS_DSN nor the credential index_dsn names the index's database")
+        raise Refused(
+            "neither XIAN_BDS_DSN nor the credential index_dsn names the index's database"
+        )
     return (Path(directory) / name).read_text(encoding="utf-8").strip()
 
 

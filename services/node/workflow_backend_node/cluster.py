@@ -78,7 +78,9 @@ def _verify(wanted: Wanted, directory: Path) -> None:
     with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
         file.write(wanted.configuration)
         file.flush()
-        _run(wanted, "postgres", "-C", "port", "-D", str(directory), "-c", f"config_file={file.name}")
+        _run(
+            wanted, "postgres", "-C", "port", "-D", str(directory), "-c", f"config_file={file.name}"
+        )
 
 
 def _run(wanted: Wanted, program: str, *arguments: str, given: str = "") -> None:

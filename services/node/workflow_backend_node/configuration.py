@@ -3,7 +3,12 @@
 from dataclasses import dataclass
 
 from xian import toml_utils
-from xian.node_setup import AppLoggingOptions, MetricsOptions, NodeConfigOptions, render_node_configs
+from xian.node_setup import (
+    AppLoggingOptions,
+    MetricsOptions,
+    NodeConfigOptions,
+    render_node_configs,
+)
 
 from workflow_backend_node.asking import Refused
 
@@ -17,7 +22,7 @@ SEVERAL = "200ms"
 class Settings:
     """What may differ between nodes; the role `xian_node` documents each.
 
-    Times are CometBFT durations ("200ms", "1s"), addresses "HOST:PORT", peers "NODE_ID@HOST:PORT".
+    Times are CometBFT durations ("200ms", "1s"), addresses "IP-ADDRESS:PORT", peers "NODE_ID@HOST:PORT".
     """
 
     moniker: str
@@ -43,13 +48,18 @@ class Settings:
     simulation: bool
     log_level: str
 
+    def addresses(self) -> dict[str, str]:
+        """The addresses that the node will listen on, by the name of the setting."""
+        names = ("rpc_address", "p2p_address", "metrics_address", "cometbft_metrics_address")
+        return {name: getattr(self, name) for name in names}
+
 
 def render(settings: Settings, validators: int) -> dict[str, str]:
     """The texts of `config.toml` and `xian.toml` by file name; `validators` is their number in the genesis.
 
     Raises `Refused` for a value that the node would not take.
     """
-    metrics_host, metrics_port = _address(settings.metrics_address, "metrics_address")
+    metrics_host, _, metrics_port = settings.metrics_address.rpartition(":")
     try:
         configs = render_node_configs(
             options=NodeConfigOptions(
@@ -61,7 +71,7 @@ def render(settings: Settings, validators: int) -> dict[str, str]:
                 blocks_to_keep=settings.keep_blocks or 100_000,
                 block_policy_mode=settings.block_policy,
                 block_policy_interval=settings.block_interval,
-                metrics=MetricsOptions(host=metrics_host, port=metrics_port),
+                metrics=MetricsOptions(host=metrics_host, port=int(metrics_port)),
                 app_logging=AppLoggingOptions(level=settings.log_level, json_logging=True),
                 tx_fee_mode=settings.fee_mode,
                 max_pending_nonces_per_sender=settings.max_pending_nonces,
@@ -88,10 +98,3 @@ def render(settings: Settings, validators: int) -> dict[str, str]:
         timeout_commit=settings.timeout_commit or (ALONE if validators == 1 else SEVERAL),
     )
     return {"config.toml": toml_utils.dumps(cometbft), "xian.toml": toml_utils.dumps(xian)}
-
-
-def _address(value: str, name: str) -> tuple[str, int]:
-    host, _, port = value.rpartition(":")
-    if not host or not port.isdecimal():
-        raise Refused(f"home settings: {name} is {value!r}, wanted HOST:PORT")
-    return host, int(port)

@@ -29,6 +29,7 @@ from workflow_backend_node.asking import (
     write_private,
 )
 from workflow_backend_node.configuration import Settings, render
+from workflow_backend_node.ports import refuse_taken
 
 IDENTITY = ("genesis.json", "node_key.json", "priv_validator_key.json")
 
@@ -51,11 +52,12 @@ class Wanted:
 def bring(request: Object, check: bool) -> Object:
     """Make or update the home; answer with what changed and the difference, which holds no secret.
 
-    Raises `Refused` when the home or the identity is not the wanted one.
+    Raises `Refused` when the home or the identity is not the wanted one, or another program has a port.
     """
     wanted = parse(Wanted, request, "home")
     settings = parse(Settings, wanted.settings, "home settings")
     home = Path(wanted.home)
+    refuse_taken(settings.addresses(), str(home))
     new = not home.exists()
     source = Path(wanted.identity) if new else home / "config"
     if new and not source.exists():

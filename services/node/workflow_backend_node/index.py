@@ -189,4 +189,6 @@ def set_unreadable_aside(spool: Path) -> None:
             BdsBlockPayload.from_spool_dict(json.loads(path.read_text(encoding="utf-8")))
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             path.rename(path.with_suffix(".unreadable"))
-            print(f"the spooled block {path.name} can't be read and is set aside: {error}", flush=True)
+            print(
+                f"the spooled block {path.name} can't be read and is set aside: {error}", flush=True
+            )

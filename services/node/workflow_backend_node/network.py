@@ -48,7 +48,9 @@ def make(request: Object, check: bool) -> Object:
     if not any(power > 0 for power in wanted.hosts.values()):
         raise Refused(f"network {wanted.chain_id}: no host has a voting power above 0")
     if not (Path(wanted.contracts) / "contracts_local.json").is_file():
-        raise Refused(f"no genesis contracts in {wanted.contracts}: contracts_local.json is missing")
+        raise Refused(
+            f"no genesis contracts in {wanted.contracts}: contracts_local.json is missing"
+        )
     if check:
         return {"changed": [str(directory)], "network": None}
     directory.parent.mkdir(parents=True, exist_ok=True)
@@ -85,21 +87,24 @@ def _write(directory: Path, wanted: Wanted) -> Object:
     operator = founder.verify_key.encode().hex()
     validators = {name: generate_validator_material() for name in wanted.hosts}
     node_keys = {name: build_node_key() for name in wanted.hosts}
-    genesis = build_local_network_genesis(
-        chain_id=wanted.chain_id,
-        founder_private_key=founder.encode().hex(),
-        contracts_dir=Path(wanted.contracts),
-        validators=[
-            {
-                "account_public_key": validators[name]["validator_public_key_hex"],
-                "priv_validator_key": validators[name]["priv_validator_key"],
-                "name": name,
-                "power": power,
-            }
-            for name, power in wanted.hosts.items()
-            if power > 0
-        ],
-    )
+    try:
+        genesis = build_local_network_genesis(
+            chain_id=wanted.chain_id,
+            founder_private_key=founder.encode().hex(),
+            contracts_dir=Path(wanted.contracts),
+            validators=[
+                {
+                    "account_public_key": validators[name]["validator_public_key_hex"],
+                    "priv_validator_key": validators[name]["priv_validator_key"],
+                    "name": name,
+                    "power": power,
+                }
+                for name, power in wanted.hosts.items()
+                if power > 0
+            ],
+        )
+    except ValueError as error:
+        raise Refused(f"no genesis from the contracts in {wanted.contracts}: {error}") from error
     text = as_json(json.loads(encode(genesis)))
     network: Object = {
         "chain_id": wanted.chain_id,

@@ -10,11 +10,14 @@ module: json_program
 short_description: Asks a program of this toolkit in JSON
 description:
   - Gives the program one JSON object on standard input, and C(--check) as an argument in check mode.
+  - A program that is asked by its arguments and environment gets a key there, or nothing.
   - The program answers with one JSON object, or says on standard error why not and exits non-zero.
-  - What the answer calls C(changed) is a list, and C(diff) a text; both are optional.
+  - What the answer calls C(changed) is a list or a truth, and C(diff) a text; both are optional.
 options:
   argv: {description: The program and its arguments, type: list, elements: str, required: true}
-  request: {description: The JSON object. No secret may be in it, type: dict, required: true}
+  request: {description: The JSON object. No secret may be in it, type: dict}
+  key: {description: A secret for standard input in place of the request; it is never shown, type: str}
+  environment: {description: Environment variables. No secret may be among them, type: dict, default: {}}
 attributes:
   check_mode: {support: full}
   diff_mode: {support: full}
@@ -30,12 +33,19 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "argv": {"type": "list", "elements": "str", "required": True},
-            "request": {"type": "dict", "required": True},
+            "request": {"type": "dict"},
+            "key": {"type": "str", "no_log": True},
+            "environment": {"type": "dict", "default": {}},
         },
+        mutually_exclusive=[["request", "key"]],
         supports_check_mode=True,
     )
     argv = module.params["argv"] + (["--check"] if module.check_mode else [])
-    status, out, err = module.run_command(argv, data=json.dumps(module.params["request"]))
+    status, out, err = module.run_command(
+        argv,
+        data=module.params["key"] or json.dumps(module.params["request"]),
+        environ_update={name: str(value) for name, value in module.params["environment"].items()},
+    )
     if status != 0:
         module.fail_json(msg=err.strip() or f"{argv[0]} exited with {status} and said nothing")
     answer = json.loads(out)

@@ -1,0 +1,124 @@
+"""A home is made whole, updated in its configuration alone, and refused when it is another's."""
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from workflow_backend_node import home
+from workflow_backend_node.asking import Refused
+
+Request = dict[str, Any]
+
+
+def made(request: Request) -> Path:
+    home.bring(request, check=False)
+    return Path(request["home"])
+
+
+def test_a_new_home_is_whole_and_private(home_request: Request) -> None:
+    path = made(home_request)
+    files = {f.relative_to(path).as_posix() for f in path.rglob("*") if f.is_file()}
+    assert files == {
+        "config/config.toml",
+        "config/xian.toml",
+        "config/genesis.json",
+        "config/node_key.json",
+        "config/priv_validator_key.json",
+        "data/priv_validator_state.json",
+    }
+    assert {f.stat().st_mode & 0o777 for f in path.rglob("*") if f.is_file()} == {0o600}
+    assert not Path(home_request["identity"]).exists()  # the key has one place
+
+
+def test_the_second_time_changes_nothing(home_request: Request) -> None:
+    made(home_request)
+    answer = home.bring(home_request, check=False)
+    assert (answer["changed"], answer["diff"], answer["made"]) == ([], "", True)
+
+
+def test_a_rehearsal_tells_and_writes_nothing(home_request: Request) -> None:
+    path = made(home_request)
+    before = {f: f.read_bytes() for f in path.rglob("*") if f.is_file()}
+    home_request["settings"]["log_level"] = "DEBUG"
+    answer = home.bring(home_request, check=True)
+    assert answer["changed"] == [str(path / "config" / "xian.toml")]
+    assert '+app_log_level = "DEBUG"' in answer["diff"]
+    assert {f: f.read_bytes() for f in path.rglob("*") if f.is_file()} == before
+
+
+def test_a_rehearsal_on_a_fresh_host_needs_no_identity(home_request: Request, tmp_path: Path) -> None:
+    home_request["identity"] = str(tmp_path / "nowhere")
+    answer = home.bring(home_request, check=True)
+    assert (answer["made"], answer["changed"]) == (False, [home_request["home"]])
+
+
+def test_configuration_changes_and_the_rest_stays(home_request: Request) -> None:
+    path = made(home_request)
+    (path / "data" / "store").write_text("blocks")
+    before = {f: f.read_bytes() for f in path.rglob("*") if f.is_file() and f.suffix != ".toml"}
+    home_request["settings"].update(timeout_commit="500ms", max_pending_nonces=64)
+    home.bring(home_request, check=False)
+    config = tomllib.loads((path / "config" / "config.toml").read_text())
+    assert config["consensus"]["timeout_commit"] == "500ms"
+    xian = tomllib.loads((path / "config" / "xian.toml").read_text())
+    assert xian["max_pending_nonces_per_sender"] == 64
+    assert before == {f: f.read_bytes() for f in before}
+
+
+def test_the_commit_timeout_suits_the_topology(home_request: Request) -> None:
+    config = tomllib.loads((made(home_request) / "config" / "config.toml").read_text())
+    assert config["consensus"]["timeout_commit"] == "200ms"  # two validators are in the genesis
+
+
+def test_nothing_is_open_to_other_sites_or_machines(home_request: Request) -> None:
+    config = tomllib.loads((made(home_request) / "config" / "config.toml").read_text())
+    assert config["rpc"]["cors_allowed_origins"] == []
+    assert config["rpc"]["laddr"] == "tcp://127.0.0.1:26657"
+    assert config["rpc"]["unsafe"] is False
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("chain_id", "unit-2", "belongs to network unit-1, not to unit-2"),
+        ("genesis_sha256", "0" * 64, "another genesis"),
+        ("public_key", "0" * 64, "another host's"),
+    ],
+)
+def test_anothers_home_is_refused(home_request: Request, name: str, value: str, reason: str) -> None:
+    path = made(home_request)
+    before = {f: f.read_bytes() for f in path.rglob("*") if f.is_file()}
+    home_request[name] = value
+    with pytest.raises(Refused, match=reason):
+        home.bring(home_request, check=False)
+    assert {f: f.read_bytes() for f in path.rglob("*") if f.is_file()} == before
+
+
+@pytest.mark.parametrize("lost", ["config/priv_validator_key.json", "data/priv_validator_state.json"])
+def test_a_home_that_could_sign_twice_is_refused(home_request: Request, lost: str) -> None:
+    (made(home_request) / lost).unlink()
+    with pytest.raises(Refused, match=Path(lost).name):
+        home.bring(home_request, check=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("fee_mode", "free", "tx_fee_mode must be one of"),
+        ("block_policy", "sometimes", "block_policy_mode must be one of"),
+        ("metrics_address", "9108", "IP-ADDRESS:PORT"),
+        ("misspelt", 1, "misspelt is unknown"),
+    ],
+)
+def test_a_wrong_setting_is_named(home_request: Request, name: str, value: Any, reason: str) -> None:
+    home_request["settings"][name] = value
+    with pytest.raises(Refused, match=reason):
+        home.bring(home_request, check=False)
+    assert not Path(home_request["home"]).exists()
+
+
+def test_no_key_is_in_the_answer(home_request: Request) -> None:
+    key = json.loads((Path(home_request["identity"]) / "priv_validator_key.json").read_text())
+    assert key["priv_key"]["value"] not in json.dumps(home.bring(home_request, check=False))

@@ -1,0 +1,35 @@
+"""A port that somebody else listens on is named, with who it is; one's own is no trouble."""
+
+import os
+import socket
+import sys
+from collections.abc import Iterator
+
+import pytest
+from workflow_backend_node.asking import Refused
+from workflow_backend_node.ports import refuse_taken
+
+
+@pytest.fixture(params=["127.0.0.1", "0.0.0.0", "::"])
+def listener(request: pytest.FixtureRequest) -> Iterator[int]:
+    family = socket.AF_INET6 if ":" in request.param else socket.AF_INET
+    with socket.socket(family) as server:
+        server.bind((request.param, 0))
+        server.listen()
+        yield server.getsockname()[1]
+
+
+def test_anothers_port_is_refused_with_its_process(listener: int) -> None:
+    with pytest.raises(Refused, match=rf"127\.0\.0\.1:{listener} .* process {os.getpid()} .*rpc_address"):
+        refuse_taken({"rpc_address": f"127.0.0.1:{listener}"}, "/srv/node/.cometbft")
+
+
+def test_our_own_port_is_no_trouble(listener: int) -> None:
+    refuse_taken({"rpc_address": f"127.0.0.1:{listener}"}, sys.argv[0])
+
+
+def test_a_free_port_is_no_trouble(listener: int) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        free = probe.getsockname()[1]
+    refuse_taken({"rpc_address": f"127.0.0.1:{free}"}, "")
