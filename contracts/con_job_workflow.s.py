@@ -98,8 +98,7 @@ ACTIONS = ["submit", "claim", "complete", "fail", "renew", "release", "cancel", 
 
 @construct
 def seed(name: str = "Job Workflow", operator: str = None):
-    if operator is None:
-        operator = ctx.caller
+    operator = operator or ctx.caller
     assert_account(operator)
     metadata["name"] = name
     metadata["operator"] = operator

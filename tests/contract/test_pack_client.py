@@ -36,7 +36,7 @@ EVENT_FIELDS = {
 }
 
 
-def test_positional_use_of_the_packs_functions(jobs: Jobs) -> None:
+def test_the_packs_functions_without_new_arguments(jobs: Jobs) -> None:
     jobs.send(ALICE, "submit_item", item_id="a", payload_uri="p", kind="job", metadata_ref="")
     jobs.send(WANDA, "claim_item", item_id="a")
     jobs.send(WANDA, "complete_item", item_id="a", result_uri="r")
