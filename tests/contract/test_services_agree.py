@@ -1,6 +1,7 @@
 """What the services believe of the contract, held against the contract itself."""
 
 import pytest
+
 from workflow_backend.chain import contract as services
 
 from .vm import CONTRACTS, Chain, Refused
