@@ -75,3 +75,13 @@ class ProjectionUnavailable(WorkflowError):
     """The projection does not exist yet or can't be read."""
 
     hint = "start the projector: workflow-backend projector"
+
+
+class ProjectionMoved(WorkflowError):
+    """The projection is not where this page begins: another process wrote or replaced it."""
+
+
+class BadCursor(WorkflowError):
+    """The cursor is none that this list gave."""
+
+    hint = "leave the cursor out to begin with the newest"

@@ -14,7 +14,8 @@ from ..chain.submitter import Submitter
 from ..chain.wallet import Account
 from ..heartbeat import Heartbeat
 from ..settings import Settings
-from ..store.sqlite import SqliteStore
+from ..store import open_store
+from ..store.base import Store
 
 REMEMBERED = 10_000
 
@@ -26,7 +27,7 @@ class Backend:
     settings: Settings
     node: Node
     submitter: Submitter
-    store: SqliteStore
+    store: Store
     recent: OrderedDict[str, str] = field(default_factory=OrderedDict)
 
     def remember(self, item_id: str, tx_hash: str) -> None:
@@ -45,9 +46,13 @@ async def open_backend(settings: Settings) -> AsyncIterator[Backend]:
             await node.require_chain(settings.chain_id)
             heads = Heads(rpc)
             submitter = Submitter(node, heads, account, settings.chain_id)
-            store = SqliteStore(settings.projection_path)
             heartbeat = Heartbeat(settings.state_dir, "api")
-            async with heads.following(), heartbeat.beating(), submitter.running():
+            async with (
+                open_store(settings) as store,
+                heads.following(),
+                heartbeat.beating(),
+                submitter.running(),
+            ):
                 yield Backend(settings, node, submitter, store)
 
 

@@ -63,10 +63,14 @@ class EventRecord(BaseModel):
 
 
 class ItemList(BaseModel):
-    """A page of projected items, newest first; `count` is this page's."""
+    """A page of projected items, newest first; `count` is this page's.
+
+    `next_cursor` asks for the next page; it is null where there is none.
+    """
 
     count: int
     items: list[ItemRecord]
+    next_cursor: str | None
 
 
 class ItemView(BaseModel):

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from ..errors import (
+    BadCursor,
     IndexUnavailable,
     NodeUnavailable,
     NodeUnreachable,
@@ -34,6 +35,7 @@ _STATUS: dict[type[WorkflowError], HTTPStatus] = {
     ProjectionUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     ProjectionMismatch: HTTPStatus.SERVICE_UNAVAILABLE,
     TransactionFailed: HTTPStatus.BAD_GATEWAY,
+    BadCursor: HTTPStatus.UNPROCESSABLE_CONTENT,
 }
 
 

@@ -1,11 +1,13 @@
 """Routes that read: the chain for what is authoritative, the projection for lists and history."""
 
-from typing import Annotated, Any
+from dataclasses import asdict
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Path, Query
 
 from ..errors import IndexUnavailable, NodeUnavailable, ProjectionUnavailable, WorkflowError
 from ..items import Item
+from ..store.base import EventFilter, ItemFilter
 from .backend import Backend, backend
 from .models import Activity, Health, ItemList, ItemView, ProjectionHealth, Status, Summary
 from .problems import responses
@@ -34,8 +36,7 @@ async def health(used: Used) -> Health:
     except WorkflowError as error:
         problems.append(str(error))
     try:
-        used.store.require(used.settings.chain_id, used.settings.contract)
-        found["projected_height"] = used.store.position()["height"]
+        found["projected_height"] = (await used.store.position()).height
     except WorkflowError as error:
         problems.append(str(error))
     return Health(
@@ -51,36 +52,37 @@ async def health(used: Used) -> Health:
 @router.get("/projection/health", responses=responses(503))
 async def projection_health(used: Used) -> ProjectionHealth:
     """Tell how level the projection is with the index."""
-    used.store.require(used.settings.chain_id, used.settings.contract)
-    position: dict[str, Any] = used.store.position()
+    position = await used.store.position()
     indexed: int | None = None
     try:
         indexed = (await used.node.index_status()).height
     except NodeUnavailable, IndexUnavailable:
         indexed = None  # the projection is readable without them: the answer says so by null
-    lag = None if indexed is None else max(0, indexed - position["height"])
+    lag = None if indexed is None else max(0, indexed - position.height)
     return ProjectionHealth(
-        healthy=lag is not None and lag <= LAG_LIMIT, indexed_height=indexed, lag=lag, **position
+        healthy=lag is not None and lag <= LAG_LIMIT,
+        indexed_height=indexed,
+        lag=lag,
+        **asdict(position),
     )
 
 
 @router.get("/projection/summary", responses=responses(503))
-def summary(used: Used) -> Summary:
+async def summary(used: Used) -> Summary:
     """Count the projected items by status."""
-    counts = used.store.counts()
+    counts = await used.store.counts()
     return Summary(**counts, total=sum(counts.values()))
 
 
 @router.get("/items", responses=responses(422, 503))
-def items(
-    used: Used,
-    status: Status | None = None,
-    limit: Limit = 100,
-    offset: Annotated[int, Query(ge=0, le=1_000_000_000)] = 0,
+async def items(
+    used: Used, status: Status | None = None, limit: Limit = 100, cursor: str | None = None
 ) -> ItemList:
     """List projected items, newest first."""
-    rows = used.store.items(status, limit, offset)
-    return ItemList.model_validate({"count": len(rows), "items": rows})
+    page = await used.store.items(ItemFilter(status=status), limit, cursor)
+    return ItemList.model_validate(
+        {"count": len(page.rows), "items": page.rows, "next_cursor": page.next_cursor}
+    )
 
 
 @router.get("/items/{item_id}", responses=responses(404, 422, 503))
@@ -89,8 +91,8 @@ async def item(used: Used, item_id: PathId) -> ItemView:
     record = await required_item(used, item_id)
     projected, recent = None, []
     try:
-        projected = used.store.item(item_id)
-        recent = used.store.events(item_id, RECENT)
+        projected = await used.store.item(item_id)
+        recent = (await used.store.events(EventFilter(item_id=item_id), RECENT)).rows
     except ProjectionUnavailable:
         projected = None  # the authoritative read stands without it
     return ItemView.model_validate(
@@ -101,16 +103,16 @@ async def item(used: Used, item_id: PathId) -> ItemView:
 @router.get("/items/{item_id}/activity", responses=responses(404, 422, 503))
 async def item_activity(used: Used, item_id: PathId, limit: Limit = 100) -> Activity:
     """Return an item's events, newest first."""
-    rows = used.store.events(item_id, limit)
+    rows = (await used.store.events(EventFilter(item_id=item_id), limit)).rows
     if not rows:
         await required_item(used, item_id)
     return Activity.model_validate({"item_id": item_id, "count": len(rows), "events": rows})
 
 
 @router.get("/activity/recent", responses=responses(422, 503))
-def recent_activity(used: Used, limit: Limit = 50) -> Activity:
+async def recent_activity(used: Used, limit: Limit = 50) -> Activity:
     """Return the last events of all items, newest first."""
-    rows = used.store.events(None, limit)
+    rows = (await used.store.events(EventFilter(), limit)).rows
     return Activity.model_validate({"item_id": None, "count": len(rows), "events": rows})
 
 

@@ -9,6 +9,7 @@ from ..chain import contract
 from ..chain.submitter import Ticket
 from ..errors import ProjectionUnavailable
 from ..items import Item, Outcome
+from ..store.base import EventFilter
 from .backend import Backend
 from .models import Accepted, Cancellation, ItemRecord, Submission
 from .problems import responses
@@ -88,7 +89,7 @@ async def _first_tx(used: Backend, item_id: str) -> str | None:
     if item_id in used.recent:
         return used.recent[item_id]
     try:
-        events = await asyncio.to_thread(used.store.events, item_id, 500)
+        events = (await used.store.events(EventFilter(item_id=item_id), 500)).rows
     except ProjectionUnavailable:
         return None
     return events[-1]["tx_hash"] if events else None

@@ -16,7 +16,7 @@ from ..chain.rpc import Rpc
 from ..client import ApiClient
 from ..errors import NodeUnavailable, WorkflowError
 from ..settings import Settings, api_url
-from ..store.sqlite import SqliteStore
+from ..store import open_store
 from . import judge
 from .expected import Expected, read_source
 from .judge import Check, State
@@ -160,10 +160,9 @@ class _Look:
             return [Check("projection", State.UNKNOWN, "see the index")]
 
         async def ask() -> Check:
-            store = SqliteStore(self._settings.projection_path)
-            await asyncio.to_thread(store.require, self._settings.chain_id, self._settings.contract)
-            position = (await asyncio.to_thread(store.position))["height"]
-            return judge.projection(position, indexed, *beat.heights)
+            async with open_store(self._settings) as store:
+                position = await store.position()
+            return judge.projection(position.height, indexed, *beat.heights)
 
         return [await _guarded("projection", ask())]
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 
 from ..chain.contract import ITEM_EVENTS
-from ..chain.events import EventReader, Page, until_more
+from ..chain.events import Cursor, EventReader, Page, until_more
 from ..chain.heads import Heads
 from ..chain.node import Node
 from ..chain.rpc import Rpc
@@ -12,7 +12,8 @@ from ..errors import IndexUnavailable, NodeUnavailable, WorkflowError
 from ..heartbeat import Heartbeat
 from ..items import Item
 from ..settings import Settings
-from ..store.sqlite import SqliteStore
+from ..store import open_for_writing
+from ..store.base import Change, WritableStore
 
 log = logging.getLogger(__name__)
 
@@ -22,11 +23,11 @@ TROUBLE_SECONDS = 1.0
 class Projector:
     """Keeps one store level with the index."""
 
-    def __init__(self, node: Node, store: SqliteStore) -> None:
+    def __init__(self, node: Node, store: WritableStore, cursor: Cursor) -> None:
         self._node = node
         self._store = store
         self._reader = EventReader(node, ITEM_EVENTS)
-        self._cursor = store.cursor()
+        self._cursor = cursor
         self._height = -1
 
     async def step(self) -> Page:
@@ -48,7 +49,8 @@ class Projector:
         return page
 
     async def _apply(self, page: Page, items: list[Item]) -> None:
-        await asyncio.to_thread(self._store.apply, page.events, items, page.cursor, page.height)
+        change = Change(self._cursor.place, page.events, items, page.cursor, page.height)
+        await self._store.apply(change)
         self._cursor, self._height = page.cursor, page.height
 
 
@@ -57,14 +59,15 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     async with Rpc(settings.node_url) as rpc:
         node = Node(rpc, settings.contract)
         await node.require_chain(settings.chain_id)
-        store = SqliteStore.for_writing(
-            settings.projection_path, settings.chain_id, settings.contract
-        )
         heads = Heads(rpc)
-        projector = Projector(node, store)
         heartbeat = Heartbeat(settings.state_dir, "projector")
         log.info("projecting %s on %s", settings.contract, settings.chain_id)
-        async with heads.following(), heartbeat.beating():
+        async with (
+            open_for_writing(settings) as store,
+            heads.following(),
+            heartbeat.beating(),
+        ):
+            projector = Projector(node, store, await store.cursor())
             while not stop.is_set():
                 try:
                     page = await projector.step()

@@ -1,199 +1,189 @@
-"""The projection in SQLite: one writer, any number of readers, in WAL mode."""
+"""The projection in SQLite: one writer, any number of readers, in WAL mode.
 
+Reads take microseconds and wait for nobody, so they run where they are called; a write runs in a
+thread.
+"""
+
+import asyncio
 import json
 import sqlite3
-import threading
-from collections.abc import Iterable, Sequence
-from importlib import resources
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from ..chain.events import Cursor
-from ..errors import ProjectionMismatch, ProjectionUnavailable
-from ..items import STATUSES, Event, Item, Place
+from ..errors import ProjectionUnavailable
+from . import migrations
+from .sql import Decide, SqlStore
 
-_UPSERT = """
-INSERT INTO items VALUES (
-    :item_id, :requester, :kind, :payload_uri, :metadata_ref, :status, :worker, :result_uri,
-    :failure_reason, :created_at, :updated_at, :attempt, :lease_seconds, :contested_at, :first_place
-)
-ON CONFLICT (item_id) DO UPDATE SET
-    status = excluded.status,
-    worker = excluded.worker,
-    result_uri = excluded.result_uri,
-    failure_reason = excluded.failure_reason,
-    updated_at = excluded.updated_at,
-    attempt = excluded.attempt,
-    lease_seconds = excluded.lease_seconds,
-    contested_at = excluded.contested_at
-"""
-_ITEMS = "SELECT * FROM items WHERE ?1 IS NULL ORDER BY first_place DESC LIMIT ?2 OFFSET ?3"
-_ITEMS_OF_STATUS = (
-    "SELECT * FROM items WHERE status = ?1 ORDER BY first_place DESC LIMIT ?2 OFFSET ?3"
-)
-_EVENTS = "SELECT * FROM events WHERE ?1 IS NULL ORDER BY place DESC LIMIT ?2"
-_EVENTS_OF_ITEM = "SELECT * FROM events WHERE item_id = ?1 ORDER BY place DESC LIMIT ?2"
+_STATUSES = "SELECT item_id, status FROM items WHERE item_id IN (SELECT value FROM json_each(?1))"
 
 
-class SqliteStore:
-    """The projection of one contract on one chain. Its methods block and may run in any thread."""
+class SqliteStore(SqlStore):
+    """A projection in one file."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._local = threading.local()
+    def __init__(self, path: Path, chain_id: str, contract: str) -> None:
+        super().__init__(str(path), chain_id, contract)
+        self._reading = _Database(path, self._check)
+        self._writing = _Database(path, self._prepare, create=True)
 
-    @classmethod
-    def for_writing(cls, path: Path, chain_id: str, contract: str) -> Self:
-        """Open the projection, made if need be; raises ProjectionMismatch naming both owners."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        store = cls(path)
-        database = store._database(create=True)
-        _migrate(database)
-        with database:
-            database.execute(
-                "INSERT INTO projection VALUES (1, ?, ?, ?, 0) ON CONFLICT DO NOTHING",
-                (chain_id, contract, json.dumps(Cursor().as_json())),
-            )
-        store.require(chain_id, contract)
-        return store
+    async def prepare(self) -> None:
+        """Make the projection, if need be, and bring its schema to this release's.
 
-    def require(self, chain_id: str, contract: str) -> None:
-        """Raise ProjectionMismatch where the projection is of another chain or contract."""
-        row = self._one("SELECT chain_id, contract FROM projection")
-        if (row["chain_id"], row["contract"]) != (chain_id, contract):
-            raise ProjectionMismatch(
-                f"{self._path} projects {row['contract']} on {row['chain_id']}, "
-                f"not {contract} on {chain_id}"
-            )
-
-    def apply(
-        self, events: Sequence[Event], items: Iterable[Item], cursor: Cursor, height: int
-    ) -> None:
-        """Take in a page of events with the records of the items they touch, in one transaction.
-
-        Applying a page again changes nothing.
+        Raises ProjectionMismatch naming both owners.
         """
-        first: dict[str | None, int] = {}
-        for event in events:
-            first.setdefault(event.item_id, _pack(event.place))
-        database = self._database()
-        with database:
-            database.executemany(
-                "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                (
-                    (
-                        _pack(event.place),
-                        event.name,
-                        event.item_id,
-                        json.dumps(event.data),
-                        event.tx_hash,
-                        event.created_at,
-                    )
-                    for event in events
-                ),
-            )
-            database.executemany(
-                _UPSERT,
-                (item.as_dict() | {"first_place": first[item.item_id]} for item in items),
-            )
-            database.execute(
-                "UPDATE projection SET cursor = ?, height = ?",
-                (json.dumps(cursor.as_json()), height),
-            )
+        await asyncio.to_thread(self._writing.connection)
 
-    def cursor(self) -> Cursor:
-        """Return how far the projection is."""
-        return Cursor.from_json(json.loads(self._one("SELECT cursor FROM projection")["cursor"]))
+    async def close(self) -> None:
+        """Let go of the file."""
+        self._reading.close()
+        self._writing.close()
 
-    def position(self) -> dict[str, Any]:
-        """Return chain id, contract, the height taken in and the place of the last event."""
-        row = self._one("SELECT chain_id, contract, height, cursor FROM projection")
-        place = Place(*json.loads(row["cursor"])["place"])
-        return {
-            "chain_id": row["chain_id"],
-            "contract": row["contract"],
-            "height": row["height"],
-            "last_event": str(place) if place.height >= 0 else None,
-        }
+    def _source(self, table: str, index: str | None) -> str:
+        return f"{table} NOT INDEXED" if index is None else f"{table} INDEXED BY {index}"
 
-    def item(self, item_id: str) -> dict[str, Any] | None:
-        """Return one projected item, or None."""
-        rows = self._all("SELECT * FROM items WHERE item_id = ?", item_id)
-        return _record(rows[0]) if rows else None
-
-    def items(self, status: str | None, limit: int, offset: int) -> list[dict[str, Any]]:
-        """Return items, newest first, of one status or of all."""
-        rows = self._all(_ITEMS_OF_STATUS if status else _ITEMS, status, limit, offset)
-        return [_record(row) for row in rows]
-
-    def events(self, item_id: str | None, limit: int) -> list[dict[str, Any]]:
-        """Return the last events, newest first, of one item or of all."""
-        rows = self._all(_EVENTS_OF_ITEM if item_id else _EVENTS, item_id, limit)
-        return [_event(row) for row in rows]
-
-    def counts(self) -> dict[str, int]:
-        """Return the number of items by status, every status named."""
-        rows = self._all("SELECT status, count(*) AS number FROM items GROUP BY status")
-        return dict.fromkeys(STATUSES, 0) | {row["status"]: row["number"] for row in rows}
-
-    def _one(self, sql: str) -> dict[str, Any]:
-        rows = self._all(sql)
-        if not rows:
-            raise ProjectionUnavailable(f"{self._path} holds no projection yet")
-        return rows[0]
-
-    def _all(self, sql: str, *values: Any) -> list[dict[str, Any]]:
+    async def _fetch(self, sql: str, *values: Any) -> Sequence[Mapping[str, Any]]:
         try:
-            return [dict(row) for row in self._database().execute(sql, values)]
-        except sqlite3.OperationalError as error:
-            raise ProjectionUnavailable(f"{self._path} can't be read: {error}") from error
+            rows: list[Mapping[str, Any]] = (
+                self._reading.connection().execute(_numbered(sql), values).fetchall()
+            )
+        except sqlite3.DatabaseError as error:
+            raise ProjectionUnavailable(f"{self._name} can't be read: {error}") from error
+        return rows
 
-    def _database(self, *, create: bool = False) -> sqlite3.Connection:
-        database: sqlite3.Connection | None = getattr(self._local, "database", None)
-        if database is None:
-            mode = "rwc" if create else "rw"
+    async def _write(self, item_ids: Sequence[str], decide: Decide) -> None:
+        await asyncio.to_thread(self._write_now, item_ids, decide)
+
+    def _write_now(self, item_ids: Sequence[str], decide: Decide) -> None:
+        try:
+            database = self._writing.connection()
+            database.execute("BEGIN IMMEDIATE")
             try:
-                database = sqlite3.connect(f"{self._path.resolve().as_uri()}?mode={mode}", uri=True)
-                database.row_factory = sqlite3.Row
-                database.execute("PRAGMA journal_mode = WAL")
-                database.execute("PRAGMA synchronous = NORMAL")
-                database.execute("PRAGMA busy_timeout = 5000")
-            except sqlite3.OperationalError as error:
-                raise ProjectionUnavailable(f"{self._path} can't be opened: {error}") from error
-            self._local.database = database
+                (state,) = database.execute("SELECT * FROM projection")
+                before = database.execute(_STATUSES, (json.dumps(item_ids),)).fetchall()
+                for sql, rows in decide(state, before):
+                    database.executemany(_numbered(sql), rows)
+                database.execute("COMMIT")
+            finally:
+                if database.in_transaction:
+                    database.execute("ROLLBACK")
+        except sqlite3.OperationalError as error:
+            raise ProjectionUnavailable(
+                f"{self._name} can't be written: {error}",
+                hint="is there room on the disk, and may this account write there?",
+            ) from error
+
+    def _check(self, database: sqlite3.Connection) -> None:
+        version, newest = _version(database), migrations.newest("sqlite")
+        if version < newest:
+            raise ProjectionUnavailable(
+                f"{self._name} has schema {version}, this release needs {newest}",
+                hint="start this release's projector: it brings the schema up",
+            )
+        _refuse_newer(self._name, version, newest)
+        for state in database.execute("SELECT chain_id, contract FROM projection"):
+            self._require(state)
+
+    def _prepare(self, database: sqlite3.Connection) -> None:
+        _refuse_newer(self._name, _version(database), migrations.newest("sqlite"))
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")
+        _migrate(database)
+        database.execute(
+            "INSERT INTO projection VALUES (1, ?, ?, ?, 0) ON CONFLICT DO NOTHING",
+            (self._chain_id, self._contract, json.dumps(Cursor().as_json())),
+        )
+        self._check(database)
+
+
+class _Database:
+    """A connection that follows its path: a file that was replaced is opened anew."""
+
+    def __init__(
+        self, path: Path, check: Callable[[sqlite3.Connection], None], *, create: bool = False
+    ) -> None:
+        self._path = path
+        self._check = check
+        self._create = create
+        self._open: tuple[tuple[int, int], sqlite3.Connection] | None = None
+
+    def connection(self) -> sqlite3.Connection:
+        """Return the connection; raises what the check raises, and ProjectionUnavailable."""
+        if self._open is not None:
+            identity, database = self._open
+            if identity == self._identity():
+                return database
+            self.close()
+        try:
+            if self._create:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+            database = self._connect()
+        except (sqlite3.DatabaseError, OSError) as error:
+            raise ProjectionUnavailable(f"{self._path} can't be opened: {error}") from error
+        try:
+            self._check(database)
+        except BaseException:
+            database.close()
+            raise
+        self._open = (self._identity(), database)
         return database
+
+    def _connect(self) -> sqlite3.Connection:
+        mode = "rwc" if self._create else "rw"
+        database = sqlite3.connect(
+            f"{self._path.resolve().as_uri()}?mode={mode}",
+            uri=True,
+            timeout=5,
+            autocommit=True,
+            check_same_thread=False,
+        )
+        database.row_factory = sqlite3.Row
+        database.execute("PRAGMA cache_size = -16384")  # KiB
+        return database
+
+    def _identity(self) -> tuple[int, int]:
+        try:
+            status = self._path.stat()
+        except OSError:
+            return (0, 0)
+        return status.st_dev, status.st_ino
+
+    def close(self) -> None:
+        """Close the connection, if it is open."""
+        if self._open is not None:
+            self._open[1].close()
+            self._open = None
+
+
+def _numbered(sql: str) -> str:
+    return sql.replace("$", "?")  # SQLite's way to number values; there is no other $
+
+
+def _version(database: sqlite3.Connection) -> int:
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    return int(version)
+
+
+def _refuse_newer(name: str, version: int, newest: int) -> None:
+    if version > newest:
+        raise ProjectionUnavailable(
+            f"{name} has schema {version} of a newer release, this one knows {newest}",
+            hint="go on with that release, or make it anew: workflow-backend projection rebuild",
+        )
 
 
 def _migrate(database: sqlite3.Connection) -> None:
-    """Bring the schema to the newest version, a numbered file a step."""
-    (version,) = database.execute("PRAGMA user_version").fetchone()
-    folder = resources.files(__package__) / "migrations"
-    for step in sorted(folder.iterdir(), key=lambda entry: entry.name):
-        number = int(step.name.split("_")[0])
-        if number > version:
-            database.executescript(
-                f"BEGIN; {step.read_text(encoding='utf-8')} PRAGMA user_version = {number}; COMMIT;"
-            )
-
-
-def _pack(place: Place) -> int:
-    return place.height << 32 | place.tx_index << 16 | place.event_index
-
-
-def _record(row: dict[str, Any]) -> dict[str, Any]:
-    del row["first_place"]  # where the item stands in the list is the store's own affair
-    return row
-
-
-def _event(row: dict[str, Any]) -> dict[str, Any]:
-    place = row["place"]
-    where = Place(place >> 32, place >> 16 & 0xFFFF, place & 0xFFFF)
-    return {
-        "id": str(where),
-        "block_height": where.height,
-        "event": row["name"],
-        "item_id": row["item_id"],
-        "data": json.loads(row["data"]),
-        "tx_hash": row["tx_hash"],
-        "created_at": row["created_at"],
-    }
+    """Bring the schema to the newest version, each step in one transaction; readers go on."""
+    while True:
+        database.execute("BEGIN IMMEDIATE")  # another process may do the same at the same time
+        try:
+            step = next(migrations.steps("sqlite", _version(database)), None)
+            if step is None:
+                return
+            number, script = step
+            database.executescript(script)
+            database.execute(f"PRAGMA user_version = {number}")
+            database.execute("COMMIT")
+        finally:
+            if database.in_transaction:
+                database.execute("ROLLBACK")

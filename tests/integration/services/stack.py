@@ -167,12 +167,14 @@ class Stack:
         """Wait until every item is projected as completed."""
 
         async def done() -> bool:
-            listed: list[str] = []
+            listed: set[str] = set()
+            path = "/items?status=completed&limit=500"
+            page = await self.get(path)
             while True:
-                page = await self.get(f"/items?status=completed&limit=500&offset={len(listed)}")
-                listed += [item["item_id"] for item in page["items"]]
-                if page["count"] < 500:
-                    return set(ids) <= set(listed)
+                listed |= {item["item_id"] for item in page["items"]}
+                if page["next_cursor"] is None:
+                    return set(ids) <= listed
+                page = await self.get(f"{path}&cursor={page['next_cursor']}")
 
         await eventually(done, f"completion of {len(ids)} items", seconds)
 

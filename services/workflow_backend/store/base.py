@@ -1,0 +1,139 @@
+"""What a projection's database promises, whichever database it is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from ..chain.events import Cursor
+from ..items import Event, Item, Place
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a projection is: the height that it took in and the place of its last event."""
+
+    chain_id: str
+    contract: str
+    height: int
+    last_event: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemFilter:
+    """Which items a list has; a field that is None lets all through.
+
+    A time range begins with its first time and ends before its second; times carry a zone.
+    """
+
+    status: str | None = None
+    kind: str | None = None
+    requester: str | None = None
+    worker: str | None = None
+    id_prefix: str | None = None
+    created_from: datetime | None = None
+    created_before: datetime | None = None
+    updated_from: datetime | None = None
+    updated_before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventFilter:
+    """Which events a list has; a field that is None lets all through.
+
+    `kind` and `requester` are the item's, `worker` is who claimed, completed or failed it in this
+    event. A time range begins with its first time and ends before its second.
+    """
+
+    item_id: str | None = None
+    name: str | None = None
+    kind: str | None = None
+    requester: str | None = None
+    worker: str | None = None
+    id_prefix: str | None = None
+    created_from: datetime | None = None
+    created_before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A page of a list, and the cursor behind it: None where the list ends.
+
+    A page may have fewer rows than asked for and still not be the last: what no index answers is
+    looked for in a limited number of rows at a time.
+    """
+
+    rows: list[dict[str, Any]]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A page of events behind the place `since`, the records of the items they touch, and the
+    cursor and the index's height behind them.
+    """
+
+    since: Place
+    events: Sequence[Event]
+    items: Sequence[Item]
+    cursor: Cursor
+    height: int
+
+
+class Store(Protocol):
+    """The projection of one contract on one chain, as readers see it.
+
+    An item's row has the fields of `Item`. An event's row has id ("height-tx-event"),
+    block_height, event, item_id, kind, requester, worker, data, tx_hash and created_at. Every
+    method raises ProjectionUnavailable where the database can't be read, and ProjectionMismatch
+    where it is another contract's or another chain's.
+    """
+
+    async def position(self) -> Position:
+        """Return how far the projection is."""
+        ...
+
+    async def item(self, item_id: str) -> dict[str, Any] | None:
+        """Return one projected item, or None."""
+        ...
+
+    async def items(self, which: ItemFilter, limit: int = 100, cursor: str | None = None) -> Listed:
+        """Return items, newest first; raises BadCursor.
+
+        By their last change where a range of it is given, by id where a prefix of it is given.
+        """
+        ...
+
+    async def events(
+        self, which: EventFilter, limit: int = 100, cursor: str | None = None
+    ) -> Listed:
+        """Return events, newest first; raises BadCursor."""
+        ...
+
+    async def events_after(self, place: Place, limit: int = 1_000) -> list[dict[str, Any]]:
+        """Return the events behind a place, oldest first."""
+        ...
+
+    async def counts(self) -> dict[str, int]:
+        """Return the number of items by status, every status named."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of the database."""
+        ...
+
+
+class WritableStore(Store, Protocol):
+    """The projection as the projector sees it."""
+
+    async def cursor(self) -> Cursor:
+        """Return where to read on."""
+        ...
+
+    async def apply(self, change: Change) -> None:
+        """Take in a change in one transaction; one that is in already changes nothing.
+
+        Raises ProjectionMoved where the projection is somewhere before `since`, or in the middle
+        of the page: `cursor` tells where to read on.
+        """
+        ...

@@ -1,0 +1,215 @@
+"""Lists as SQL: which index a filter walks, where a page begins and where it ends.
+
+A page walks one index in the list's order. What that index does not answer is looked for in at
+most `LOOK_THROUGH` rows, so that a page costs the same however many rows there are.
+"""
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from ..errors import BadCursor
+from .base import EventFilter, ItemFilter
+
+LOOK_THROUGH = 2_000
+
+type Source = Callable[[str, str | None], str]
+"""Gives the text after FROM for a table of which one index is to be walked (None: the key)."""
+type Places = tuple[int | None, int | None]
+"""The first place of a time range and the first behind it, where it has these ends."""
+type Query = tuple[str, list[Any]]
+
+_TOP = "~"  # sorts behind every character of an id
+LARGEST_PLACE = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """An order of a list and its indexes, by the columns that each finds before it, best first."""
+
+    columns: tuple[str, ...]
+    indexes: Mapping[tuple[str, ...], str | None]
+    descending: bool = True
+
+
+_ITEMS_NEWEST = _Order(
+    ("place",),
+    {
+        ("requester", "status"): "items_requester_status",
+        ("worker", "status"): "items_worker_status",
+        ("kind", "status"): "items_kind_status",
+        ("requester",): "items_requester",
+        ("worker",): "items_worker",
+        ("kind",): "items_kind",
+        ("status",): "items_status",
+        (): None,
+    },
+)
+_ITEMS_CHANGED = _Order(
+    ("updated_at", "place"), {("status",): "items_status_updated", (): "items_updated"}
+)
+_ITEMS_BY_ID = _Order(("item_id",), {(): "items_id"}, descending=False)
+_EVENTS_NEWEST = _Order(
+    ("place",), {("item_id",): "events_item", ("name",): "events_name", (): None}
+)
+
+
+@dataclass(slots=True)
+class _Conditions:
+    """Conditions of a query, their values numbered in the order in which they come."""
+
+    parts: list[str] = field(default_factory=list)
+    values: list[Any] = field(default_factory=list)
+
+    def add(self, columns: Sequence[str], comparison: str, values: Sequence[Any]) -> None:
+        first = len(self.values) + 1
+        marks = [f"${first + number}" for number in range(len(values))]
+        self.parts.append(f"({', '.join(columns)}) {comparison} ({', '.join(marks)})")
+        self.values += values
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """One list. `walked` is what its index answers, `looked` what is looked for in the rows."""
+
+    table: str
+    index: str | None
+    order: _Order
+    walked: list[tuple[str, str, Any]]
+    looked: list[tuple[str, str, Any]]
+    begin: tuple[Any, ...] | None
+
+    def end(self, source: Source) -> Query | None:
+        """Return the query for the last row that a page may look at; None where it may see all."""
+        if not self.looked:
+            return None
+        return self._select(", ".join(self.order.columns), source, None, LOOK_THROUGH - 1, 1)
+
+    def page(self, source: Source, end: tuple[Any, ...] | None, rows: int) -> Query:
+        """Return the query for the page's rows, up to the row `end` where there is one."""
+        return self._select("*", source, end, 0, rows)
+
+    def cursor(self, key: Sequence[Any]) -> str:
+        """Return the cursor behind the row that has this key."""
+        text = json.dumps([self.table, *key], separators=(",", ":"))
+        return urlsafe_b64encode(text.encode()).decode()
+
+    def key(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Return where a row stands in the list."""
+        return tuple(row[column] for column in self.order.columns)
+
+    def _select(
+        self, what: str, source: Source, end: tuple[Any, ...] | None, offset: int, rows: int
+    ) -> Query:
+        conditions = _Conditions()
+        descending = self.order.descending
+        for column, comparison, value in self.walked:
+            conditions.add([column], comparison, [value])
+        if self.begin is not None:
+            conditions.add(self.order.columns, "<" if descending else ">", self.begin)
+        if end is not None:
+            conditions.add(self.order.columns, ">=" if descending else "<=", end)
+        if what == "*":
+            for column, comparison, value in self.looked:
+                conditions.add([column], comparison, [value])
+        order = ", ".join(f"{name} DESC" if descending else name for name in self.order.columns)
+        where = " AND ".join(conditions.parts) or "TRUE"
+        # No text of a caller is in the statement: names are this module's, values are bound.
+        sql = (
+            f"SELECT {what} FROM {source(self.table, self.index)} WHERE {where} "  # noqa: S608
+            f"ORDER BY {order} LIMIT {rows} OFFSET {offset}"
+        )
+        return sql, conditions.values
+
+
+def items(which: ItemFilter, created: Places, cursor: str | None) -> Walk:
+    """Return the walk of a list of items; raises BadCursor."""
+    if which.id_prefix is not None:
+        order = _ITEMS_BY_ID
+    elif which.updated_from or which.updated_before:
+        order = _ITEMS_CHANGED
+    else:
+        order = _ITEMS_NEWEST
+    equal = {name: getattr(which, name) for name in ("status", "kind", "requester", "worker")}
+    ranges = [
+        *_prefix(which.id_prefix),
+        *_range("updated_at", as_text(which.updated_from), as_text(which.updated_before)),
+        *_range("place", *created),
+    ]
+    return _walk("items", order, equal, ranges, cursor)
+
+
+def events(which: EventFilter, created: Places, cursor: str | None) -> Walk:
+    """Return the walk of a list of events; raises BadCursor."""
+    columns = ("item_id", "name", "kind", "requester", "worker")
+    equal = {name: getattr(which, name) for name in columns}
+    ranges = [*_prefix(which.id_prefix), *_range("place", *created)]
+    return _walk("events", _EVENTS_NEWEST, equal, ranges, cursor)
+
+
+def first_place(table: str, source: Source, created: datetime) -> Query:
+    """Return the query for the first place of a table at a time or later.
+
+    Time never goes back from block to block, so a range of times is a range of places.
+    """
+    return (
+        f"SELECT place FROM {source(table, f'{table}_created')} "  # noqa: S608 - no caller's text
+        "WHERE created_at >= $1 ORDER BY created_at, place LIMIT 1"
+    ), [as_text(created)]
+
+
+def as_text(time: datetime | None) -> str | None:
+    """Return a time as the contract writes it; texts then compare as the times do."""
+    return None if time is None else str(time.astimezone(UTC).replace(tzinfo=None))
+
+
+def _walk(
+    table: str,
+    order: _Order,
+    equal: Mapping[str, str | None],
+    ranges: Sequence[tuple[str, str, Any]],
+    cursor: str | None,
+) -> Walk:
+    given = {name: value for name, value in equal.items() if value is not None}
+    found, index = next(entry for entry in order.indexes.items() if set(entry[0]) <= given.keys())
+    answered = {*found, order.columns[0]}
+    conditions = [*((name, "=", value) for name, value in given.items()), *ranges]
+    return Walk(
+        table,
+        index,
+        order,
+        walked=[entry for entry in conditions if entry[0] in answered],
+        looked=[entry for entry in conditions if entry[0] not in answered],
+        begin=None if cursor is None else _key(table, order, cursor),
+    )
+
+
+def _prefix(prefix: str | None) -> list[tuple[str, str, Any]]:
+    return [] if prefix is None else _range("item_id", prefix, prefix + _TOP)
+
+
+def _range(column: str, first: Any, behind: Any) -> list[tuple[str, str, Any]]:
+    ends = ((column, ">=", first), (column, "<", behind))
+    return [end for end in ends if end[2] is not None]
+
+
+def _key(table: str, order: _Order, cursor: str) -> tuple[Any, ...]:
+    try:
+        of, *key = json.loads(urlsafe_b64decode(cursor.encode("ascii")))
+    except ValueError, TypeError:
+        raise BadCursor from None
+    fits = len(key) == len(order.columns) and all(
+        _fits(*part) for part in zip(order.columns, key, strict=False)
+    )
+    if of != table or not fits:
+        raise BadCursor
+    return tuple(key)
+
+
+def _fits(column: str, value: Any) -> bool:
+    if column == "place":
+        return type(value) is int and 0 <= value <= LARGEST_PLACE
+    return isinstance(value, str) and value.isascii() and value.isprintable()

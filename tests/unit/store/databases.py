@@ -1,0 +1,46 @@
+"""The databases that a projection may be in, each as the tests make it."""
+
+from pathlib import Path
+from typing import Any, Protocol
+
+from workflow_backend.items import START
+from workflow_backend.store.base import EventFilter, ItemFilter, WritableStore
+from workflow_backend.store.sqlite import SqliteStore
+
+from .records import CHAIN, CONTRACT
+
+
+class Preparing(WritableStore, Protocol):
+    """A store that its database's adapter makes ready."""
+
+    async def prepare(self) -> None: ...
+
+
+class Database(Protocol):
+    """One database, empty at first."""
+
+    def store(self, chain_id: str = CHAIN, contract: str = CONTRACT) -> Preparing:
+        """Another process's view of it."""
+        ...
+
+
+class Sqlite:
+    """A file that is not there yet."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def store(self, chain_id: str = CHAIN, contract: str = CONTRACT) -> SqliteStore:
+        return SqliteStore(self.path, chain_id, contract)
+
+
+async def everything(store: WritableStore) -> tuple[Any, ...]:
+    """All that a reader may see of a small projection."""
+    return (
+        (await store.items(ItemFilter(), 1_000)).rows,
+        (await store.events(EventFilter(), 1_000)).rows,
+        await store.events_after(START),
+        await store.counts(),
+        await store.position(),
+        await store.cursor(),
+    )
