@@ -19,8 +19,8 @@ LOW_BALANCE = 0.25
 DISK_FAILED = 1 << 30
 DISK_WARNING = 5 << 30
 
-_LOG = "its log tells more; start it: ansible-playbook playbooks/start.yml"
-_RESTART = "restart it: ansible-playbook playbooks/restart.yml"
+_LOG = "its log tells more; the playbook start.yml starts it"
+_RESTART = "its log tells more; the playbook restart.yml restarts it"
 _BOOTSTRAP = "bring it about: workflow-backend bootstrap"
 
 
