@@ -68,7 +68,10 @@ class TransactionFailed(WorkflowError):
 class ProjectionMismatch(WorkflowError):
     """The projection belongs to another chain or contract."""
 
-    hint = "name another XIAN_WORKFLOW_PROJECTION_PATH or remove the file: it can be rebuilt"
+    hint = (
+        "name another one by XIAN_WORKFLOW_PROJECTION_PATH or XIAN_WORKFLOW_PROJECTION_DSN, "
+        "or remove this one: it can be made anew"
+    )
 
 
 class ProjectionUnavailable(WorkflowError):

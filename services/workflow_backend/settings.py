@@ -46,6 +46,18 @@ class Settings:
             environment=env,
         )
 
+    def projection_dsn(self) -> str | None:
+        """Return the PostgreSQL DSN of the projection; None where it is in a file.
+
+        It may hold a password: it is in the environment or in the service manager's credential
+        `projection_dsn`.
+        """
+        credentials = self.environment.get("CREDENTIALS_DIRECTORY")
+        path = Path(credentials, "projection_dsn") if credentials else None
+        if path is not None and path.exists():
+            return path.read_text(encoding="utf-8").strip()
+        return self.environment.get("XIAN_WORKFLOW_PROJECTION_DSN") or None
+
     def wallet_key(self) -> str:
         """Return the wallet's private key (64 hexadecimal digits).
 

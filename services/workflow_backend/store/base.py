@@ -126,6 +126,13 @@ class Store(Protocol):
 class WritableStore(Store, Protocol):
     """The projection as the projector sees it."""
 
+    async def prepare(self) -> None:
+        """Make the projection, if need be, and bring its schema to this release's.
+
+        Raises ProjectionMismatch naming both owners.
+        """
+        ...
+
     async def cursor(self) -> Cursor:
         """Return where to read on."""
         ...

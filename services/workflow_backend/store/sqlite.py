@@ -74,26 +74,25 @@ class SqliteStore(SqlStore):
             ) from error
 
     def _check(self, database: sqlite3.Connection) -> None:
-        version, newest = _version(database), migrations.newest("sqlite")
-        if version < newest:
-            raise ProjectionUnavailable(
-                f"{self._name} has schema {version}, this release needs {newest}",
-                hint="start this release's projector: it brings the schema up",
-            )
-        _refuse_newer(self._name, version, newest)
+        migrations.require(self._name, _version(database), migrations.newest("sqlite"))
+        self._check_owner(database)
+
+    def _check_owner(self, database: sqlite3.Connection) -> None:
         for state in database.execute("SELECT chain_id, contract FROM projection"):
             self._require(state)
 
     def _prepare(self, database: sqlite3.Connection) -> None:
-        _refuse_newer(self._name, _version(database), migrations.newest("sqlite"))
+        migrations.refuse_newer(self._name, _version(database), migrations.newest("sqlite"))
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
+        if _version(database):
+            self._check_owner(database)
         _migrate(database)
         database.execute(
             "INSERT INTO projection VALUES (1, ?, ?, ?, 0) ON CONFLICT DO NOTHING",
             (self._chain_id, self._contract, json.dumps(Cursor().as_json())),
         )
-        self._check(database)
+        self._check_owner(database)
 
 
 class _Database:
@@ -162,14 +161,6 @@ def _numbered(sql: str) -> str:
 def _version(database: sqlite3.Connection) -> int:
     (version,) = database.execute("PRAGMA user_version").fetchone()
     return int(version)
-
-
-def _refuse_newer(name: str, version: int, newest: int) -> None:
-    if version > newest:
-        raise ProjectionUnavailable(
-            f"{name} has schema {version} of a newer release, this one knows {newest}",
-            hint="go on with that release, or make it anew: workflow-backend projection rebuild",
-        )
 
 
 def _migrate(database: sqlite3.Connection) -> None:

@@ -1,20 +1,40 @@
 """Each test of the store runs in each database."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import asyncpg
 import pytest
+from postgres_harness import running_postgres
 
-from .databases import Database, Preparing, Sqlite
+from workflow_backend.store.base import WritableStore
+
+from .databases import Database, Postgresql, Sqlite
+
+
+@pytest.fixture(scope="session")
+def dsn() -> Iterator[str]:
+    """A PostgreSQL for all tests."""
+    with running_postgres() as dsn:
+        yield dsn
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
+    if request.param == "sqlite":
+        return Sqlite(tmp_path / "projection.sqlite3")
+    return await empty_postgresql(request.getfixturevalue("dsn"))
+
+
+async def empty_postgresql(dsn: str) -> Postgresql:
+    connection = await asyncpg.connect(dsn)
+    await connection.execute("DROP SCHEMA IF EXISTS workflow_projection CASCADE")
+    await connection.close()
+    return Postgresql(dsn)
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Database:
-    return Sqlite(tmp_path / "projection.sqlite3")
-
-
-@pytest.fixture
-async def store(database: Database) -> AsyncIterator[Preparing]:
+async def store(database: Database) -> AsyncIterator[WritableStore]:
     """The writer's view of a projection that holds nothing yet."""
     store = database.store()
     await store.prepare()

@@ -5,21 +5,16 @@ from typing import Any, Protocol
 
 from workflow_backend.items import START
 from workflow_backend.store.base import EventFilter, ItemFilter, WritableStore
+from workflow_backend.store.postgresql import PostgresqlStore
 from workflow_backend.store.sqlite import SqliteStore
 
 from .records import CHAIN, CONTRACT
 
 
-class Preparing(WritableStore, Protocol):
-    """A store that its database's adapter makes ready."""
-
-    async def prepare(self) -> None: ...
-
-
 class Database(Protocol):
     """One database, empty at first."""
 
-    def store(self, chain_id: str = CHAIN, contract: str = CONTRACT) -> Preparing:
+    def store(self, chain_id: str = CHAIN, contract: str = CONTRACT) -> WritableStore:
         """Another process's view of it."""
         ...
 
@@ -32,6 +27,16 @@ class Sqlite:
 
     def store(self, chain_id: str = CHAIN, contract: str = CONTRACT) -> SqliteStore:
         return SqliteStore(self.path, chain_id, contract)
+
+
+class Postgresql:
+    """A database in which there is no projection yet."""
+
+    def __init__(self, dsn: str) -> None:
+        self.dsn = dsn
+
+    def store(self, chain_id: str = CHAIN, contract: str = CONTRACT) -> PostgresqlStore:
+        return PostgresqlStore(self.dsn, chain_id, contract)
 
 
 async def everything(store: WritableStore) -> tuple[Any, ...]:

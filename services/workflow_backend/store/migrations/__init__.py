@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from importlib import resources
 
+from ...errors import ProjectionUnavailable
+
 
 def newest(database: str) -> int:
     """Return the number of the newest step of a database."""
@@ -16,3 +18,22 @@ def steps(database: str, version: int) -> Iterator[tuple[int, str]]:
         number = int(step.name.partition("_")[0])
         if number > version:
             yield number, step.read_text(encoding="utf-8")
+
+
+def require(name: str, version: int, newest: int) -> None:
+    """Raise ProjectionUnavailable where the projection `name` has not the newest schema."""
+    if version < newest:
+        raise ProjectionUnavailable(
+            f"{name} has schema {version}, this release needs {newest}",
+            hint="start this release's projector: it brings the schema up",
+        )
+    refuse_newer(name, version, newest)
+
+
+def refuse_newer(name: str, version: int, newest: int) -> None:
+    """Raise ProjectionUnavailable where a newer release made the projection `name`."""
+    if version > newest:
+        raise ProjectionUnavailable(
+            f"{name} has schema {version} of a newer release, this one knows {newest}",
+            hint="go on with that release, or make it anew: workflow-backend projection rebuild",
+        )

@@ -1,0 +1,159 @@
+"""The projection in PostgreSQL, for several API hosts: one schema of a database.
+
+It holds nothing that can't be read from the chain again, so a commit does not wait for the disk:
+after a crash of the database the last pages are missing as a whole and the projector goes on there.
+"""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+
+from ..chain.events import Cursor
+from ..errors import ProjectionUnavailable, SettingError
+from . import migrations
+from .sql import Decide, Rows, SqlStore
+
+LIVE = "workflow_projection"
+CONNECTIONS = 8
+CONNECT_SECONDS = 5
+COMMAND_SECONDS = 60
+
+_STATUSES = "SELECT item_id, status FROM items WHERE item_id = ANY($1::text[])"
+_VERSION = "SELECT coalesce(max(number), 0) FROM migrations"
+_LOCK = "SELECT pg_advisory_xact_lock(hashtext('workflow_projection'))"
+
+
+class PostgresqlStore(SqlStore):
+    """A projection in one schema of a database."""
+
+    def __init__(self, dsn: str, chain_id: str, contract: str, schema: str = LIVE) -> None:
+        super().__init__("the projection in PostgreSQL", chain_id, contract)
+        self._schema = schema
+        self._reading = _pool(dsn, schema, CONNECTIONS, self._check)
+        self._writing = _pool(dsn, schema, 1, self._prepare)
+
+    async def prepare(self) -> None:
+        """Make the projection, if need be, and bring its schema to this release's.
+
+        Raises ProjectionMismatch naming both owners.
+        """
+        async with self._connection(self._writing):
+            pass  # a connection of the writer is prepared when it is made
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        for pool in (self._reading, self._writing):
+            await (await pool).close()
+
+    def _source(self, table: str, index: str | None) -> str:
+        del index  # the planner knows its tables
+        return table
+
+    async def _fetch(self, sql: str, *values: Any) -> Rows:
+        async with self._connection(self._reading) as connection:
+            rows: Rows = await connection.fetch(sql, *values)
+        return rows
+
+    async def _write(self, item_ids: Sequence[str], decide: Decide) -> None:
+        async with self._connection(self._writing) as connection, connection.transaction():
+            (state,) = await connection.fetch("SELECT * FROM projection FOR UPDATE")
+            before = await connection.fetch(_STATUSES, item_ids)
+            for sql, rows in decide(state, before):
+                await connection.executemany(sql, rows)
+
+    @asynccontextmanager
+    async def _connection(self, pool: asyncpg.Pool) -> AsyncIterator[asyncpg.Connection]:
+        try:
+            async with (await pool).acquire(timeout=CONNECT_SECONDS) as connection:
+                yield connection
+        except asyncpg.InvalidSchemaNameError, asyncpg.UndefinedTableError:
+            raise ProjectionUnavailable(f"{self._name} is not there yet") from None
+        except asyncpg.DataError, asyncpg.IntegrityConstraintViolationError:
+            raise  # the rows are wrong: to try again would not help
+        except asyncpg.ClientConfigurationError:
+            # Its text may quote the DSN, and that may hold a password.
+            raise SettingError(
+                "XIAN_WORKFLOW_PROJECTION_DSN is no PostgreSQL DSN, such as "
+                "postgresql://user@host/database"
+            ) from None
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            raise ProjectionUnavailable(
+                f"{self._name} does not answer: {str(error) or type(error).__name__}",
+                hint="check that it runs and that XIAN_WORKFLOW_PROJECTION_DSN names its database",
+            ) from error
+
+    async def _check(self, connection: asyncpg.Connection) -> None:
+        version, newest = await connection.fetchval(_VERSION), migrations.newest("postgresql")
+        migrations.require(self._name, version, newest)
+        await self._check_owner(connection)
+
+    async def _check_owner(self, connection: asyncpg.Connection) -> None:
+        for state in await connection.fetch("SELECT chain_id, contract FROM projection"):
+            self._require(state)
+
+    async def _prepare(self, connection: asyncpg.Connection) -> None:
+        async with connection.transaction():
+            await connection.execute(_LOCK)
+            if not await connection.fetchval("SELECT to_regnamespace($1)::oid", self._schema):
+                await connection.execute(f"CREATE SCHEMA {self._schema}")
+            await connection.execute(
+                "CREATE TABLE IF NOT EXISTS migrations (number integer PRIMARY KEY)"
+            )
+        version = await connection.fetchval(_VERSION)
+        migrations.refuse_newer(self._name, version, migrations.newest("postgresql"))
+        if version:
+            await self._check_owner(connection)
+        while await self._migrated(connection):
+            pass
+        await connection.execute(
+            "INSERT INTO projection VALUES (1, $1, $2, $3, 0) ON CONFLICT DO NOTHING",
+            self._chain_id,
+            self._contract,
+            json.dumps(Cursor().as_json()),
+        )
+        await connection.execute("SET synchronous_commit = off")
+        await self._check_owner(connection)
+
+    async def _migrated(self, connection: asyncpg.Connection) -> bool:
+        """Take the schema one step up, in one transaction; tell whether there was one."""
+        async with connection.transaction():
+            await connection.execute(_LOCK)  # another process may do the same at the same time
+            version = await connection.fetchval(_VERSION)
+            step = next(migrations.steps("postgresql", version), None)
+            if step is None:
+                return False
+            number, script = step
+            await connection.execute(script)
+            await connection.execute("INSERT INTO migrations VALUES ($1)", number)
+        return True
+
+
+def _pool(
+    dsn: str,
+    schema: str,
+    connections: int,
+    prepare: Callable[[asyncpg.Connection], Awaitable[None]],
+) -> asyncpg.Pool:
+    return asyncpg.create_pool(
+        dsn,
+        min_size=0,
+        max_size=connections,
+        init=prepare,
+        reset=_nothing,
+        timeout=CONNECT_SECONDS,
+        command_timeout=COMMAND_SECONDS,
+        server_settings={
+            "application_name": "workflow-backend",
+            "search_path": schema,
+            # A list walks the index made for it: no scan that happens to seem as cheap.
+            "random_page_cost": "1.0",
+            "jit": "off",
+        },
+    )
+
+
+async def _nothing(_: asyncpg.Connection) -> None:
+    """Leave a connection as it is: nothing here changes a session."""
