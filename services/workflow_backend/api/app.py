@@ -3,9 +3,10 @@
 from fastapi import FastAPI
 
 from .. import __version__
-from . import problems, reads, writes
+from . import health, problems, reads, stream, writes
 from .backend import Backend
 from .limits import BodyLimit
+from .metrics import Measured
 
 
 def create_app(backend: Backend) -> FastAPI:
@@ -17,7 +18,8 @@ def create_app(backend: Backend) -> FastAPI:
     )
     app.state.backend = backend
     app.add_middleware(BodyLimit)
+    app.add_middleware(Measured, metrics=backend.metrics)
     problems.install(app)
-    app.include_router(reads.router)
-    app.include_router(writes.router)
+    for routes in (health, reads, writes, stream):
+        app.include_router(routes.router)
     return app

@@ -1,11 +1,13 @@
 """What the routes work with: one per process, opened and closed with the application."""
 
+import asyncio
 import contextlib
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import Annotated
 
-from fastapi import Request
+from fastapi import Depends, Request
 
 from ..chain.heads import Heads
 from ..chain.node import Node
@@ -16,18 +18,27 @@ from ..heartbeat import Heartbeat
 from ..settings import Settings
 from ..store import open_store
 from ..store.base import Store
+from .limits import RateLimit
+from .metrics import Metrics
+from .tokens import Tokens
+from .waiting import Waiting
 
 REMEMBERED = 10_000
 
 
 @dataclass(slots=True)
 class Backend:
-    """Chain, projection and wallet of this process."""
+    """Chain, projection and wallet of this process, and who may use them."""
 
     settings: Settings
     node: Node
     submitter: Submitter
     store: Store
+    waiting: Waiting
+    tokens: Tokens | None
+    rate: RateLimit
+    metrics: Metrics = field(default_factory=Metrics)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
     recent: OrderedDict[str, str] = field(default_factory=OrderedDict)
 
     def remember(self, item_id: str, tx_hash: str) -> None:
@@ -39,24 +50,30 @@ class Backend:
 
 @contextlib.asynccontextmanager
 async def open_backend(settings: Settings) -> AsyncIterator[Backend]:
-    """Connect; raises WorkflowError where key, chain or node are wrong."""
+    """Connect; raises WorkflowError where key, tokens, chain or node are wrong."""
+    tokens = Tokens(settings.tokens_file) if settings.tokens_file else None
     with Account(settings.wallet_key()) as account:
-        async with Rpc(settings.node_url) as rpc:
+        async with Rpc(settings.node_url) as rpc, open_store(settings) as store:
             node = Node(rpc, settings.contract)
             await node.require_chain(settings.chain_id)
             heads = Heads(rpc)
             submitter = Submitter(node, heads, account, settings.chain_id)
+            waiting = Waiting(node, heads)
             heartbeat = Heartbeat(settings.state_dir, "api")
+            rate = RateLimit(settings.api_rate)
             async with (
-                open_store(settings) as store,
                 heads.following(),
                 heartbeat.beating(),
                 submitter.running(),
+                waiting.looking(),
             ):
-                yield Backend(settings, node, submitter, store)
+                yield Backend(settings, node, submitter, store, waiting, tokens, rate)
 
 
-def backend(request: Request) -> Backend:
+async def backend(request: Request) -> Backend:
     """Return the application's backend: a dependency of the routes."""
     found: Backend = request.app.state.backend
     return found
+
+
+Used = Annotated[Backend, Depends(backend)]

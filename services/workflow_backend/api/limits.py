@@ -1,5 +1,6 @@
-"""A limit on request bodies, held before a byte more than that is kept."""
+"""Limits: on a request's body, held before a byte more is kept, and on how often one may ask."""
 
+import time
 from http import HTTPStatus
 
 from fastapi import Request
@@ -8,12 +9,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .problems import problem
 
-BODY_BYTES = 64 * 1024
+BODY_BYTES = 1024 * 1024
 _DETAIL = f"the body may have {BODY_BYTES} bytes at most"
 
 
 class BodyLimit:
-    """Middleware that answers 413 to a body of more than 64 KiB, declared or not."""
+    """Middleware that answers 413 to a body of more than 1 MiB, declared or not."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -40,3 +41,22 @@ class BodyLimit:
             return message
 
         await self._app(scope, limited, send)
+
+
+class RateLimit:
+    """A token bucket for each principal: so many requests a second, a second's worth at once."""
+
+    def __init__(self, per_second: float) -> None:
+        self._rate = per_second
+        self._buckets: dict[str, tuple[float, float]] = {}
+
+    def take(self, name: str) -> float:
+        """Take one request; return 0, or the seconds until there is room for it."""
+        now = time.monotonic()
+        left, at = self._buckets.get(name, (self._rate, now))
+        left = min(self._rate, left + (now - at) * self._rate)
+        if left < 1:
+            self._buckets[name] = (left, now)
+            return (1 - left) / self._rate
+        self._buckets[name] = (left - 1, now)
+        return 0.0

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 ItemId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,128}\z")]
 Kind = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}\z")]
@@ -10,6 +10,9 @@ Uri = Annotated[str, StringConstraints(pattern=r"^[\x20-\x7e]{1,1024}\z")]
 Reference = Annotated[str, StringConstraints(pattern=r"^[\x20-\x7e]{0,1024}\z")]
 Reason = Annotated[str, StringConstraints(pattern=r"^[\x20-\x7e]{0,512}\z")]
 Status = Literal["submitted", "processing", "completed", "failed", "cancelled"]
+
+BATCH_LIMIT = 500
+"""The most items in one POST."""
 
 
 class Submission(BaseModel):
@@ -21,6 +24,14 @@ class Submission(BaseModel):
     payload_uri: Uri
     kind: Kind = "job"
     metadata_ref: Reference = ""
+
+
+class Submissions(BaseModel):
+    """New items, each decided by itself."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    items: Annotated[list[Submission], Field(min_length=1, max_length=BATCH_LIMIT)]
 
 
 class Cancellation(BaseModel):
@@ -65,7 +76,7 @@ class EventRecord(BaseModel):
 class ItemList(BaseModel):
     """A page of projected items, newest first; `count` is this page's.
 
-    `next_cursor` asks for the next page; it is null where there is none.
+    `next_cursor` is the cursor of the next page, null where the list ends.
     """
 
     count: int
@@ -82,11 +93,15 @@ class ItemView(BaseModel):
 
 
 class Activity(BaseModel):
-    """The last events, newest first; `item_id` is null where they are of all items."""
+    """Events, newest first; `item_id` is null where they are of all items.
+
+    `next_cursor` is the cursor of the next page, null where the list ends.
+    """
 
     item_id: str | None
     count: int
     events: list[EventRecord]
+    next_cursor: str | None
 
 
 class Summary(BaseModel):
@@ -107,6 +122,29 @@ class Accepted(BaseModel):
     tx_hash: str | None
     finalized: bool
     item: ItemRecord | None
+
+
+class Refusal(BaseModel):
+    """Why one entry of a batch was refused; `status` is what a single request would answer."""
+
+    status: int
+    detail: str
+
+
+class BatchEntry(BaseModel):
+    """What became of one entry of a batch: either it was accepted or there is a refusal."""
+
+    item_id: str
+    accepted: Accepted | None
+    refusal: Refusal | None
+
+
+class BatchOutcome(BaseModel):
+    """What became of each entry, in their order; `accepted` counts those that were."""
+
+    accepted: int
+    refused: int
+    results: list[BatchEntry]
 
 
 class ProjectionHealth(BaseModel):
@@ -132,3 +170,9 @@ class Health(BaseModel):
     indexed_height: int | None
     projected_height: int | None
     problems: list[str]
+
+
+class Live(BaseModel):
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"

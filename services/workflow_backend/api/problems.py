@@ -39,6 +39,11 @@ _STATUS: dict[type[WorkflowError], HTTPStatus] = {
 }
 
 
+def status_of(error: WorkflowError) -> HTTPStatus:
+    """Return the status that an error answers with."""
+    return _STATUS.get(type(error), HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
 class FieldError(BaseModel):
     """One field that is wrong and why."""
 
@@ -96,8 +101,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(WorkflowError)
     async def workflow_error(request: Request, error: WorkflowError) -> JSONResponse:
-        status = _STATUS.get(type(error), HTTPStatus.INTERNAL_SERVER_ERROR)
-        return problem(request, status, str(error))
+        return problem(request, status_of(error), str(error))
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> JSONResponse:

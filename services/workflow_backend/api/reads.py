@@ -1,95 +1,89 @@
 """Routes that read: the chain for what is authoritative, the projection for lists and history."""
 
-from dataclasses import asdict
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, HTTPException, Path, Query
+from fastapi import APIRouter, HTTPException, Path, Query
 
-from ..errors import IndexUnavailable, NodeUnavailable, ProjectionUnavailable, WorkflowError
-from ..items import Item
-from ..store.base import EventFilter, ItemFilter
-from .backend import Backend, backend
-from .models import Activity, Health, ItemList, ItemView, ProjectionHealth, Status, Summary
+from ..errors import ProjectionUnavailable
+from ..items import SETTLED, Item
+from ..store.base import EventFilter, ItemFilter, Listed
+from .access import Reader
+from .backend import Backend, Used
+from .models import Activity, ItemList, ItemView, Status, Summary
 from .problems import responses
 
 router = APIRouter()
 
-Used = Annotated[Backend, Depends(backend)]
 Limit = Annotated[int, Query(ge=1, le=500)]
+Cursor = Annotated[
+    str | None, Query(description="`next_cursor` of the page before", max_length=512)
+]
 PathId = Annotated[str, Path(max_length=128, pattern=r"^[A-Za-z0-9_-]+\z")]
+IdPrefix = Annotated[str | None, Query(max_length=128, pattern=r"^[A-Za-z0-9_-]+\z")]
+Time = Annotated[datetime | None, Query(description="with a zone, such as 2026-01-31T12:00:00Z")]
+Wait = Annotated[
+    Literal["completed"] | None, Query(description="answer only when the item is settled")
+]
+Seconds = Annotated[
+    float, Query(alias="timeout", gt=0, le=300, description="seconds to wait at most")
+]
 
 RECENT = 20
-LAG_LIMIT = 20
 
 
-@router.get("/health", responses=responses(503))
-async def health(used: Used) -> Health:
-    """Tell whether this API can do its work; degraded where a part of it can't be reached."""
-    problems: list[str] = []
-    found: dict[str, int | None] = dict.fromkeys(("height", "indexed_height", "projected_height"))
-    try:
-        found["height"] = (await used.node.require_chain(used.settings.chain_id)).height
-        index = await used.node.index_status()
-        found["indexed_height"] = index.height
-        if not index.healthy:
-            problems.append(f"the index is not healthy: {index.problem or 'no reason given'}")
-    except WorkflowError as error:
-        problems.append(str(error))
-    try:
-        found["projected_height"] = (await used.store.position()).height
-    except WorkflowError as error:
-        problems.append(str(error))
-    return Health(
-        status="degraded" if problems else "ok",
-        chain_id=used.settings.chain_id,
-        contract=used.settings.contract,
-        requester=used.submitter.address,
-        problems=problems,
-        **found,
-    )
-
-
-@router.get("/projection/health", responses=responses(503))
-async def projection_health(used: Used) -> ProjectionHealth:
-    """Tell how level the projection is with the index."""
-    position = await used.store.position()
-    indexed: int | None = None
-    try:
-        indexed = (await used.node.index_status()).height
-    except NodeUnavailable, IndexUnavailable:
-        indexed = None  # the projection is readable without them: the answer says so by null
-    lag = None if indexed is None else max(0, indexed - position.height)
-    return ProjectionHealth(
-        healthy=lag is not None and lag <= LAG_LIMIT,
-        indexed_height=indexed,
-        lag=lag,
-        **asdict(position),
-    )
-
-
-@router.get("/projection/summary", responses=responses(503))
-async def summary(used: Used) -> Summary:
+@router.get("/projection/summary", responses=responses(401, 403, 429, 503))
+async def summary(used: Used, _: Reader) -> Summary:
     """Count the projected items by status."""
     counts = await used.store.counts()
     return Summary(**counts, total=sum(counts.values()))
 
 
-@router.get("/items", responses=responses(422, 503))
+@router.get("/items", responses=responses(401, 403, 422, 429, 503))
 async def items(
-    used: Used, status: Status | None = None, limit: Limit = 100, cursor: str | None = None
+    used: Used,
+    _: Reader,
+    *,
+    status: Status | None = None,
+    kind: str | None = None,
+    requester: str | None = None,
+    worker: str | None = None,
+    id_prefix: IdPrefix = None,
+    created_from: Time = None,
+    created_before: Time = None,
+    updated_from: Time = None,
+    updated_before: Time = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
 ) -> ItemList:
-    """List projected items, newest first."""
-    page = await used.store.items(ItemFilter(status=status), limit, cursor)
+    """List projected items, newest first; by last change or by id where that is asked for."""
+    which = ItemFilter(
+        status=status,
+        kind=kind,
+        requester=requester,
+        worker=worker,
+        id_prefix=id_prefix,
+        created_from=created_from,
+        created_before=created_before,
+        updated_from=updated_from,
+        updated_before=updated_before,
+    )
+    page = await used.store.items(which, limit, cursor)
     return ItemList.model_validate(
         {"count": len(page.rows), "items": page.rows, "next_cursor": page.next_cursor}
     )
 
 
-@router.get("/items/{item_id}", responses=responses(404, 422, 503))
-async def item(used: Used, item_id: PathId) -> ItemView:
+@router.get("/items/{item_id}", responses=responses(401, 403, 404, 422, 429, 503))
+async def item(
+    used: Used, _: Reader, item_id: PathId, wait: Wait = None, seconds: Seconds = 30.0
+) -> ItemView:
     """Return the contract's own record of an item, and what the projection has of it."""
     record = await required_item(used, item_id)
-    projected, recent = None, []
+    if wait and record.status not in SETTLED:
+        record = await used.waiting.settled(item_id, seconds) or await required_item(used, item_id)
+    projected: dict[str, Any] | None = None
+    recent: list[dict[str, Any]] = []
     try:
         projected = await used.store.item(item_id)
         recent = (await used.store.events(EventFilter(item_id=item_id), RECENT)).rows
@@ -100,20 +94,54 @@ async def item(used: Used, item_id: PathId) -> ItemView:
     )
 
 
-@router.get("/items/{item_id}/activity", responses=responses(404, 422, 503))
-async def item_activity(used: Used, item_id: PathId, limit: Limit = 100) -> Activity:
+@router.get("/items/{item_id}/activity", responses=responses(401, 403, 404, 422, 429, 503))
+async def item_activity(
+    used: Used, _: Reader, item_id: PathId, limit: Limit = 100, cursor: Cursor = None
+) -> Activity:
     """Return an item's events, newest first."""
-    rows = (await used.store.events(EventFilter(item_id=item_id), limit)).rows
-    if not rows:
+    page = await used.store.events(EventFilter(item_id=item_id), limit, cursor)
+    if not page.rows:
         await required_item(used, item_id)
-    return Activity.model_validate({"item_id": item_id, "count": len(rows), "events": rows})
+    return _activity(item_id, page)
 
 
-@router.get("/activity/recent", responses=responses(422, 503))
-async def recent_activity(used: Used, limit: Limit = 50) -> Activity:
+@router.get("/activity/recent", responses=responses(401, 403, 422, 429, 503))
+async def recent_activity(
+    used: Used,
+    _: Reader,
+    *,
+    event: str | None = None,
+    kind: str | None = None,
+    requester: str | None = None,
+    worker: str | None = None,
+    id_prefix: IdPrefix = None,
+    created_from: Time = None,
+    created_before: Time = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Activity:
     """Return the last events of all items, newest first."""
-    rows = (await used.store.events(EventFilter(), limit)).rows
-    return Activity.model_validate({"item_id": None, "count": len(rows), "events": rows})
+    which = EventFilter(
+        name=event,
+        kind=kind,
+        requester=requester,
+        worker=worker,
+        id_prefix=id_prefix,
+        created_from=created_from,
+        created_before=created_before,
+    )
+    return _activity(None, await used.store.events(which, limit, cursor))
+
+
+def _activity(item_id: str | None, page: Listed) -> Activity:
+    return Activity.model_validate(
+        {
+            "item_id": item_id,
+            "count": len(page.rows),
+            "events": page.rows,
+            "next_cursor": page.next_cursor,
+        }
+    )
 
 
 async def required_item(used: Backend, item_id: str) -> Item:

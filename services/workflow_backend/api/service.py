@@ -28,7 +28,7 @@ class _Server(uvicorn.Server):
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Serve until `stop` is set; raises WorkflowError where it can't begin."""
-    with _listen(settings.api_host, settings.api_port) as listener:
+    with _listen(settings) as listener:
         async with open_backend(settings) as backend:
             config = uvicorn.Config(
                 create_app(backend),
@@ -43,23 +43,25 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             serving = asyncio.create_task(server.serve(sockets=[listener]))
             stopping = asyncio.create_task(stop.wait())
             await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            backend.stopping.set()
             server.should_exit = True
             stopping.cancel()
             await serving
     log.info("api stopped")
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(settings: Settings) -> socket.socket:
+    host, port = settings.api_host, settings.api_port
     try:
         loopback = ip_address(host).is_loopback
     except ValueError:
         raise SettingError(
             f"XIAN_WORKFLOW_API_HOST must be an IP address, it is {host!r}"
         ) from None
-    if not loopback:
+    if not loopback and settings.tokens_file is None:
         raise SettingError(
             f"XIAN_WORKFLOW_API_HOST is {host}: without tokens the API serves loopback only",
-            hint="set 127.0.0.1 or ::1",
+            hint="set 127.0.0.1 or ::1, or XIAN_WORKFLOW_TOKENS_FILE",
         )
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -7,13 +7,23 @@ from fastapi import APIRouter, HTTPException, Response
 
 from ..chain import contract
 from ..chain.submitter import Ticket
-from ..errors import ProjectionUnavailable
-from ..items import Item, Outcome
+from ..errors import ProjectionUnavailable, WorkflowError
+from ..items import SETTLED, Item, Outcome
 from ..store.base import EventFilter
-from .backend import Backend
-from .models import Accepted, Cancellation, ItemRecord, Submission
-from .problems import responses
-from .reads import PathId, Used, required_item
+from .access import Canceller, Requester
+from .backend import Backend, Used
+from .models import (
+    Accepted,
+    BatchEntry,
+    BatchOutcome,
+    Cancellation,
+    ItemRecord,
+    Refusal,
+    Submission,
+    Submissions,
+)
+from .problems import responses, status_of
+from .reads import PathId, Seconds, Wait, required_item
 
 router = APIRouter()
 
@@ -28,16 +38,87 @@ _REFUSALS = {
 }
 
 
-@router.post("/items", status_code=201, responses=responses(409, 413, 422, 502, 503))
-async def submit(used: Used, submission: Submission, response: Response) -> Accepted:
+@router.post("/items", status_code=201, responses=responses(401, 403, 409, 413, 422, 429, 502, 503))
+async def submit(
+    used: Used,
+    _: Requester,
+    submission: Submission,
+    response: Response,
+    wait: Wait = None,
+    seconds: Seconds = 30.0,
+) -> Accepted:
     """Submit an item: 201 once it is in a block, 202 where that takes longer than ten seconds.
 
     The same request again answers as the first time; another one with the same id is refused.
+    With `wait=completed` the answer comes when the item is settled, or after `timeout` seconds
+    with the item as it is then.
     """
     ticket = used.submitter.enqueue(contract.submit(**submission.model_dump()))
+    accepted = await _submitted(used, submission, ticket)
+    if not accepted.finalized:
+        response.status_code = HTTPStatus.ACCEPTED
+    elif wait and accepted.item and accepted.item.status not in SETTLED:
+        settled = await used.waiting.settled(submission.item_id, seconds)
+        record = settled or await required_item(used, submission.item_id)
+        accepted = accepted.model_copy(update={"item": _record(record)})
+    return accepted
+
+
+@router.post("/items/batch", responses=responses(401, 403, 413, 422, 429, 503))
+async def submit_batch(used: Used, _: Requester, submissions: Submissions) -> BatchOutcome:
+    """Submit up to 500 items and say of each what became of it."""
+    tickets = [
+        used.submitter.enqueue(contract.submit(**submission.model_dump()))
+        for submission in submissions.items
+    ]
+    results = await asyncio.gather(
+        *(
+            _entry(used, submission, ticket)
+            for submission, ticket in zip(submissions.items, tickets, strict=True)
+        )
+    )
+    accepted = sum(entry.accepted is not None for entry in results)
+    return BatchOutcome(accepted=accepted, refused=len(results) - accepted, results=results)
+
+
+@router.post(
+    "/items/{item_id}/cancel", responses=responses(401, 403, 404, 409, 413, 422, 429, 502, 503)
+)
+async def cancel(
+    used: Used,
+    _: Canceller,
+    item_id: PathId,
+    response: Response,
+    cancellation: Cancellation | None = None,
+) -> Accepted:
+    """Cancel a submitted item."""
+    record = await required_item(used, item_id)
+    reason = cancellation.reason if cancellation else ""
+    return await _directed(used, item_id, contract.cancel(record, reason), response)
+
+
+@router.post("/items/{item_id}/retry", responses=responses(401, 403, 404, 409, 422, 429, 502, 503))
+async def retry(used: Used, _: Canceller, item_id: PathId, response: Response) -> Accepted:
+    """Make a failed item claimable again."""
+    record = await required_item(used, item_id)
+    return await _directed(used, item_id, contract.retry(record), response)
+
+
+async def _entry(used: Backend, submission: Submission, ticket: Ticket) -> BatchEntry:
+    accepted = refusal = None
+    try:
+        accepted = await _submitted(used, submission, ticket)
+    except HTTPException as error:
+        refusal = Refusal(status=error.status_code, detail=error.detail)
+    except WorkflowError as error:
+        refusal = Refusal(status=status_of(error), detail=str(error))
+    return BatchEntry(item_id=submission.item_id, accepted=accepted, refusal=refusal)
+
+
+async def _submitted(used: Backend, submission: Submission, ticket: Ticket) -> Accepted:
     outcome = await _decided(ticket)
     if outcome is None:
-        return _pending(submission.item_id, ticket, response)
+        return _pending(ticket)
     if outcome.ok:
         used.remember(submission.item_id, outcome.tx_hash)
         return _accepted(submission.item_id, outcome.tx_hash, outcome.item)
@@ -48,17 +129,14 @@ async def submit(used: Used, submission: Submission, response: Response) -> Acce
     raise _refused(outcome)
 
 
-@router.post("/items/{item_id}/cancel", responses=responses(403, 404, 409, 413, 422, 502, 503))
-async def cancel(
-    used: Used, item_id: PathId, response: Response, cancellation: Cancellation | None = None
+async def _directed(
+    used: Backend, item_id: str, action: contract.Action, response: Response
 ) -> Accepted:
-    """Cancel a submitted item that was submitted through this API."""
-    record = await required_item(used, item_id)
-    reason = cancellation.reason if cancellation else ""
-    ticket = used.submitter.enqueue(contract.cancel(record, reason))
+    ticket = used.submitter.enqueue(action)
     outcome = await _decided(ticket)
     if outcome is None:
-        return _pending(item_id, ticket, response)
+        response.status_code = HTTPStatus.ACCEPTED
+        return _pending(ticket)
     if not outcome.ok:
         raise _refused(outcome)
     return _accepted(item_id, outcome.tx_hash, outcome.item)
@@ -71,14 +149,19 @@ async def _decided(ticket: Ticket) -> Outcome | None:
         return None
 
 
-def _pending(item_id: str, ticket: Ticket, response: Response) -> Accepted:
-    response.status_code = HTTPStatus.ACCEPTED
-    return Accepted(item_id=item_id, tx_hash=ticket.tx_hash, finalized=False, item=None)
+def _pending(ticket: Ticket) -> Accepted:
+    return Accepted(
+        item_id=ticket.action.item_id, tx_hash=ticket.tx_hash, finalized=False, item=None
+    )
 
 
 def _accepted(item_id: str, tx_hash: str | None, record: Item | None) -> Accepted:
-    item = ItemRecord.model_validate(record.as_dict()) if record else None
+    item = _record(record) if record else None
     return Accepted(item_id=item_id, tx_hash=tx_hash, finalized=True, item=item)
+
+
+def _record(item: Item) -> ItemRecord:
+    return ItemRecord.model_validate(item.as_dict())
 
 
 def _same(record: Item, submission: Submission) -> bool:
@@ -88,11 +171,12 @@ def _same(record: Item, submission: Submission) -> bool:
 async def _first_tx(used: Backend, item_id: str) -> str | None:
     if item_id in used.recent:
         return used.recent[item_id]
+    submitted = EventFilter(item_id=item_id, name="ItemSubmitted")
     try:
-        events = (await used.store.events(EventFilter(item_id=item_id), 500)).rows
+        rows = (await used.store.events(submitted, 500)).rows
     except ProjectionUnavailable:
         return None
-    return events[-1]["tx_hash"] if events else None
+    return rows[-1]["tx_hash"] if rows else None
 
 
 def _refused(outcome: Outcome) -> HTTPException:

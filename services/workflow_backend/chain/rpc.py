@@ -23,16 +23,22 @@ class Rpc:
     def __init__(self, url: str) -> None:
         self.url = url
         self._session: aiohttp.ClientSession | None = None
+        self._writing: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=30, sock_connect=3, sock_read=20),
-            connector=aiohttp.TCPConnector(limit=32),
-        )
+        timeout = aiohttp.ClientTimeout(total=30, sock_connect=3, sock_read=20)
+        reading = aiohttp.TCPConnector(limit=32)
+        # A write has a connection of its own: that a kept one was closed shows only when it is
+        # used, and then nobody can tell whether the request arrived.
+        writing = aiohttp.TCPConnector(force_close=True)
+        self._session = aiohttp.ClientSession(timeout=timeout, connector=reading)
+        self._writing = aiohttp.ClientSession(timeout=timeout, connector=writing)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.session.close()
+        for session in (self._session, self._writing):
+            if session is not None:
+                await session.close()
 
     @property
     def session(self) -> aiohttp.ClientSession:
@@ -43,7 +49,14 @@ class Rpc:
 
     async def call(self, method: str, **params: Any) -> Any:
         """Return one method's result; raises NodeUnavailable or NodeRefused."""
-        answer = await self._post({"jsonrpc": "2.0", "id": 0, "method": method, "params": params})
+        answer = await self._post(self.session, _request(0, method, params))
+        return _result(answer, method)
+
+    async def write(self, method: str, **params: Any) -> Any:
+        """The same for a call that changes something: NodeUnreachable means it surely did not."""
+        if self._writing is None:
+            raise RuntimeError("Rpc is used outside 'async with'")
+        answer = await self._post(self._writing, _request(0, method, params))
         return _result(answer, method)
 
     async def batch(self, calls: Sequence[Call]) -> list[Any]:
@@ -53,11 +66,8 @@ class Rpc:
         return [result for group in answers for result in group]
 
     async def _batch(self, calls: Sequence[Call]) -> list[Any]:
-        body = [
-            {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
-            for number, (method, params) in enumerate(calls)
-        ]
-        answer = await self._post(body)
+        body = [_request(number, *call) for number, call in enumerate(calls)]
+        answer = await self._post(self.session, body)
         by_id = {entry["id"]: entry for entry in (answer if isinstance(answer, list) else [answer])}
         missing = NodeUnavailable(f"{self.url} answered only a part of a batch")
         results = []
@@ -67,9 +77,9 @@ class Rpc:
             results.append(_result(by_id[number], method))
         return results
 
-    async def _post(self, body: Any) -> Any:
+    async def _post(self, session: aiohttp.ClientSession, body: Any) -> Any:
         try:
-            async with self.session.post(self.url, json=body) as response:
+            async with session.post(self.url, json=body) as response:
                 return await response.json(content_type=None)
         except aiohttp.ClientConnectorError as error:
             raise NodeUnreachable(
@@ -87,6 +97,10 @@ class Rpc:
         """Return many values, in the order of their paths."""
         results = await self.batch([("abci_query", {"path": path}) for path in paths])
         return [_value(result, path) for result, path in zip(results, paths, strict=True)]
+
+
+def _request(number: int, method: str, params: dict[str, Any]) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
 
 
 def _result(answer: Any, method: str) -> Any:

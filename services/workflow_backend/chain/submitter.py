@@ -124,6 +124,16 @@ class Submitter:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
+    @property
+    def waiting(self) -> int:
+        """How many actions wait for a transaction."""
+        return len(self._waiting) + sum(len(tickets) for tickets in self._split)
+
+    @property
+    def in_flight(self) -> int:
+        """How many transactions are on their way."""
+        return len(self._in_flight)
+
     def enqueue(self, action: Action) -> Ticket:
         """Take an action into the queue; raises Overloaded where too much waits already."""
         if len(self._waiting) >= MAX_WAITING:
@@ -246,7 +256,7 @@ class Submitter:
         """Hand the bytes to the node; return why it refused them, or None."""
         encoded = b64encode(transaction.signed.submitted_bytes).decode()
         try:
-            answer = await self._node.rpc.call("broadcast_tx_sync", tx=encoded)
+            answer = await self._node.rpc.write("broadcast_tx_sync", tx=encoded)
         except NodeRefused as error:
             if "already exists" in str(error):
                 return None

@@ -59,6 +59,7 @@ class Stack:
         default_factory=lambda: {name: Wallet().private_key for name in ("api", "processor")}
     )
     port: int = field(default_factory=free_port)
+    extra: dict[str, str] = field(default_factory=dict)
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     command: ClassVar = Path(sys.executable).with_name("workflow-backend")
 
@@ -83,6 +84,7 @@ class Stack:
             "XIAN_WORKFLOW_PROJECTION_PATH": str(self.path / "projection.sqlite3"),
             "XIAN_WORKFLOW_STATE_DIR": str(self.path / service),
             "XIAN_WORKFLOW_API_PORT": str(self.port),
+            **self.extra,
         }
         if service in self.keys:
             environment["XIAN_WALLET_PRIVATE_KEY"] = self.keys[service]
@@ -129,12 +131,12 @@ class Stack:
         return (self.path / f"{service}.log").read_text()
 
     async def request(
-        self, method: str, path: str, body: Any = None
+        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
     ) -> tuple[int, dict[str, Any], dict[str, str]]:
         """Return status, body and headers of one request."""
         async with (
             aiohttp.ClientSession() as session,
-            session.request(method, self.url + path, json=body) as response,
+            session.request(method, self.url + path, json=body, headers=headers) as response,
         ):
             return response.status, await response.json(content_type=None), dict(response.headers)
 

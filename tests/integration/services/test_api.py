@@ -108,14 +108,14 @@ async def test_refusals_are_problem_details(
     assert headers["Content-Type"] == "application/problem+json"
 
 
-async def test_a_body_of_more_than_64_kib_is_refused(api: Stack) -> None:
-    body = SUBMISSION | {"metadata_ref": "x" * 70_000}
+async def test_a_body_of_more_than_a_mebibyte_is_refused(api: Stack) -> None:
+    body = SUBMISSION | {"metadata_ref": "x" * 1_100_000}
     status, problem, _ = await api.request("POST", "/items", body)
     assert (status, problem["status"]) == (413, 413)
 
     async def pieces() -> object:
         for _ in range(70):
-            yield b"x" * 1024
+            yield b"x" * 16_384
 
     url = f"{api.url}/items"
     async with aiohttp.ClientSession() as session, session.post(url, data=pieces()) as response:

@@ -2,33 +2,33 @@
 
 import pytest
 
-import cometbft
+import comet
 
 INFORMATION = f"""\
 /usr/bin/cometbft: go1.26.8
-\tpath\t{cometbft.MODULE}/cmd/cometbft
-\tmod\t{cometbft.MODULE}\t{cometbft.VERSION}\t{cometbft.CHECKSUM}
+\tpath\t{comet.MODULE}/cmd/cometbft
+\tmod\t{comet.MODULE}\t{comet.VERSION}\t{comet.CHECKSUM}
 \tdep\tgithub.com/beorn7/perks\tv1.0.1\th1:VlbKKnNfV8bJzeqoa4cOKqO6bYr3WgKZxO8Z16+hsOM=
 """
 
 
 def test_the_pinned_module_is_taken() -> None:
-    assert cometbft.is_pinned(INFORMATION)
+    assert comet.is_pinned(INFORMATION)
 
 
 @pytest.mark.parametrize(
     ("part", "other"),
     [
-        (cometbft.VERSION, "v0.39.2"),
-        (cometbft.CHECKSUM, "h1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
-        (f"\t{cometbft.CHECKSUM}", ""),
-        (f"path\t{cometbft.MODULE}", "path\texample.com/other"),
+        (comet.VERSION, "v0.39.2"),
+        (comet.CHECKSUM, "h1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
+        (f"\t{comet.CHECKSUM}", ""),
+        (f"path\t{comet.MODULE}", "path\texample.com/other"),
         ("\tmod\t", "\tdep\t"),
     ],
 )
 def test_anything_else_is_not(part: str, other: str) -> None:
     assert part in INFORMATION
-    assert not cometbft.is_pinned(INFORMATION.replace(part, other))
+    assert not comet.is_pinned(INFORMATION.replace(part, other))
 
 
 @pytest.mark.parametrize(
@@ -43,4 +43,4 @@ def test_anything_else_is_not(part: str, other: str) -> None:
     ],
 )
 def test_which_go_is_new_enough(version: str, enough: bool) -> None:
-    assert cometbft.is_new_enough(version) is enough
+    assert comet.is_new_enough(version) is enough

@@ -1,0 +1,106 @@
+"""Routes that tell how things are: for people, for a load balancer, for Prometheus."""
+
+import contextlib
+
+from fastapi import APIRouter, HTTPException, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from ..errors import IndexUnavailable, NodeUnavailable, WorkflowError
+from .access import Reader
+from .backend import Backend, Used
+from .models import Health, Live, ProjectionHealth
+from .problems import responses
+
+router = APIRouter()
+
+LAG_LIMIT = 20
+"""So many blocks may the projection be behind the index and still be called healthy."""
+
+
+@router.get("/health/live")
+async def live() -> Live:
+    """Answer while the process can: nothing else is asked."""
+    return Live()
+
+
+@router.get("/health/ready", responses=responses(503))
+async def ready(used: Used) -> Live:
+    """Answer 200 while this process can take submissions and tell what became of them."""
+    problems = (await _health(used)).problems
+    if problems:
+        raise HTTPException(503, "; ".join(problems))
+    return Live()
+
+
+@router.get("/health")
+async def health(used: Used) -> Health:
+    """Tell whether this API can do its work; degraded where a part of it can't be reached."""
+    return await _health(used)
+
+
+async def _health(used: Backend) -> Health:
+    problems: list[str] = []
+    found: dict[str, int | None] = dict.fromkeys(("height", "indexed_height", "projected_height"))
+    try:
+        found["height"] = (await used.node.require_chain(used.settings.chain_id)).height
+        index = await used.node.index_status()
+        found["indexed_height"] = index.height
+        if not index.healthy:
+            problems.append(f"the index is not healthy: {index.problem or 'no reason given'}")
+    except WorkflowError as error:
+        problems.append(str(error))
+    try:
+        found["projected_height"] = (await used.store.position()).height
+    except WorkflowError as error:
+        problems.append(str(error))
+    return Health(
+        status="degraded" if problems else "ok",
+        chain_id=used.settings.chain_id,
+        contract=used.settings.contract,
+        requester=used.submitter.address,
+        problems=problems,
+        **found,
+    )
+
+
+@router.get("/projection/health", responses=responses(401, 403, 429, 503))
+async def projection_health(used: Used, _: Reader) -> ProjectionHealth:
+    """Tell how level the projection is with the index."""
+    position = await used.store.position()
+    indexed: int | None = None
+    with contextlib.suppress(NodeUnavailable, IndexUnavailable):  # null in the answer says so
+        indexed = (await used.node.index_status()).height
+    lag = None if indexed is None else max(0, indexed - position.height)
+    return ProjectionHealth(
+        healthy=lag is not None and lag <= LAG_LIMIT,
+        chain_id=position.chain_id,
+        contract=position.contract,
+        height=position.height,
+        indexed_height=indexed,
+        lag=lag,
+        last_event=position.last_event,
+    )
+
+
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={
+        200: {"content": {"text/plain": {}}, "description": "Metrics in Prometheus' text format"},
+        **responses(401, 403, 429),
+    },
+)
+async def metrics(used: Used, _: Reader) -> Response:
+    """Return the metrics; what can't be read just now is left out."""
+    numbers = used.metrics
+    numbers.waiting.set(used.submitter.waiting)
+    numbers.in_flight.set(used.submitter.in_flight)
+    numbers.height.clear()
+    numbers.items.clear()
+    with contextlib.suppress(WorkflowError):  # a gap in a series tells that it can't be read
+        for status, count in (await used.store.counts()).items():
+            numbers.items.labels(status).set(count)
+        numbers.height.labels("projection").set((await used.store.position()).height)
+        numbers.height.labels("chain").set((await used.node.status()).height)
+        numbers.height.labels("index").set((await used.node.index_status()).height)
+    return Response(generate_latest(numbers.registry), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,69 @@
+"""Requests that wait for an item to be settled: all of them share one look a block."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+
+from ..chain.heads import Heads
+from ..chain.node import Node
+from ..errors import NodeUnavailable
+from ..items import SETTLED, Item
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 1.0
+
+
+class Waiting:
+    """Looks at the items that somebody waits for, at each new block."""
+
+    def __init__(self, node: Node, heads: Heads) -> None:
+        self._node = node
+        self._heads = heads
+        self._waiting: dict[str, list[asyncio.Future[Item]]] = {}
+        self._any = asyncio.Event()
+
+    @contextlib.asynccontextmanager
+    async def looking(self) -> AsyncIterator[Waiting]:
+        """Look for as long as the block runs."""
+        task = asyncio.create_task(self._look(), name="waiting")
+        try:
+            yield self
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def settled(self, item_id: str, seconds: float) -> Item | None:
+        """Return the item once it is settled, None where it is not in time."""
+        future: asyncio.Future[Item] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(item_id, []).append(future)
+        self._any.set()
+        try:
+            return await asyncio.wait_for(future, seconds)
+        except TimeoutError:
+            return None
+        finally:
+            waiting = self._waiting.get(item_id, [])
+            if future in waiting:
+                waiting.remove(future)
+            if not waiting:
+                self._waiting.pop(item_id, None)
+
+    async def _look(self) -> None:
+        while True:
+            if not self._waiting:
+                self._any.clear()
+                await self._any.wait()
+            try:
+                for item in await self._node.items(list(self._waiting)):
+                    if item is not None and item.status in SETTLED:
+                        self._tell(item)
+            except NodeUnavailable as error:
+                log.warning("%s", error.explain())
+            await self._heads.wait(LOOK_SECONDS)
+
+    def _tell(self, item: Item) -> None:
+        for future in self._waiting.pop(item.item_id, []):
+            if not future.done():
+                future.set_result(item)
