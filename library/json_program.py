@@ -9,15 +9,15 @@ DOCUMENTATION = """
 module: json_program
 short_description: Asks a program of this toolkit in JSON
 description:
-  - Gives the program one JSON object on standard input, and C(--check) as an argument in check mode.
+  - Gives the program one JSON object on standard input, and C(--check) in check mode.
   - A program that is asked by its arguments and environment gets a key there, or nothing.
   - The program answers with one JSON object, or says on standard error why not and exits non-zero.
   - What the answer calls C(changed) is a list or a truth, and C(diff) a text; both are optional.
 options:
   argv: {description: The program and its arguments, type: list, elements: str, required: true}
   request: {description: The JSON object. No secret may be in it, type: dict}
-  key: {description: A secret for standard input in place of the request; it is never shown, type: str}
-  environment: {description: Environment variables. No secret may be among them, type: dict, default: {}}
+  key: {description: A secret for standard input in place of the request, type: str}
+  environment: {description: Environment variables without secrets, type: dict, default: {}}
 attributes:
   check_mode: {support: full}
   diff_mode: {support: full}
@@ -50,7 +50,9 @@ def main():
         module.fail_json(msg=err.strip() or f"{argv[0]} exited with {status} and said nothing")
     answer = json.loads(out)
     module.exit_json(
-        changed=bool(answer.get("changed")), diff={"prepared": answer.get("diff", "")}, answer=answer
+        changed=bool(answer.get("changed")),
+        diff={"prepared": answer.get("diff", "")},
+        answer=answer,
     )
 
 

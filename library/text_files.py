@@ -4,6 +4,7 @@
 import os
 import pwd
 import tempfile
+from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -41,16 +42,23 @@ def main():
     owner = (account.pw_uid, account.pw_gid)
     changed, diff = [], []
     try:
-        for folder in module.params["folders"]:
-            if make_folder(folder, owner, module.check_mode):
-                changed.append(folder)
-        for path, text in sorted(module.params["files"].items()):
+        folders = [Path(folder) for folder in module.params["folders"]]
+        changed += [str(f) for f in folders if make_folder(f, owner, module.check_mode)]
+        for name, text in sorted(module.params["files"].items()):
+            path = Path(name)
             before = current(path, owner)
             if before != text:
-                changed.append(path)
-                diff.append({"before": before or "", "after": text, "before_header": path, "after_header": path})
+                changed.append(name)
+                diff.append(
+                    {
+                        "before": before or "",
+                        "after": text,
+                        "before_header": name,
+                        "after_header": name,
+                    }
+                )
                 if not module.check_mode:
-                    make_folder(os.path.dirname(path), owner, False)
+                    make_folder(path.parent, owner, False)
                     replace(path, text, owner)
     except OSError as error:
         module.fail_json(msg=str(error))
@@ -59,11 +67,11 @@ def main():
 
 def make_folder(path, owner, check):
     """Make the folder and those above it that are missing; tell whether it was missing."""
-    if os.path.isdir(path):
+    if path.is_dir():
         return False
     if not check:
-        make_folder(os.path.dirname(path), owner, False)
-        os.mkdir(path, 0o700)
+        make_folder(path.parent, owner, False)
+        path.mkdir(0o700)
         os.chown(path, *owner)
     return True
 
@@ -71,24 +79,28 @@ def make_folder(path, owner, check):
 def current(path, owner):
     """The text of a file that is as it has to be but for its text; None for any other."""
     try:
-        with open(path, encoding="utf-8") as file:
+        with path.open(encoding="utf-8") as file:
             state = os.fstat(file.fileno())
-            return file.read() if (state.st_uid, state.st_gid, state.st_mode & 0o777) == (*owner, 0o600) else None
+            return (
+                file.read()
+                if (state.st_uid, state.st_gid, state.st_mode & 0o777) == (*owner, 0o600)
+                else None
+            )
     except FileNotFoundError:
         return None
 
 
 def replace(path, text, owner):
     """Put a new file in the place of the old one."""
-    descriptor, beside = tempfile.mkstemp(dir=os.path.dirname(path))  # 0600
+    descriptor, beside = tempfile.mkstemp(dir=path.parent)  # 0600
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
             os.fchown(file.fileno(), *owner)
             os.fsync(file.fileno())
-        os.rename(beside, path)
+        Path(beside).rename(path)
     except BaseException:
-        os.unlink(beside)
+        Path(beside).unlink()
         raise
 
 

@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from node_harness import Node, Toolchain, running_node  # noqa: E402 - found beside this file
+from node_harness import Node, Toolchain, running_node
 
 
 @pytest.fixture(scope="session")

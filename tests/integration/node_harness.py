@@ -1,7 +1,8 @@
 """Real nodes for tests: PostgreSQL, the app and CometBFT, in a temporary folder and on free ports.
 
-Made by the product's own programs and from the product's own profile. As root they run as the toolchain's
-unprivileged account. When the test process ends, however it ends, the kernel ends them too.
+Made by the product's own programs and from the product's own profile. As root they run as the
+toolchain's unprivileged account. When the test process ends, however it ends, the kernel ends them
+too.
 """
 
 import json
@@ -15,7 +16,7 @@ import tempfile
 import time
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 from urllib.error import HTTPError
@@ -47,7 +48,7 @@ class Toolchain:
         return str(self.record[name])
 
     def ask(self, program: str, request: dict[str, Any], *arguments: str) -> dict[str, Any]:
-        """Ask one of the node's programs; raises `CalledProcessError` with its reason in `stderr`."""
+        """Ask one of the node's programs; raises `CalledProcessError`, its reason in `stderr`."""
         command = [*self.as_account, self["node_python"], "-m", f"workflow_backend_node.{program}"]
         done = subprocess.run(
             [*command, *arguments],
@@ -87,7 +88,7 @@ def wait_until[T](question: Callable[[], T], seconds: float, what: str) -> T:
 
 
 class Client:
-    """Talks to a node. `url` is its RPC, `operator_key` (hex) the wallet that the genesis supply belongs to."""
+    """Talks to a node: `url` is its RPC, `operator_key` (hex) holds the genesis supply."""
 
     url: str
     chain_id: str
@@ -123,7 +124,7 @@ class Client:
         wallet: Wallet | None = None,
         chi: int = 900_000,
     ) -> dict[str, Any]:
-        """Sign (the operator does by default), send, wait for the block; the receipt as the app gave it.
+        """Sign (by default as the operator), send, wait for the block; give the app's receipt.
 
         Raises `OSError` when the node does not take the transaction.
         """
@@ -167,10 +168,8 @@ class Client:
     def index_level(self) -> bool:
         """Whether the index holds every block of the chain."""
         try:
-            status = self.query("/bds_status")
-            return (
-                status["db_status"] == "ok" and status["indexed"]["indexed_height"] == self.height()
-            )
+            indexed = self.query("/bds_status")["indexed"]["indexed_height"]
+            return bool(indexed == self.height())
         except OSError:
             return False
 
@@ -187,7 +186,7 @@ class Client:
 
 
 class Node(Client):
-    """A node in a folder of its own. `settings` replaces values of the profile `single-node-indexed`.
+    """A node in a folder of its own; `settings` replaces values of `single-node-indexed`.
 
     `dsn` is the index's database, `home` the node's home.
     """
@@ -276,7 +275,7 @@ class Node(Client):
         role = ROLES / "postgres"
         defaults = yaml.safe_load((role / "defaults" / "main.yml").read_text())
         template = Template((role / "templates" / "postgresql.conf.j2").read_text())
-        return template.render(**defaults, program_run=str(self.folder)) + "\n"
+        return f"{template.render(**defaults, program_run=str(self.folder))}\n"
 
     def command(self, name: str) -> list[str]:
         """The command that the roles give to the program."""
@@ -309,10 +308,8 @@ class Node(Client):
         process = self._processes.pop(name, None)
         if process is None:
             return
-        try:
+        with suppress(ProcessLookupError):  # it may have ended by itself
             os.killpg(process.pid, how)
-        except ProcessLookupError:
-            pass  # it has ended by itself, as CometBFT does without its app
         process.wait(timeout=30)
 
     def pid(self, name: str) -> int:

@@ -1,5 +1,5 @@
 """Programs that the node's own Python environment runs.
 
-`network` makes a network's genesis and keys, `home` brings a node's home to its configuration, `app` and
-`comet` start the two processes of a node.
+`network` makes a network's genesis and keys, `home` brings a node's home to its configuration,
+`app` and `comet` start the two processes of a node.
 """

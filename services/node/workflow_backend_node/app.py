@@ -2,22 +2,27 @@
 
     python -m workflow_backend_node.app HOME
 
-HOME is the node's home and is called `.cometbft`. With an index, `$XIAN_BDS_DSN` names its database, or, when a
-password is in it, the credential `index_dsn` (a file in `$CREDENTIALS_DIRECTORY`); the app starts once that
-database answers.
+HOME is the node's home and is called `.cometbft`. With an index, `$XIAN_BDS_DSN` names its
+database, or, when a password is in it, the credential `index_dsn` (a file in
+`$CREDENTIALS_DIRECTORY`); the app starts once that database answers.
 """
 
 import asyncio
+import json
 import os
 import sys
+import threading
 from importlib.metadata import version
 from pathlib import Path
+
+from abci import server  # type: ignore[import-untyped]
 
 from workflow_backend_node.asking import Refused, refuse
 from workflow_backend_node.toml import read_toml
 
 WRITTEN_FOR = "0.9.3"
 DATABASE_SECONDS = 60.0
+STOP_SECONDS = 5.0
 
 
 def main() -> int:
@@ -26,7 +31,8 @@ def main() -> int:
         _check_version(version("xian-tech-abci"))
         home = _home(sys.argv[1:])
         indexed = read_toml(home / "config" / "xian.toml")["bds_enabled"]
-        # xian-abci knows its home and the database by these two alone, and reads HOME when it is imported.
+        # xian-abci knows its home and the database by these two alone, and reads HOME when it is
+        # imported.
         os.environ["HOME"] = str(home.parent)
         if indexed:
             if "XIAN_BDS_DSN" not in os.environ:
@@ -36,6 +42,7 @@ def main() -> int:
         return refuse(f"the app does not start: {error}")
     from xian.xian_abci import main as xian_abci  # noqa: PLC0415 - after HOME is set
 
+    _bound_stop()
     xian_abci()
     return 0
 
@@ -43,8 +50,8 @@ def main() -> int:
 def _check_version(installed: str) -> None:
     if installed != WRITTEN_FOR:
         raise Refused(
-            f"xian-tech-abci {installed} is installed, the mended index is written for {WRITTEN_FOR}: "
-            f"install {WRITTEN_FOR}, or a release of this toolkit for {installed}"
+            f"xian-tech-abci {installed} is installed, the mended index is written for "
+            f"{WRITTEN_FOR}: install {WRITTEN_FOR}, or a release of this toolkit for {installed}"
         )
 
 
@@ -76,9 +83,37 @@ def _prepare_index(home: Path, dsn: str) -> None:
     from workflow_backend_node import index  # noqa: PLC0415
 
     asyncio.run(index.wait_for_database(dsn, DATABASE_SECONDS))
-    asyncio.run(index.refuse_foreign(dsn, home / "config" / "genesis.json"))
+    genesis = json.loads((home / "config" / "genesis.json").read_text(encoding="utf-8"))
+    asyncio.run(index.refuse_foreign(dsn, genesis))
     index.set_unreadable_aside(home / "xian" / "bds-spool")
     index.mend()
+
+
+def _bound_stop() -> None:
+    """Let the app's stop take five seconds at most.
+
+    It ends whenever CometBFT does, and waits then for a database that may never answer: no listener
+    any more, and yet a process that nobody starts again. Blocks are committed whole and the index
+    keeps a spool, so to end at once loses nothing.
+    """
+    upstream = server._stop  # noqa: SLF001
+
+    async def stop() -> None:
+        timer = threading.Timer(STOP_SECONDS, _end)
+        timer.daemon = True
+        timer.start()
+        await upstream()
+
+    server._stop = stop  # noqa: SLF001
+
+
+def _end() -> None:
+    print(
+        f"the app has not stopped within {STOP_SECONDS:.0f} s: it ends now",
+        file=sys.stderr,
+        flush=True,
+    )
+    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How a program is asked and how it answers: one JSON object on standard input, one on standard output."""
+"""How a program is asked and answers: a JSON object on standard input, one on standard output."""
 
 import json
 import os
@@ -20,7 +20,8 @@ class Refused(Exception):
 def run(work: Callable[[Object, bool], Object]) -> int:
     """Answer one request with `work(request, check)`; with `--check` nothing may be written.
 
-    The exit status is 0 and the answer is on standard output, or 1 and the reason is on standard error.
+    The exit status is 0 and the answer is on standard output, or 1 and the reason is on standard
+    error.
     """
     try:
         request = json.load(sys.stdin)
@@ -43,7 +44,8 @@ def refuse(reason: str) -> int:
 def parse[T](kind: type[T], request: Object, where: str) -> T:
     """Make the dataclass `kind` of a JSON object that must hold exactly its fields.
 
-    Raises `Refused` naming every field that is missing or unknown: a misspelt setting must not be lost.
+    Raises `Refused` naming every field that is missing or unknown: a misspelt setting must not be
+    lost.
     """
     wanted = {field.name for field in fields(kind)}  # type: ignore[arg-type]
     problems = [f"{name} is missing" for name in sorted(wanted - set(request))]
@@ -54,7 +56,7 @@ def parse[T](kind: type[T], request: Object, where: str) -> T:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace a file by one that only its owner reads; a reader sees the old text or the new, never half."""
+    """Replace a file by one that only its owner reads; nobody ever sees half of it."""
     beside = path.with_name(f".{path.name}.new")
     with suppress(FileNotFoundError):
         beside.unlink()
@@ -68,8 +70,8 @@ def write_private(path: Path, text: str) -> None:
 
 def difference(path: Path, before: str, after: str) -> str:
     """What a person is shown of a change: a unified diff, empty when nothing changes."""
-    lines = (text.splitlines(keepends=True) for text in (before, after))
-    return "".join(unified_diff(*lines, str(path), str(path)))
+    old, new = (text.splitlines(keepends=True) for text in (before, after))
+    return "".join(unified_diff(old, new, str(path), str(path)))
 
 
 def as_json(value: Object) -> str:

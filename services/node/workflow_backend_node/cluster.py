@@ -1,8 +1,8 @@
-"""Makes the PostgreSQL cluster of the node's index, with its database in it, and keeps its configuration.
+"""Makes the PostgreSQL cluster of the node's index and its database, and keeps its configuration.
 
-The cluster is made beside its place and renamed, so it is there whole or not at all. Of one that is there only
-`postgresql.conf` is ever written. The account that runs this owns the cluster and may log in, by its name, over
-the unix socket; nobody else may.
+The cluster is made beside its place and renamed, so it is there whole or not at all. Of one that is
+there only `postgresql.conf` is ever written. The account that runs this owns the cluster and may
+log in, by its name, over the unix socket; nobody else may.
 """
 
 import shutil
@@ -25,7 +25,7 @@ INITDB = (
 
 @dataclass(frozen=True)
 class Wanted:
-    """A cluster: `programs` is the folder of initdb and postgres, `configuration` the text of postgresql.conf."""
+    """A cluster; `programs` holds initdb and postgres, `configuration` is postgresql.conf."""
 
     directory: str
     programs: str

@@ -2,9 +2,10 @@
 
     python -m workflow_backend_node.comet COMETBFT HOME
 
-CometBFT is started once the app listens: asked too early, it would sleep three seconds at a time. It is ended
-when that app is gone: most often it ends by itself then, but it can also hang for ever with a dead consensus and
-an RPC that still answers. Who supervises this program starts it again either way.
+CometBFT is started once the app listens: asked too early, it would sleep three seconds at a time.
+It is ended when that app is gone: most often it ends by itself then, but it can also hang for ever
+with a dead consensus and an RPC that still answers. Who supervises this program starts it again
+either way.
 """
 
 import os
@@ -47,7 +48,9 @@ def _wait_for_app(socket: str) -> str:
     deadline = time.monotonic() + APP_SECONDS
     while (app := listener(socket, _sockets())) is None:
         if time.monotonic() > deadline:
-            raise Refused(f"the app has not listened on {socket} within {APP_SECONDS:.0f} s: see its log")
+            raise Refused(
+                f"the app has not listened on {socket} within {APP_SECONDS:.0f} s: see its log"
+            )
         time.sleep(POLL_SECONDS / 5)
     return app
 
@@ -79,10 +82,11 @@ def _sockets() -> str:
 
 
 def listener(socket: str, table: str) -> str | None:
-    """The inode of the socket that listens at the path, by the kernel's table of them; None when none does.
+    """The inode of the socket that listens at the path, None when none does.
 
-    To connect would be no question but a fault: the app stops when a connection closes. A socket's file outlives
-    the process that made it, and the inode tells a new process from the old.
+    `table` is the kernel's. To connect would be no question but a fault: the app stops when a
+    connection closes. A socket's file outlives the process that made it, and the inode tells a new
+    process from the old.
     """
     for line in table.splitlines()[1:]:
         columns = line.split(maxsplit=7)  # Num RefCount Protocol Flags Type St Inode Path

@@ -12,8 +12,8 @@ from xian.node_setup import (
 
 from workflow_backend_node.asking import Refused
 
-# The time a proposer waits for late votes. Alone, a validator waits for nobody; several need the time that a
-# vote takes to come round.
+# The time a proposer waits for late votes. Alone, a validator waits for nobody; several need the
+# time that a vote takes to come round.
 ALONE = "20ms"
 SEVERAL = "200ms"
 
@@ -22,7 +22,8 @@ SEVERAL = "200ms"
 class Settings:
     """What may differ between nodes; the role `xian_node` documents each.
 
-    Times are CometBFT durations ("200ms", "1s"), addresses "IP-ADDRESS:PORT", peers "NODE_ID@HOST:PORT".
+    Times are CometBFT durations ("200ms", "1s"), addresses "IP-ADDRESS:PORT", peers
+    "NODE_ID@HOST:PORT".
     """
 
     moniker: str
@@ -55,7 +56,7 @@ class Settings:
 
 
 def render(settings: Settings, validators: int) -> dict[str, str]:
-    """The texts of `config.toml` and `xian.toml` by file name; `validators` is their number in the genesis.
+    """The texts of `config.toml` and `xian.toml`, for a genesis with that number of validators.
 
     Raises `Refused` for a value that the node would not take.
     """
@@ -87,7 +88,8 @@ def render(settings: Settings, validators: int) -> dict[str, str]:
     cometbft["rpc"]["max_request_batch_size"] = settings.max_request_batch
     cometbft["p2p"]["laddr"] = f"tcp://{settings.p2p_address}"
     cometbft["p2p"]["external_address"] = settings.p2p_external_address
-    # Addresses of a private network are none that the open internet routes, and several may share one.
+    # Addresses of a private network are none that the open internet routes, and several may share
+    # one.
     cometbft["p2p"]["addr_book_strict"] = not settings.private_network
     cometbft["p2p"]["allow_duplicate_ip"] = settings.private_network
     cometbft["instrumentation"]["prometheus_listen_addr"] = settings.cometbft_metrics_address

@@ -1,9 +1,9 @@
 """Brings a node's home (`.cometbft`) to the wanted configuration.
 
-A home that is not there is made whole: identity (genesis and keys), configuration, an empty store. Of a home
-that is there only `config/config.toml` and `config/xian.toml` are ever written. It is refused when it belongs
-to another network or holds another key, and when a part of its identity or of its signing state is lost:
-whoever guesses there may sign twice.
+A home that is not there is made whole: identity (genesis and keys), configuration, an empty store.
+Of a home that is there only `config/config.toml` and `config/xian.toml` are ever written. It is
+refused when it belongs to another network or holds another key, and when a part of its identity or
+of its signing state is lost: whoever guesses there may sign twice.
 """
 
 import hashlib
@@ -52,7 +52,8 @@ class Wanted:
 def bring(request: Object, check: bool) -> Object:
     """Make or update the home; answer with what changed and the difference, which holds no secret.
 
-    Raises `Refused` when the home or the identity is not the wanted one, or another program has a port.
+    Raises `Refused` when the home or the identity is not the wanted one, or another program has a
+    port.
     """
     wanted = parse(Wanted, request, "home")
     settings = parse(Settings, wanted.settings, "home settings")
@@ -95,8 +96,8 @@ def _verify(wanted: Wanted, config: Path) -> int:
         )
     if hashlib.sha256(text).hexdigest() != wanted.genesis_sha256:
         raise Refused(
-            f"{config}/genesis.json is another genesis of {wanted.chain_id} than the network folder's: "
-            "move this home away, or bring the network folder back that it was made of"
+            f"{config}/genesis.json is another genesis of {wanted.chain_id} than the "
+            "network folder's: move this home away, or bring back the folder it was made of"
         )
     key = json.loads((config / "priv_validator_key.json").read_text())
     public_key = b64decode(key["pub_key"]["value"]).hex()

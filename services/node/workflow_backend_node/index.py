@@ -1,13 +1,13 @@
 """Keeps the node's index going whatever a block holds.
 
-The index is a copy of the chain in PostgreSQL for readers; consensus never looks at it. Upstream's writer tries
-a block that PostgreSQL refuses again for ever, so one transaction with a NUL stops the index for all that come
-after it. `mend` puts three things right, all in the writer:
+The index is a copy of the chain in PostgreSQL for readers; consensus never looks at it. Upstream's
+writer tries a block that PostgreSQL refuses again for ever, so one transaction with a NUL stops the
+index for all that come after it. `mend` puts three things right, all in the writer:
 
 - characters that PostgreSQL can't hold (NUL, lone surrogates) become U+FFFD, in keys as in values;
-- a block read back from the spool holds rewards as `{"__fixed__": "1.2"}`, and that is a number too;
-- a transaction with a value that still can't be stored (a number or a name too long, say) loses that value,
-  with an error in the log, and nothing else.
+- a block read back from the spool holds rewards as `{"__fixed__": "1.2"}`, and that is a number;
+- a transaction with a value that still can't be stored (a number or a name too long, say) loses
+  that value, with an error in the log, and nothing else.
 """
 
 import asyncio
@@ -27,8 +27,9 @@ from xian.services.bds.serializer import canonical_decimal, canonical_json_text
 
 from workflow_backend_node.asking import Refused
 
-# What is wrong with the value and will be wrong again: PostgreSQL's classes 22 and 54, and Python's complaints
-# about the shape of data. Whatever else fails (connection, disk, shutdown) is tried again by upstream.
+# What is wrong with the value and will be wrong again: PostgreSQL's classes 22 and 54, and Python's
+# complaints about the shape of data. Whatever else fails (connection, disk, shutdown) is tried
+# again by upstream.
 UNSTORABLE = (
     asyncpg.DataError,
     asyncpg.ProgramLimitExceededError,
@@ -109,7 +110,7 @@ def _persist_transaction(
 
 
 class _Piecemeal:
-    """A connection on which a statement that can't be stored is left out, and those that build on it."""
+    """A connection that leaves out statements that can't be stored, and what builds on them."""
 
     def __init__(self, connection: Any, tx_hash: str) -> None:
         self._connection = connection
@@ -133,16 +134,16 @@ class _Piecemeal:
 
 
 async def wait_for_database(dsn: str, seconds: float) -> None:
-    """Wait until the database accepts connections; raises `Refused` with its reason when it does not."""
+    """Wait until the database accepts connections; raises `Refused` with the last reason."""
     deadline = time.monotonic() + seconds
     said = ""
     while True:
         try:
             connection = await asyncpg.connect(dsn, timeout=5)
-        except ValueError, asyncpg.InterfaceError:
+        except ValueError:
             # The text of such an error may quote the DSN, and that may hold a password.
             raise Refused("the credential index_dsn is no PostgreSQL DSN") from None
-        except (asyncpg.PostgresError, OSError) as error:
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
             reason = str(error) or type(error).__name__
         else:
             await connection.close()
@@ -155,19 +156,18 @@ async def wait_for_database(dsn: str, seconds: float) -> None:
         await asyncio.sleep(0.1)
 
 
-async def refuse_foreign(dsn: str, genesis: Path) -> None:
+async def refuse_foreign(dsn: str, genesis: dict[str, Any]) -> None:
     """Raise `Refused` when the database holds the index of another network.
 
     Upstream would go on from that index's height and mix two chains.
     """
-    state = json.loads(genesis.read_text(encoding="utf-8"))["abci_genesis"]["genesis"]
     connection = await asyncpg.connect(dsn)
     try:
         if await connection.fetchval("SELECT to_regclass('public.transactions')") is None:
             return
         same = await connection.fetchval(
             "SELECT envelope -> 'genesis' = $1::jsonb FROM transactions WHERE hash = $2",
-            canonical_json_text(state),
+            canonical_json_text(genesis["abci_genesis"]["genesis"]),
             bds.GENESIS_TX_HASH,
         )
     finally:
@@ -182,7 +182,8 @@ async def refuse_foreign(dsn: str, genesis: Path) -> None:
 def set_unreadable_aside(spool: Path) -> None:
     """Rename the spooled blocks that can't be read, as a lost disk cache leaves them.
 
-    Upstream would not start over one; without it, the index fetches that block from the node's own store.
+    Upstream would not start over one; without it, the index fetches that block from the node's own
+    store.
     """
     for path in sorted(spool.glob("*.json")):
         try:

@@ -5,8 +5,8 @@
     operator.json                           the founder's key: genesis supply, foundation, operator
     hosts/NAME/{genesis,node_key,priv_validator_key}.json    what one host is given
 
-The folder is for its owner alone (0700, files 0600). It is made beside its place and renamed, so it is there
-whole or not at all; one that is there is never changed.
+The folder is for its owner alone (0700, files 0600). It is made beside its place and renamed, so it
+is there whole or not at all; one that is there is never changed.
 """
 
 import hashlib

@@ -1,6 +1,5 @@
-"""Finds out who listens where, so that a taken port is one clear line and not a node that never gets ready."""
+"""Who listens where: a taken port is one clear line, not a node that never gets ready."""
 
-import os
 from collections.abc import Iterator
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -14,9 +13,10 @@ LISTENING = "0A"  # TCP_LISTEN in the state column of /proc/net/tcp
 
 
 def refuse_taken(addresses: dict[str, str], ours: str) -> None:
-    """Raise `Refused` for the first address, by the name of its setting, that another program listens on.
+    """Raise `Refused` for an address that another program listens on.
 
-    A program is ours when `ours`, the node's home, is among its arguments.
+    `addresses` are "IP-ADDRESS:PORT" by the names of their settings. A program is ours when `ours`,
+    the node's home, is among its arguments.
     """
     for name, address in addresses.items():
         host, _, port = address.rpartition(":")
@@ -61,7 +61,7 @@ def _owner(inode: str) -> tuple[int, list[str]] | None:
             OSError
         ):  # processes end while they are looked at, others belong to somebody else
             for descriptor in (process / "fd").iterdir():
-                if os.readlink(descriptor) == f"socket:[{inode}]":
+                if str(descriptor.readlink()) == f"socket:[{inode}]":
                     arguments = (process / "cmdline").read_text(encoding="utf-8", errors="replace")
                     return int(process.name), arguments.split("\0")
     return None

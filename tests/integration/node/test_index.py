@@ -1,7 +1,9 @@
 """The index goes on whatever a block holds, and heals after a crash."""
 
 import json
+import os
 import secrets
+import signal
 import string
 from base64 import b64decode
 from collections.abc import Callable
@@ -95,6 +97,26 @@ def test_unreadable_spooled_block_is_fetched_again(
         spooled = min((node.home / "xian" / "bds-spool").glob("*.json"))
         spooled.write_text("")  # what a machine that loses its power leaves
         node.start("postgres", "abci", "cometbft")
+        node.wait_ready()
+        assert len(node.events("con_odd", "Stored")) == 1
+
+
+def test_a_database_that_hangs_does_not_keep_the_app_from_stopping(
+    make_node: Callable[..., AbstractContextManager[Node]],
+) -> None:
+    with make_node("hang-1") as node:
+        node.deploy("con_odd", ODD)
+        postmaster = node.pid("postgres")
+        children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
+        processes = [postmaster, *(int(child) for child in children)]
+        for process in processes:
+            os.kill(process, signal.SIGSTOP)
+        node.broadcast("con_odd", "store", {"key": "k", "value": "v"})
+        node.kill("cometbft")
+        wait_until(lambda: not node.running("abci"), 15, "the app stops")
+        for process in processes:
+            os.kill(process, signal.SIGCONT)
+        node.start("abci", "cometbft")
         node.wait_ready()
         assert len(node.events("con_odd", "Stored")) == 1
 

@@ -1,4 +1,4 @@
-"""What the playbooks deploy comes back by itself, in the right order, and a second run changes nothing."""
+"""What the roles deploy comes back by itself, and a second run changes nothing."""
 
 import json
 import os
@@ -50,7 +50,7 @@ class Deployed(Client):
         file.write_text(json.dumps(self.variables | variables))
         return subprocess.run(
             [
-                Path(sys.executable).with_name("ansible-playbook"),
+                str(Path(sys.executable).with_name("ansible-playbook")),
                 *("-i", "inventories/dev", "-e", f"@{file}"),
                 *("playbooks/prepare-network.yml", "tests/integration/node/deploy-node.yml"),
                 *arguments,
@@ -64,7 +64,8 @@ class Deployed(Client):
 
     def supervisorctl(self, *arguments: str) -> str:
         configuration = self.folder / "data" / "supervisor" / "supervisord.conf"
-        command = [*self.toolchain.as_account, self.toolchain["supervisorctl"], "-c", configuration]
+        command = [*self.toolchain.as_account, self.toolchain["supervisorctl"]]
+        command += ["-c", str(configuration)]
         done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
         return done.stdout
 
@@ -135,7 +136,7 @@ def test_nothing_outlives_supervisor(deployed: Deployed) -> None:
 
 @pytest.mark.parametrize("name", [*PROGRAMS, "the CometBFT inside cometbft"])
 def test_killed_under_traffic_everything_comes_back(deployed: Deployed, name: str) -> None:
-    program = name.split()[-1]
+    program = name.rsplit(maxsplit=1)[-1]
     sent: list[str] = []
     done = threading.Event()
 

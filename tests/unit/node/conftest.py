@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from workflow_backend_node import network
 
 REPO = Path(__file__).resolve().parents[3]

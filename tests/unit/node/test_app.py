@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from workflow_backend_node import app
 from workflow_backend_node.asking import Refused
 
@@ -41,7 +42,8 @@ def test_an_index_without_a_database_is_one_line(tmp_path: Path) -> None:
     done = launch(str(tmp_path / ".cometbft"))
     assert done.returncode == 1
     assert done.stderr == (
-        "the app does not start: neither XIAN_BDS_DSN nor the credential index_dsn names the index's database\n"
+        "the app does not start: "
+        "neither XIAN_BDS_DSN nor the credential index_dsn names the index's database\n"
     )
 
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from workflow_backend_node.comet import listener
 
 TABLE = Path("/proc/self/net/unix")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from workflow_backend_node import home
 from workflow_backend_node.asking import Refused
 
@@ -48,7 +49,9 @@ def test_a_rehearsal_tells_and_writes_nothing(home_request: Request) -> None:
     assert {f: f.read_bytes() for f in path.rglob("*") if f.is_file()} == before
 
 
-def test_a_rehearsal_on_a_fresh_host_needs_no_identity(home_request: Request, tmp_path: Path) -> None:
+def test_a_rehearsal_on_a_fresh_host_needs_no_identity(
+    home_request: Request, tmp_path: Path
+) -> None:
     home_request["identity"] = str(tmp_path / "nowhere")
     answer = home.bring(home_request, check=True)
     assert (answer["made"], answer["changed"]) == (False, [home_request["home"]])
@@ -87,7 +90,9 @@ def test_nothing_is_open_to_other_sites_or_machines(home_request: Request) -> No
         ("public_key", "0" * 64, "another host's"),
     ],
 )
-def test_anothers_home_is_refused(home_request: Request, name: str, value: str, reason: str) -> None:
+def test_anothers_home_is_refused(
+    home_request: Request, name: str, value: str, reason: str
+) -> None:
     path = made(home_request)
     before = {f: f.read_bytes() for f in path.rglob("*") if f.is_file()}
     home_request[name] = value
@@ -96,7 +101,9 @@ def test_anothers_home_is_refused(home_request: Request, name: str, value: str, 
     assert {f: f.read_bytes() for f in path.rglob("*") if f.is_file()} == before
 
 
-@pytest.mark.parametrize("lost", ["config/priv_validator_key.json", "data/priv_validator_state.json"])
+@pytest.mark.parametrize(
+    "lost", ["config/priv_validator_key.json", "data/priv_validator_state.json"]
+)
 def test_a_home_that_could_sign_twice_is_refused(home_request: Request, lost: str) -> None:
     (made(home_request) / lost).unlink()
     with pytest.raises(Refused, match=Path(lost).name):
@@ -112,7 +119,9 @@ def test_a_home_that_could_sign_twice_is_refused(home_request: Request, lost: st
         ("misspelt", 1, "misspelt is unknown"),
     ],
 )
-def test_a_wrong_setting_is_named(home_request: Request, name: str, value: Any, reason: str) -> None:
+def test_a_wrong_setting_is_named(
+    home_request: Request, name: str, value: Any, reason: str
+) -> None:
     home_request["settings"][name] = value
     with pytest.raises(Refused, match=reason):
         home.bring(home_request, check=False)

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from workflow_backend_node import network
 from workflow_backend_node.asking import Refused
 
@@ -23,8 +24,8 @@ def test_everything_is_for_the_owner_alone(founded: Path) -> None:
 def test_no_private_key_is_in_what_everybody_may_know(founded: Path) -> None:
     public = (founded / "network.json").read_text() + (founded / "genesis.json").read_text()
     secrets = [json.loads((founded / "operator.json").read_text())["private_key"]]
-    for path in founded.rglob("*key.json"):
-        secrets.append(json.loads(path.read_text())["priv_key"]["value"])
+    keys = [json.loads(path.read_text()) for path in founded.rglob("*key.json")]
+    secrets += [key["priv_key"]["value"] for key in keys]
     assert len(secrets) == 5
     assert not [secret for secret in secrets if secret in public]
 
@@ -33,7 +34,10 @@ def test_the_genesis_names_the_hosts_with_power(founded: Path) -> None:
     genesis = json.loads((founded / "genesis.json").read_text())
     public = json.loads((founded / "network.json").read_text())
     assert genesis["chain_id"] == "unit-1"
-    assert [(v["name"], v["power"]) for v in genesis["validators"]] == [("alpha", "10"), ("beta", "10")]
+    assert [(v["name"], v["power"]) for v in genesis["validators"]] == [
+        ("alpha", "10"),
+        ("beta", "10"),
+    ]
     state = {entry["key"]: entry["value"] for entry in genesis["abci_genesis"]["genesis"]}
     assert state["foundation.owner"] == public["operator"]
     assert state["validators.active_validators"] == [

@@ -6,11 +6,12 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+
 from workflow_backend_node.asking import Refused
 from workflow_backend_node.ports import refuse_taken
 
 
-@pytest.fixture(params=["127.0.0.1", "0.0.0.0", "::"])
+@pytest.fixture(params=["127.0.0.1", "0.0.0.0", "::"])  # noqa: S104 - to see that it is in the way
 def listener(request: pytest.FixtureRequest) -> Iterator[int]:
     family = socket.AF_INET6 if ":" in request.param else socket.AF_INET
     with socket.socket(family) as server:
@@ -20,7 +21,9 @@ def listener(request: pytest.FixtureRequest) -> Iterator[int]:
 
 
 def test_anothers_port_is_refused_with_its_process(listener: int) -> None:
-    with pytest.raises(Refused, match=rf"127\.0\.0\.1:{listener} .* process {os.getpid()} .*rpc_address"):
+    with pytest.raises(
+        Refused, match=rf"127\.0\.0\.1:{listener} .* process {os.getpid()} .*rpc_address"
+    ):
         refuse_taken({"rpc_address": f"127.0.0.1:{listener}"}, "/srv/node/.cometbft")
 
 
@@ -28,7 +31,7 @@ def test_our_own_port_is_no_trouble(listener: int) -> None:
     refuse_taken({"rpc_address": f"127.0.0.1:{listener}"}, sys.argv[0])
 
 
-def test_a_free_port_is_no_trouble(listener: int) -> None:
+def test_a_free_port_is_no_trouble() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         free = probe.getsockname()[1]
