@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-import asyncpg
 import pytest
 from postgres_harness import running_postgres
 
@@ -23,14 +22,9 @@ def dsn() -> Iterator[str]:
 async def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
     if request.param == "sqlite":
         return Sqlite(tmp_path / "projection.sqlite3")
-    return await empty_postgresql(request.getfixturevalue("dsn"))
-
-
-async def empty_postgresql(dsn: str) -> Postgresql:
-    connection = await asyncpg.connect(dsn)
-    await connection.execute("DROP SCHEMA IF EXISTS workflow_projection CASCADE")
-    await connection.close()
-    return Postgresql(dsn)
+    postgresql = Postgresql(request.getfixturevalue("dsn"))
+    await postgresql.empty()
+    return postgresql
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any, Protocol
 
+import asyncpg
+
 from workflow_backend.items import START
 from workflow_backend.store.base import EventFilter, ItemFilter, WritableStore
 from workflow_backend.store.postgresql import PostgresqlStore
@@ -18,6 +20,10 @@ class Database(Protocol):
         """Another process's view of it."""
         ...
 
+    async def empty(self) -> None:
+        """Remove the projection that is in it."""
+        ...
+
 
 class Sqlite:
     """A file that is not there yet."""
@@ -28,6 +34,10 @@ class Sqlite:
     def store(self, chain_id: str = CHAIN, contract: str = CONTRACT) -> SqliteStore:
         return SqliteStore(self.path, chain_id, contract)
 
+    async def empty(self) -> None:
+        for path in self.path.parent.glob(f"{self.path.name}*"):
+            path.unlink()
+
 
 class Postgresql:
     """A database in which there is no projection yet."""
@@ -37,6 +47,11 @@ class Postgresql:
 
     def store(self, chain_id: str = CHAIN, contract: str = CONTRACT) -> PostgresqlStore:
         return PostgresqlStore(self.dsn, chain_id, contract)
+
+    async def empty(self) -> None:
+        connection = await asyncpg.connect(self.dsn)
+        await connection.execute("DROP SCHEMA IF EXISTS workflow_projection CASCADE")
+        await connection.close()
 
 
 async def everything(store: WritableStore) -> tuple[Any, ...]:

@@ -1,0 +1,212 @@
+"""Lists against a model: every filter and every page, in each database."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from workflow_backend.errors import BadCursor
+from workflow_backend.items import START, STATUSES, Event, Item, Place
+from workflow_backend.store import lists
+from workflow_backend.store.base import EventFilter, ItemFilter, Listed, WritableStore
+
+from .records import at, change, event, item
+
+HEIGHTS = 20
+KINDS, ACCOUNTS = ("job", "mail"), ("a" * 64, "b" * 64, "c" * 64)
+
+# A block holds three items, and what they have in common with others goes by counting. They were
+# changed at other times than they were made.
+ITEMS = [
+    item(
+        f"{'xy'[number % 2]}{number:03}",
+        1 + number // 3,
+        STATUSES[number % 5],
+        kind=KINDS[number // 3 % 2],
+        requester=ACCOUNTS[number // 5 % 3],
+        worker=ACCOUNTS[number // 7 % 3],
+        updated_at=str(at(1 + (number * 7) % 40).replace(tzinfo=None)),
+    )
+    for number in range(3 * HEIGHTS)
+]
+EVENTS = [
+    event(1 + number // 3, each.item_id, tx=number % 3, worker=each.worker)
+    for number, each in enumerate(ITEMS)
+] + [
+    event(HEIGHTS + 1 + number // 3, each.item_id, "ItemClaimed", number % 3, worker=each.worker)
+    for number, each in enumerate(ITEMS)
+]
+
+
+def optional(values: tuple[str, ...]) -> st.SearchStrategy[str | None]:
+    return st.none() | st.sampled_from(values)
+
+
+times = st.none() | st.integers(0, 2 * HEIGHTS + 2).map(at)
+item_filters = st.builds(
+    ItemFilter,
+    status=optional(STATUSES),
+    kind=optional(KINDS),
+    requester=optional(ACCOUNTS),
+    worker=optional(ACCOUNTS),
+    id_prefix=optional(("", "x", "y0", "z")),
+    created_from=times,
+    created_before=times,
+    updated_from=times,
+    updated_before=times,
+)
+event_filters = st.builds(
+    EventFilter,
+    item_id=optional(("x000", "y011", "none")),
+    name=optional(("ItemSubmitted", "ItemClaimed")),
+    kind=optional(KINDS),
+    requester=optional(ACCOUNTS),
+    worker=optional(ACCOUNTS),
+    id_prefix=optional(("x", "y0", "z")),
+    created_from=times,
+    created_before=times,
+)
+examples = settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+
+
+@pytest.fixture
+async def filled(store: WritableStore, monkeypatch: pytest.MonkeyPatch) -> WritableStore:
+    """A projection of all of them, in which a page looks through eleven rows."""
+    monkeypatch.setattr(lists, "LOOK_THROUGH", 11)
+    await store.apply(change(START, EVENTS, ITEMS))
+    return store
+
+
+async def all_pages(page: Callable[[int, str | None], Any], limit: int) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    cursor = None
+    while True:
+        listed: Listed = await page(limit, cursor)
+        assert len(listed.rows) <= limit
+        rows += listed.rows
+        cursor = listed.next_cursor
+        if cursor is None:
+            return rows
+
+
+def in_range(text: str, first: datetime | None, behind: datetime | None) -> bool:
+    moment = datetime.fromisoformat(text).replace(tzinfo=UTC)
+    return (first is None or moment >= first) and (behind is None or moment < behind)
+
+
+def expected_items(which: ItemFilter) -> list[Item]:
+    equal = ("status", "kind", "requester", "worker")
+    found = [
+        each
+        for each in ITEMS
+        if all(getattr(which, name) in (None, getattr(each, name)) for name in equal)
+        and each.item_id.startswith(which.id_prefix or "")
+        and in_range(each.created_at, which.created_from, which.created_before)
+        and in_range(each.updated_at, which.updated_from, which.updated_before)
+    ]
+    if which.id_prefix is not None:
+        return sorted(found, key=lambda each: each.item_id)
+    found.reverse()
+    if which.updated_from or which.updated_before:
+        found.sort(key=lambda each: each.updated_at, reverse=True)
+    return found
+
+
+def expected_events(which: EventFilter) -> list[Event]:
+    records = {each.item_id: each for each in ITEMS}
+
+    def fits(each: Event) -> bool:
+        assert each.item_id is not None
+        record = records[each.item_id]
+        return (
+            which.item_id in (None, each.item_id)
+            and which.name in (None, each.name)
+            and which.kind in (None, record.kind)
+            and which.requester in (None, record.requester)
+            and which.worker in (None, record.worker)
+            and each.item_id.startswith(which.id_prefix or "")
+            and in_range(each.created_at, which.created_from, which.created_before)
+        )
+
+    return [each for each in reversed(EVENTS) if fits(each)]
+
+
+@examples
+@given(which=item_filters, limit=st.integers(1, 15))
+async def test_the_pages_of_items_hold_what_the_filter_says(
+    filled: WritableStore, which: ItemFilter, limit: int
+) -> None:
+    rows = await all_pages(lambda limit, cursor: filled.items(which, limit, cursor), limit)
+    assert rows == [each.as_dict() for each in expected_items(which)]
+
+
+@examples
+@given(which=event_filters, limit=st.integers(1, 15))
+async def test_the_pages_of_events_hold_what_the_filter_says(
+    filled: WritableStore, which: EventFilter, limit: int
+) -> None:
+    rows = await all_pages(lambda limit, cursor: filled.events(which, limit, cursor), limit)
+    assert [row["id"] for row in rows] == [str(each.place) for each in expected_events(which)]
+
+
+async def test_the_stream_goes_on_behind_any_place(filled: WritableStore) -> None:
+    places: list[str] = []
+    last = START
+    while rows := await filled.events_after(last, 7):
+        places += [row["id"] for row in rows]
+        last = Place(*map(int, rows[-1]["id"].split("-")))
+    assert places == [str(each.place) for each in EVENTS]
+
+
+async def test_a_page_goes_on_where_it_was_although_newer_items_came(
+    filled: WritableStore,
+) -> None:
+    first = await filled.items(ItemFilter(), 10)
+    newest = event(100, "new")
+    await filled.apply(change(EVENTS[-1].place, [newest], [item("new", 100)]))
+    second = await filled.items(ItemFilter(), 10, first.next_cursor)
+    rows = [*first.rows, *second.rows]
+    assert [row["item_id"] for row in rows] == [each.item_id for each in reversed(ITEMS)][:20]
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "",
+        "a",
+        "é",
+        "AAAA",
+        "bnVsbA==",  # null
+        "WyJpdGVtcyJd",  # ["items"]
+        "WyJpdGVtcyIsIngiXQ==",  # ["items","x"]
+        "WyJpdGVtcyIsLTFd",  # ["items",-1]
+        "WyJpdGVtcyIsOTIyMzM3MjAzNjg1NDc3NTgwOF0=",  # ["items",9223372036854775808]
+        "WyJldmVudHMiLDFd",  # ["events",1]
+    ],
+)
+async def test_a_cursor_of_another_list_or_of_none_is_refused(
+    store: WritableStore, cursor: str
+) -> None:
+    with pytest.raises(BadCursor):
+        await store.items(ItemFilter(), 10, cursor)
+
+
+async def test_a_cursor_fits_only_the_order_it_came_from(filled: WritableStore) -> None:
+    by_time = (await filled.items(ItemFilter(), 5)).next_cursor
+    by_id = (await filled.items(ItemFilter(id_prefix=""), 5)).next_cursor
+    assert by_time
+    assert by_id
+    for which, cursor in (
+        (ItemFilter(id_prefix="x"), by_time),
+        (ItemFilter(updated_from=at(1)), by_time),
+        (ItemFilter(), by_id),
+    ):
+        with pytest.raises(BadCursor):
+            await filled.items(which, 5, cursor)

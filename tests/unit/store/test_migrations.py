@@ -1,0 +1,175 @@
+"""Schemas: an older projection is brought up with its rows, a newer one is refused."""
+
+import asyncio
+import json
+import sqlite3
+from importlib import resources
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from workflow_backend.errors import ProjectionMismatch, ProjectionUnavailable
+from workflow_backend.items import Place
+from workflow_backend.store import migrations
+from workflow_backend.store.base import EventFilter, ItemFilter
+from workflow_backend.store.sqlite import SqliteStore
+
+from .databases import Database, Postgresql, Sqlite, everything
+from .records import CHAIN, CONTRACT, change, event, item
+
+_ITEM = "INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+@pytest.fixture
+def first(tmp_path: Path) -> Path:
+    """A projection as the first schema has it: two items, three events."""
+    path = tmp_path / "projection.sqlite3"
+    step = resources.files(migrations) / "sqlite" / "0001_items_events.sql"
+    database = sqlite3.connect(path)
+    database.executescript(step.read_text() + "PRAGMA journal_mode = WAL; PRAGMA user_version = 1;")
+    cursor = {"place": [7, 0, 1], "seen": {"ItemClaimed": [12, [7, 0, 1]]}}
+    row = (CHAIN, CONTRACT, json.dumps(cursor), 9)
+    database.execute("INSERT INTO projection VALUES (1, ?, ?, ?, ?)", row)
+    for item_id, status, worker, height in (("a", "processing", "w", 5), ("b", "submitted", "", 6)):
+        values = (item_id, "r", "mail", "p", "m", status, worker, "", "")
+        times = ("2026-01-01", "2026-01-02", 1, 60, None, height << 32)
+        database.execute(_ITEM, values + times)
+    for place, name, item_id, data in (
+        (5 << 32, "ItemSubmitted", "a", {"item_id": "a"}),
+        (6 << 32, "ItemSubmitted", "b", {"item_id": "b"}),
+        (7 << 32 | 1, "ItemClaimed", "a", {"item_id": "a", "worker": "w"}),
+    ):
+        told = (place, name, item_id, json.dumps(data), "AB", "2026-01-01")
+        database.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", told)
+    database.commit()
+    database.close()
+    return path
+
+
+async def test_a_projection_of_the_first_schema_keeps_its_rows(first: Path) -> None:
+    store = SqliteStore(first, CHAIN, CONTRACT)
+    await store.prepare()
+    rows = (await store.items(ItemFilter())).rows
+    assert [(row["item_id"], row["status"], row["updated_at"]) for row in rows] == [
+        ("b", "submitted", "2026-01-02"),
+        ("a", "processing", "2026-01-02"),
+    ]
+    counts = await store.counts()
+    assert (counts["submitted"], counts["processing"], counts["completed"]) == (1, 1, 0)
+    told = (await store.events(EventFilter(kind="mail", requester="r"))).rows
+    assert [row["id"] for row in told] == ["7-0-1", "6-0-0", "5-0-0"]
+    assert [row["id"] for row in (await store.events(EventFilter(worker="w"))).rows] == ["7-0-1"]
+    assert (await store.position()).height == 9
+    assert (await store.cursor()).seen == {"ItemClaimed": (12, Place(7, 0, 1))}
+    done = change(Place(7, 0, 1), [event(8, "a", "ItemCompleted")], [item("a", status="completed")])
+    await store.apply(done)
+    assert [row["item_id"] for row in (await store.items(ItemFilter())).rows] == ["b", "a"]
+    await store.close()
+
+
+async def test_an_upgraded_projection_has_the_same_schema_as_a_new_one(
+    first: Path, tmp_path: Path
+) -> None:
+    fresh = tmp_path / "fresh.sqlite3"
+    schemas = []
+    for path in (first, fresh):
+        store = SqliteStore(path, CHAIN, CONTRACT)
+        await store.prepare()
+        await store.close()
+        database = sqlite3.connect(path)
+        schemas.append(database.execute("SELECT type, name, sql FROM sqlite_schema").fetchall())
+        database.close()
+    assert schemas[0] == schemas[1]
+
+
+async def test_a_foreign_projection_is_not_brought_up(first: Path) -> None:
+    store = SqliteStore(first, CHAIN, "con_other")
+    with pytest.raises(ProjectionMismatch, match=r"con_job_workflow on chain-1.*con_other"):
+        await store.prepare()
+    database = sqlite3.connect(first)
+    assert database.execute("PRAGMA user_version").fetchone() == (1,)
+    database.close()
+
+
+async def test_a_reader_waits_for_the_projector_to_bring_the_schema_up(first: Path) -> None:
+    reader, writer = SqliteStore(first, CHAIN, CONTRACT), SqliteStore(first, CHAIN, CONTRACT)
+    with pytest.raises(ProjectionUnavailable, match="schema 1, this release needs 2"):
+        await reader.counts()
+    await writer.prepare()
+    assert sum((await reader.counts()).values()) == 2
+    await reader.close()
+    await writer.close()
+
+
+async def test_a_reader_goes_on_while_the_schema_is_brought_up(first: Path) -> None:
+    reader = sqlite3.connect(first, isolation_level=None)
+    reader.execute("BEGIN")
+    assert reader.execute("SELECT count(*) FROM items").fetchone() == (2,)
+    writer = SqliteStore(first, CHAIN, CONTRACT)
+    await writer.prepare()
+    assert reader.execute("SELECT count(first_place) FROM items").fetchone() == (2,)
+    reader.close()
+    await writer.close()
+
+
+async def test_two_that_start_at_once_bring_the_schema_up_once(database: Database) -> None:
+    stores = [database.store() for _ in range(4)]
+    await asyncio.gather(*(store.prepare() for store in stores))
+    states = [await everything(store) for store in stores]
+    assert all(state == states[0] for state in states)
+    for store in stores:
+        await store.close()
+
+
+async def test_a_projection_of_a_newer_release_is_refused(database: Database) -> None:
+    store = database.store()
+    await store.prepare()
+    await store.close()
+    if isinstance(database, Sqlite):
+        file = sqlite3.connect(database.path)
+        file.execute("PRAGMA user_version = 99")
+        file.close()
+    elif isinstance(database, Postgresql):
+        connection = await asyncpg.connect(database.dsn)
+        await connection.execute("INSERT INTO workflow_projection.migrations VALUES (99)")
+        await connection.close()
+    newer = database.store()
+    with pytest.raises(ProjectionUnavailable, match="schema 99 of a newer release"):
+        await newer.prepare()
+    with pytest.raises(ProjectionUnavailable, match="schema 99 of a newer release"):
+        await newer.counts()
+    await newer.close()
+
+
+async def test_a_step_that_fails_leaves_the_schema_as_it_was(
+    first: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        migrations, "steps", lambda *_: iter([(2, "DROP TABLE events; SELECT no_such_function();")])
+    )
+    monkeypatch.setattr(migrations, "newest", lambda _: 2)
+    with pytest.raises(sqlite3.OperationalError, match="no_such_function"):
+        await SqliteStore(first, CHAIN, CONTRACT).prepare()
+    database = sqlite3.connect(first)
+    assert database.execute("SELECT count(*) FROM events").fetchone() == (3,)
+    assert database.execute("PRAGMA user_version").fetchone() == (1,)
+    database.close()
+
+
+async def test_a_file_that_was_replaced_is_followed(tmp_path: Path) -> None:
+    path, beside = tmp_path / "projection.sqlite3", tmp_path / "other.sqlite3"
+    for where, item_id in ((path, "old"), (beside, "new")):
+        store = SqliteStore(where, CHAIN, CONTRACT)
+        await store.prepare()
+        await store.apply(change(Place(-1, -1, -1), [event(1, item_id)], [item(item_id)]))
+        await store.close()
+    reader = SqliteStore(path, CHAIN, CONTRACT)
+    assert await reader.item("old")
+    beside.replace(path)
+    assert await reader.item("new")
+    assert await reader.item("old") is None
+    path.unlink()
+    with pytest.raises(ProjectionUnavailable):
+        await reader.item("new")
+    await reader.close()

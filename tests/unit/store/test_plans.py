@@ -1,0 +1,145 @@
+"""Every list walks an index in its order: no table is scanned, nothing is sorted."""
+
+import json
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from itertools import chain, combinations
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from workflow_backend.store import lists
+from workflow_backend.store.base import EventFilter, ItemFilter
+from workflow_backend.store.postgresql import LIVE
+from workflow_backend.store.sqlite import SqliteStore
+
+from .databases import Postgresql
+from .records import CHAIN, CONTRACT, at
+
+PLACE = 5_000 << 32
+VALUES: dict[str, Any] = {
+    "status": "failed",
+    "kind": "job-3",
+    "requester": "r-3",
+    "worker": "w-3",
+    "item_id": "item-77",
+    "name": "ItemClaimed",
+}
+
+
+def subsets(names: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    for some in chain.from_iterable(combinations(names, n) for n in range(len(names) + 1)):
+        yield {name: VALUES[name] for name in some}
+
+
+def walks() -> Iterator[lists.Walk]:
+    """Every combination of filters, each from its beginning and behind a cursor."""
+    cursors = {
+        "place": lists.items(ItemFilter(), (None, None), None).cursor([PLACE]),
+        "updated": lists.items(ItemFilter(), (None, None), None).cursor(["2026", PLACE]),
+        "id": lists.items(ItemFilter(), (None, None), None).cursor(["item-5"]),
+    }
+    for equal in subsets(("status", "kind", "requester", "worker")):
+        for created in ((None, None), (PLACE // 2, PLACE * 2)):
+            for order, which in (
+                ("place", ItemFilter(**equal)),
+                ("updated", ItemFilter(**equal, updated_from=at(9), updated_before=at(9_999))),
+                ("id", ItemFilter(**equal, id_prefix="item-1")),
+            ):
+                yield lists.items(which, created, None)
+                yield lists.items(which, created, cursors[order])
+    behind = lists.events(EventFilter(), (None, None), None).cursor([PLACE])
+    for equal in subsets(("item_id", "name", "kind", "requester", "worker")):
+        for created in ((None, None), (PLACE // 2, PLACE * 2)):
+            yield lists.events(EventFilter(**equal), created, None)
+            yield lists.events(EventFilter(**equal), created, behind)
+
+
+def queries(source: lists.Source) -> Iterator[tuple[str, lists.Query]]:
+    """Every statement of these lists, and what its plan is to name."""
+    for walk in walks():
+        index = walk.index or f"{walk.table}_pkey"
+        last = walk.end(source)
+        if last is not None:
+            yield index, last
+        key = tuple(
+            {"place": 9, "updated_at": "2026", "item_id": "item-9"}[c] for c in walk.order.columns
+        )
+        yield index, walk.page(source, None if last is None else key, 101)
+    for table in ("items", "events"):
+        yield f"{table}_created", lists.first_place(table, source, at(9))
+
+
+@pytest.fixture
+async def file(tmp_path: Path) -> AsyncIterator[sqlite3.Connection]:
+    store = SqliteStore(tmp_path / "projection.sqlite3", CHAIN, CONTRACT)
+    await store.prepare()
+    await store.close()
+    connection = sqlite3.connect(tmp_path / "projection.sqlite3")
+    yield connection
+    connection.close()
+
+
+async def test_sqlite_walks_an_index(file: sqlite3.Connection) -> None:
+    store = SqliteStore(Path("unused"), CHAIN, CONTRACT)
+    seen = 0
+    for index, (sql, values) in queries(store._source):
+        numbered = {str(number): value for number, value in enumerate(values, 1)}
+        rows = file.execute(f"EXPLAIN QUERY PLAN {sql}", numbered).fetchall()
+        assert len(rows) == 1, (sql, rows)  # one step: no sort behind it
+        plan = rows[0][3]
+        in_key_order = plan in {"SCAN items", "SCAN events"} and "WHERE TRUE" in sql
+        walked = "PRIMARY KEY" in plan if index.endswith("_pkey") else f" {index}" in plan
+        assert in_key_order or (walked and plan.startswith(("SEARCH", "SCAN"))), (sql, plan)
+        assert "SCAN" not in plan or "WHERE TRUE" in sql, (sql, plan)
+        seen += 1
+    assert seen > 200
+
+
+@pytest.fixture
+async def database(dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    """A PostgreSQL with rows enough for a plan to matter, as its readers see it."""
+    postgresql = Postgresql(dsn)
+    await postgresql.empty()
+    store = postgresql.store()
+    await store.prepare()
+    async with store._connection(store._writing) as connection:
+        await connection.execute(
+            """
+            INSERT INTO items SELECT
+                n << 32, 'item-' || n, 'r-' || n % 50, 'job-' || n % 7, 'x', '',
+                (ARRAY['submitted', 'processing', 'completed', 'completed', 'failed'])[n % 5 + 1],
+                'w-' || n % 9, '', '', to_char(n, '0000000'), to_char(n * 7 % 20000, '0000000'),
+                1, 0, NULL
+            FROM generate_series(1::bigint, 20000) n
+            """
+        )
+        await connection.execute(
+            """
+            INSERT INTO events SELECT
+                n << 32, (ARRAY['ItemSubmitted', 'ItemClaimed', 'ItemCompleted'])[n % 3 + 1],
+                'item-' || n / 3, 'job-' || n % 7, 'r-' || n % 50, 'w-' || n % 9, '{}', 'AB',
+                to_char(n, '0000000')
+            FROM generate_series(1::bigint, 60000) n
+            """
+        )
+        await connection.execute("ANALYZE items, events")
+    async with store._connection(store._reading) as connection:
+        yield connection
+    await store.close()
+
+
+async def test_postgresql_walks_an_index(database: asyncpg.Connection) -> None:
+    assert await database.fetchval("SELECT current_schema") == LIVE
+    for _, (sql, values) in queries(lambda table, _: table):
+        plan = await database.fetchval(f"EXPLAIN (FORMAT JSON) {sql}", *values)
+        kinds = set(node_types(json.loads(plan)[0]["Plan"]))
+        assert kinds <= {"Limit", "Index Scan", "Index Only Scan"}, (sql, kinds)
+
+
+def node_types(plan: dict[str, Any]) -> Iterator[str]:
+    yield plan["Node Type"]
+    for part in plan.get("Plans", ()):
+        yield from node_types(part)
