@@ -50,9 +50,9 @@ class Settings:
     log_level: str
 
     def addresses(self) -> dict[str, str]:
-        """The addresses that the node will listen on, by the name of the setting."""
+        """The addresses that the node will listen on, by the name of the role's variable."""
         names = ("rpc_address", "p2p_address", "metrics_address", "cometbft_metrics_address")
-        return {name: getattr(self, name) for name in names}
+        return {f"xian_node_{name}": getattr(self, name) for name in names}
 
 
 def render(settings: Settings, validators: int) -> dict[str, str]:
