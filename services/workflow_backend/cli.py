@@ -13,10 +13,10 @@ from typing import Any
 
 import uvloop
 
-from . import __version__, logs
+from . import __version__, logs, notify
 from .client import ApiClient
-from .errors import WorkflowError
-from .settings import Settings
+from .errors import SettingError, WorkflowError
+from .settings import HandlersSettings, Settings
 
 type Service = Callable[[Settings, asyncio.Event], Awaitable[None]]
 
@@ -54,12 +54,14 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="command")
     for name, run, what in (
         ("processor", _processor, "claim submitted items, run their handlers, report"),
+        ("handlers", _handlers, "run the handlers of items, for processors on this host"),
         ("projector", _projector, "turn indexed events into the local projection"),
         ("api", _api, "serve the HTTP API"),
     ):
         commands.add_parser(name, help=what, description=what).set_defaults(run=run)
     _add_events(commands)
     _add_items(commands)
+    _add_tokens(commands)
     _add_operations(commands)
     return parser
 
@@ -74,6 +76,28 @@ def _add_events(commands: Any) -> None:
         "(default: events.cursor.json in XIAN_WORKFLOW_STATE_DIR)",
     )
     events.set_defaults(run=_events)
+
+
+def _add_tokens(commands: Any) -> None:
+    tokens = commands.add_parser("tokens", help="make and remove the API's bearer tokens")
+    actions = tokens.add_subparsers(required=True, metavar="action")
+    add = actions.add_parser("add", help="make a token, or a new one of that name, and print it")
+    add.add_argument("name")
+    add.add_argument(
+        "--scope",
+        action="append",
+        required=True,
+        choices=("read", "submit", "cancel", "admin"),
+        help="what it may do; give it several times for several",
+    )
+    add.set_defaults(run=_tokens(lambda tokens, path, a: tokens.add(path, a.name, a.scope)))
+    remove = actions.add_parser("remove", help="remove a token")
+    remove.add_argument("name")
+    remove.set_defaults(run=_tokens(lambda tokens, path, a: tokens.remove(path, a.name)))
+    listing = actions.add_parser("list", help="print the names of all tokens and their scopes")
+    listing.set_defaults(
+        run=_tokens(lambda tokens, path, _: json.dumps(tokens.listed(path), indent=2))
+    )
 
 
 def _add_items(commands: Any) -> None:
@@ -148,14 +172,22 @@ def _service(run: Service) -> int:
     settings = Settings.load()
 
     async def until_stopped() -> None:
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
-        await run(settings, stop)
+        await run(settings, _stop_at_signals())
 
     uvloop.run(until_stopped())
     return 0
+
+
+def _stop_at_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+
+    def end() -> None:
+        notify.tell(STOPPING=1)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, end)
+    return stop
 
 
 # The services are imported only when asked for: a command of a second should not load them all.
@@ -165,6 +197,20 @@ def _processor(_: argparse.Namespace) -> int:
     from .processor.service import run
 
     return _service(run)
+
+
+def _handlers(_: argparse.Namespace) -> int:
+    from .processor.handlers.server import run
+
+    logs.set_up()
+    settings = HandlersSettings.load()
+
+    async def until_stopped() -> None:
+        await run(settings, _stop_at_signals())
+
+    # The standard loop: this process lives with programs and pipes, which are its strength.
+    asyncio.run(until_stopped())
+    return 0
 
 
 def _projector(_: argparse.Namespace) -> int:
@@ -187,6 +233,23 @@ def _events(arguments: argparse.Namespace) -> int:
         return follow(settings, cursor, sys.stdout, stop)
 
     return _service(run)
+
+
+def _tokens(
+    call: Callable[[Any, Path, argparse.Namespace], str | None],
+) -> Callable[[argparse.Namespace], int]:
+    from .api import tokens
+
+    def run(arguments: argparse.Namespace) -> int:
+        path = os.environ.get("XIAN_WORKFLOW_TOKENS_FILE")
+        if not path:
+            raise SettingError("XIAN_WORKFLOW_TOKENS_FILE is not set: give the tokens' file")
+        said = call(tokens, Path(path), arguments)
+        if said is not None:
+            print(said)
+        return 0
+
+    return run
 
 
 def _through_api(

@@ -1,4 +1,4 @@
-"""A service's sign of life: a small file, written each second, that health reads."""
+"""A service's sign of life: a file for health, written each second, and a word to its manager."""
 
 import asyncio
 import contextlib
@@ -8,6 +8,8 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+
+from . import notify
 
 INTERVAL_SECONDS = 1.0
 
@@ -25,6 +27,7 @@ class Heartbeat:
         """Beat for as long as the block runs; the file goes when it ends in order."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._beat()
+        notify.tell(READY=1)
         task = asyncio.create_task(self._run(), name="heartbeat")
         try:
             yield self
@@ -45,6 +48,7 @@ class Heartbeat:
         temporary = self._path.with_suffix(".new")
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(self._path)
+        notify.tell(WATCHDOG=1, STATUS=self.status.get("problem") or "well")
 
 
 def path(state_dir: Path, service: str) -> Path:

@@ -46,7 +46,7 @@ class Settings:
             projection_path=Path(
                 env.get("XIAN_WORKFLOW_PROJECTION_PATH", ".workflow-backend-projection.sqlite3")
             ),
-            state_dir=Path(env.get("XIAN_WORKFLOW_STATE_DIR", ".workflow-backend")),
+            state_dir=_state_dir(env),
             api_host=api_host,
             api_port=api_port,
             api_rate=_positive(env, "XIAN_WORKFLOW_API_RATE", 1000.0),
@@ -104,6 +104,7 @@ class HandlersSettings:
 
     file: Path
     socket: Path
+    state_dir: Path
     group: str | None
     drain_seconds: float
 
@@ -114,6 +115,7 @@ class HandlersSettings:
         return cls(
             file=Path(_required(env, "XIAN_WORKFLOW_HANDLERS", "the file of the handlers")),
             socket=_handlers_socket(env),
+            state_dir=_state_dir(env),
             group=env.get("XIAN_WORKFLOW_HANDLERS_GROUP") or None,
             drain_seconds=_drain_seconds(env),
         )
@@ -124,10 +126,13 @@ def api_url(env: Mapping[str, str]) -> str:
     return _url(env, "XIAN_WORKFLOW_API_URL", "http://127.0.0.1:8000")
 
 
+def _state_dir(env: Mapping[str, str]) -> Path:
+    return Path(env.get("XIAN_WORKFLOW_STATE_DIR", ".workflow-backend"))
+
+
 def _handlers_socket(env: Mapping[str, str]) -> Path:
     name = "XIAN_WORKFLOW_HANDLERS_SOCKET"
-    folder = env.get("XIAN_WORKFLOW_STATE_DIR", ".workflow-backend")
-    path = Path(env.get(name) or f"{folder}/handlers.sock")
+    path = Path(env.get(name) or _state_dir(env) / "handlers.sock")
     if len(os.fsencode(path)) > 100:
         raise SettingError(f"{name} must be a path of at most 100 bytes, it is {path}")
     return path

@@ -89,6 +89,17 @@ class Node:
         )
         return [None if record is None else Item.from_record(record) for record in records]
 
+    async def item_ids(self, after: str, limit: int) -> tuple[list[str], bool]:
+        """Return ids of the contract's items behind one of them, by the alphabet, and if more are.
+
+        They come from the chain's state, not from the index; `limit` is at most 200.
+        """
+        path = f"/keys/{self.contract}.items:/limit={limit}"
+        page = await self.rpc.query(f"{path}/after={after}" if after else path)
+        if not isinstance(page, dict):
+            raise NodeUnavailable("the node does not tell the items in its state")
+        return list(page["items"]), bool(page["has_more"])
+
     async def events(self, name: str, after_id: int, limit: int) -> list[Event]:
         """Return the events of one name behind an index id, oldest first, with their index ids."""
         rows = await self._indexed(

@@ -11,7 +11,7 @@ from ..errors import SettingError
 
 FEE_MODES = ("free_metered", "paid_metered")
 FUND_TARGET = 100_000.0
-SERVICES = ("processor", "projector", "api")
+SERVICES = ("handlers", "processor", "projector", "api")
 
 _ACCOUNT = re.compile(r"[0-9a-f]{64}")
 

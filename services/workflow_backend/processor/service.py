@@ -11,13 +11,11 @@ from ..chain.wallet import Account
 from ..errors import WorkflowError
 from ..heartbeat import Heartbeat
 from ..settings import Settings
-from .handlers import echo
 from .journal import Journal
 from .processor import Processor
+from .remote import Remote
 
 log = logging.getLogger(__name__)
-
-DRAIN_SECONDS = 10.0
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
@@ -32,11 +30,25 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             )
             heads = Heads(rpc)
             submitter = Submitter(node, heads, account, settings.chain_id)
-            processor = Processor(node, heads, submitter, journal, echo)
+            remote = Remote(settings.handlers_socket)
+            processor = Processor(
+                node,
+                heads,
+                submitter,
+                journal,
+                remote,
+                scope=f"{settings.chain_id}/{settings.contract}",
+                lease_seconds=settings.lease_seconds,
+            )
             heartbeat = Heartbeat(settings.state_dir, "processor")
             log.info("processing %s on %s", settings.contract, settings.chain_id)
-            async with heads.following(), heartbeat.beating(), submitter.running():
-                await _work(processor, heartbeat, stop)
+            async with (
+                heads.following(),
+                heartbeat.beating(),
+                submitter.running(),
+                remote.running(),
+            ):
+                await _work(processor, heartbeat, stop, settings.drain_seconds)
             journal.close()
     log.info("processor stopped")
 
@@ -54,18 +66,22 @@ async def _require_worker(node: Node, address: str) -> None:
         )
 
 
-async def _work(processor: Processor, heartbeat: Heartbeat, stop: asyncio.Event) -> None:
+async def _work(
+    processor: Processor, heartbeat: Heartbeat, stop: asyncio.Event, drain_seconds: float
+) -> None:
     async with asyncio.TaskGroup() as group:
         claiming = group.create_task(processor.claim())
-        others = [group.create_task(loop()) for loop in (processor.read, processor.renew)]
+        loops = (processor.read, processor.renew, processor.sweep)
+        others = [group.create_task(loop()) for loop in loops]
         while not stop.is_set():
-            heartbeat.status = {"held": processor.held, "problem": processor.problem}
+            heartbeat.status = processor.status()
             try:
                 await asyncio.wait_for(stop.wait(), 1.0)
             except TimeoutError:
                 continue
         processor.stop_claiming()
-        await claiming
-        await processor.drain(DRAIN_SECONDS)
-        for task in others:
+        # A node that is away may keep claims from being settled: the next start sees to them.
+        await asyncio.wait([claiming], timeout=drain_seconds)
+        await processor.drain(drain_seconds)
+        for task in (claiming, *others):
             task.cancel()

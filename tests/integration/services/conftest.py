@@ -19,9 +19,9 @@ async def stack(node: Node, tmp_path: Path) -> AsyncIterator[Stack]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def running(node: Node, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    """The three services, up; a test that ends one starts it again."""
+    """All services, up; a test that ends one starts it again."""
     async with fresh_stack(node, tmp_path_factory.mktemp("running")) as stack:
-        stack.start("projector", "processor", "api")
+        stack.start("projector", "handlers", "processor", "api")
         await stack.ready()
         yield stack
 

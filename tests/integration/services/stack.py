@@ -1,4 +1,4 @@
-"""The three services as processes on a real node, for tests that start, stop and kill them."""
+"""The services as processes on a real node, for tests that start, stop and kill them."""
 
 import asyncio
 import contextlib
@@ -49,7 +49,10 @@ async def deploy(node: Node, contract: str, workers: list[str]) -> None:
 
 @dataclass
 class Stack:
-    """Processor, projector and API of one contract. `path` is a folder of its own."""
+    """Processor, handlers, projector and API of one contract.
+
+    `path` is a folder of its own; `handlers` is the text of the handlers' file.
+    """
 
     node_url: str
     chain_id: str
@@ -61,6 +64,7 @@ class Stack:
     port: int = field(default_factory=free_port)
     extra: dict[str, str] = field(default_factory=dict)
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    handlers: str = '[job]\nhandler = "echo"\n'
     command: ClassVar = Path(sys.executable).with_name("workflow-backend")
 
     @property
@@ -76,6 +80,14 @@ class Stack:
 
     def environment(self, service: str) -> dict[str, str]:
         """The service's environment, nothing of the test's own but PATH in it."""
+        if service == "handlers":
+            return {
+                "PATH": os.environ["PATH"],
+                "PYTHONPATH": str(self.path),
+                "XIAN_WORKFLOW_HANDLERS": str(self.path / "handlers.toml"),
+                "XIAN_WORKFLOW_HANDLERS_SOCKET": str(self.path / "handlers.sock"),
+                "XIAN_WORKFLOW_STATE_DIR": str(self.path / service),
+            }
         environment = {
             "PATH": os.environ["PATH"],
             "XIAN_NODE_URL": self.node_url,
@@ -84,6 +96,7 @@ class Stack:
             "XIAN_WORKFLOW_PROJECTION_PATH": str(self.path / "projection.sqlite3"),
             "XIAN_WORKFLOW_STATE_DIR": str(self.path / service),
             "XIAN_WORKFLOW_API_PORT": str(self.port),
+            "XIAN_WORKFLOW_HANDLERS_SOCKET": str(self.path / "handlers.sock"),
             **self.extra,
         }
         if service in self.keys:
@@ -92,6 +105,7 @@ class Stack:
 
     def start(self, *services: str) -> None:
         """Start services; does not wait for them."""
+        (self.path / "handlers.toml").write_text(self.handlers)
         for service in services:
             with (self.path / f"{service}.log").open("ab") as log:
                 self.running[service] = subprocess.Popen(

@@ -66,7 +66,7 @@ async def completed(stack: Stack) -> list[str]:
 
 
 async def test_a_processor_that_was_killed_takes_up_what_it_held(stack: Stack) -> None:
-    stack.start("projector", "api")
+    stack.start("projector", "handlers", "api")
     await stack.ready()
     ids = ids_of("held", 20)
     await stack.submit_many(ids, in_flight=20)

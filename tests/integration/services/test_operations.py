@@ -82,8 +82,8 @@ async def api(node: Any, tmp_path: Path) -> AsyncIterator[Stack]:
 
 @pytest.fixture
 async def running(api: Stack) -> Stack:
-    """All three services, each with its first heartbeat."""
-    api.start("processor")
+    """All services, each with its first heartbeat."""
+    api.start("handlers", "processor")
 
     async def beats() -> bool:
         return (api.path / "processor" / "processor.heartbeat.json").exists()
@@ -294,7 +294,7 @@ class TestSmoke:
         assert list(result["seconds"]) == ["submitted"]
         assert "processor" in done.stderr
         api.end("projector", signal.SIGTERM)
-        api.start("processor")
+        api.start("handlers", "processor")
 
         async def completed() -> bool:
             return bool(

@@ -1,0 +1,97 @@
+"""The program in which a Python handler runs: `python -m ...child package.module:function`.
+
+Lines of JSON come in and go out, as between processor and handlers' process; the first that goes
+out tells whether the function is asynchronous, or why it can't be loaded. A synchronous function
+gets one job at a time, from whoever started this. Standard output is the function's no more: what
+it prints goes to standard error.
+"""
+
+import asyncio
+import functools
+import importlib
+import inspect
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from .job import Answer, Job, completed, guarded
+
+
+class _Worker:
+    def __init__(self, function: Callable[[Job], Any], out: int) -> None:
+        self._function = function
+        self._out = out
+        self._running: dict[int, asyncio.Task[None]] = {}
+
+    def say(self, **message: Any) -> None:
+        line = memoryview(json.dumps(message).encode() + b"\n")
+        while line:
+            line = line[os.write(self._out, line) :]
+
+    def take(self, message: dict[str, Any]) -> None:
+        if "cancel" in message:
+            task = self._running.get(message["cancel"])
+            if task is not None:
+                task.cancel()
+            return
+        number = message["run"]
+        job = Job.from_dict(message["job"], functools.partial(self._progress, number))
+        task = asyncio.create_task(self._run(number, job))
+        self._running[number] = task
+        task.add_done_callback(lambda _: self._running.pop(number))
+
+    def _progress(self, number: int, text: str) -> None:
+        self.say(progress=number, text=str(text))
+
+    async def _run(self, number: int, job: Job) -> None:
+        answer = Answer("interrupted", "cancelled")
+        try:
+            answer = await guarded(self._call(job))
+        finally:
+            self._tell(number, answer)
+
+    def _tell(self, number: int, answer: Answer) -> None:
+        self.say(done=number, outcome=answer.outcome, text=answer.text, after=answer.after)
+
+    async def _call(self, job: Job) -> Answer:
+        result = self._function(job)
+        return completed(await result if inspect.isawaitable(result) else result)
+
+
+def _load(target: str) -> Callable[[Job], Any]:
+    module, _, name = target.partition(":")
+    function = functools.reduce(getattr, name.split("."), importlib.import_module(module))
+    if not callable(function):
+        raise TypeError(f"{target} is no function")
+    return function
+
+
+async def _main(target: str, lines: int, out: int) -> None:
+    try:
+        function = _load(target)
+    except Exception as error:
+        _Worker(print, out).say(refused=f"{type(error).__name__}: {error}")
+        return
+    worker = _Worker(function, out)
+    worker.say(ready=1, asynchronous=inspect.iscoroutinefunction(function))
+    reader = asyncio.StreamReader(limit=1 << 20)
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(lines, "rb")
+    )
+    while line := await reader.readline():
+        worker.take(json.loads(line))
+
+
+def main() -> None:
+    """Serve jobs until standard input ends."""
+    lines, out = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+    asyncio.run(_main(sys.argv[1], lines, out))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""The handlers' process as the processor sees it: it may go and come back at any time."""
+
+import asyncio
+import contextlib
+import itertools
+import logging
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+from ..errors import WorkflowError
+from .handlers.job import Answer, Job
+from .handlers.kinds import Kind
+from .handlers.wire import MAX_LINE, PROTOCOL, Channel, Message, WireError
+
+log = logging.getLogger(__name__)
+
+RECONNECT_SECONDS = 0.2
+PING_SECONDS = 5.0
+SILENCE_SECONDS = 15.0
+"""A process that says nothing for so long, not even to a ping, hangs."""
+
+type Progress = Callable[[str], None]
+
+
+class HandlersAway(WorkflowError):
+    """The handlers' process is not there."""
+
+
+class NoHandler(WorkflowError):
+    """No handler does items of this kind."""
+
+
+class Remote:
+    """Keeps a connection. `kinds` is what the process last said that it does.
+
+    `problem` is empty while the process is there and takes jobs.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._open = asyncio.Event()
+        self._channel: Channel | None = None
+        self._numbers = itertools.count()
+        self._runs: dict[int, tuple[asyncio.Future[Answer], Progress]] = {}
+        self.kinds: dict[str, Kind] = {}
+        self.problem = ""
+        self.on_change: Callable[[], None] = lambda: None
+
+    @property
+    def connected(self) -> bool:
+        """Whether jobs are taken."""
+        return self._open.is_set()
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[Remote]:
+        """Keep the connection for as long as the block runs."""
+        task = asyncio.create_task(self._keep(), name="handlers")
+        try:
+            yield self
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def run(self, job: Job, patience: float) -> Answer:
+        """Have one try made; when cancelled, the handler is.
+
+        Waits up to `patience` seconds for the process; raises HandlersAway or NoHandler, with
+        nothing begun.
+        """
+        try:
+            await asyncio.wait_for(self._open.wait(), patience)
+        except TimeoutError:
+            raise HandlersAway(self.problem) from None
+        kind = job.item["kind"]
+        channel = self._channel
+        if kind not in self.kinds or channel is None:
+            raise NoHandler(f"no handler does items of kind {kind}")
+        number = next(self._numbers)
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._runs[number] = (future, job.progress)
+        channel.send({"run": number, "job": job.as_dict()})
+        try:
+            return await future
+        except asyncio.CancelledError:
+            channel.send({"cancel": number})
+            raise
+        finally:
+            self._runs.pop(number, None)
+
+    async def _keep(self) -> None:
+        while True:
+            try:
+                reader, writer = await asyncio.open_unix_connection(self._path, limit=MAX_LINE)
+            except OSError as error:
+                self._gone(f"no connection to the handlers' process: {error}")
+            else:
+                channel = Channel(reader, writer)
+                self._gone(await self._talk(channel))
+                await channel.close()
+            await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _talk(self, channel: Channel) -> str:
+        """Listen until the connection ends; return why it did."""
+        self._channel = channel
+        pinging = asyncio.create_task(_ping(channel))
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(SILENCE_SECONDS) as limit:
+                async for message in channel.receive():
+                    limit.reschedule(loop.time() + SILENCE_SECONDS)
+                    self._hear(message)
+        except TimeoutError:
+            return f"the handlers' process has not answered for {SILENCE_SECONDS:g} s"
+        except (WireError, KeyError, TypeError, ValueError) as error:
+            return f"the handlers' process says what it should not: {error!r}"
+        finally:
+            pinging.cancel()
+        return "the handlers' process has ended"
+
+    def _gone(self, why: str) -> None:
+        if why != self.problem:
+            log.warning("%s", why)
+        self.problem = why
+        self._open.clear()
+        self._channel = None
+        for future, _ in self._runs.values():
+            if not future.done():
+                future.set_result(Answer("retry", "the handlers' process ended during the try"))
+
+    def _hear(self, message: Message) -> None:
+        if "done" in message:
+            run = self._runs.get(message["done"])
+            if run is not None and not run[0].done():
+                run[0].set_result(_answer(message))
+        elif "progress" in message:
+            run = self._runs.get(message["progress"])
+            if run is not None:
+                run[1](str(message["text"]))
+        elif "hello" in message:
+            self._welcome(message)
+        elif "closing" in message:
+            self.problem = "the handlers' process is ending"
+            self._open.clear()
+
+    def _welcome(self, message: Message) -> None:
+        if message["hello"] != PROTOCOL:
+            raise WireError(f"it speaks protocol {message['hello']}, not {PROTOCOL}")
+        self.kinds = {name: Kind.from_dict(kind) for name, kind in message["kinds"].items()}
+        log.info("the handlers' process does %s", ", ".join(sorted(self.kinds)))
+        self.problem = ""
+        self._open.set()
+        self.on_change()
+
+
+def _answer(message: Message) -> Answer:
+    outcome, text, after = message["outcome"], message["text"], message["after"]
+    if outcome not in {"completed", "failed", "retry", "interrupted"}:
+        raise WireError(f"{outcome!r} is no outcome")
+    return Answer(outcome, str(text), None if after is None else float(after))
+
+
+async def _ping(channel: Channel) -> None:
+    while True:
+        await asyncio.sleep(PING_SECONDS)
+        channel.send({"ping": 1})

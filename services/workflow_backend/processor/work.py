@@ -1,0 +1,238 @@
+"""The items that this processor holds: handlers are run, leases kept, results reported.
+
+Tries are made within one claim, with the lease renewed: that costs no claim a try, keeps the count
+of tries in one place, and lets an item wait without anybody else starting it from the beginning.
+While items wait for their next try, others of the kind run in their place, up to a limit.
+"""
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..chain import contract
+from ..chain.submitter import Submitter
+from ..errors import NodeUnavailable, Overloaded, WorkflowError
+from ..items import Item
+from . import retry
+from .handlers.job import MAX_REASON, Answer, Job, completed, printable
+from .journal import Journal, Open, Result
+from .remote import HandlersAway, NoHandler, Remote
+from .taken import Taken
+from .turn import Turn
+
+log = logging.getLogger(__name__)
+
+TROUBLE_SECONDS = 1.0
+RELEASE_SECONDS = 5.0
+TOLD = 10
+"""So many of the held items are told of in the heartbeat, those held longest."""
+
+
+@dataclass(slots=True, eq=False)
+class _Held:
+    item: Item
+    task: asyncio.Task[None] | None = None
+    since: float = field(default_factory=time.monotonic)
+    renewed: float = field(default_factory=time.monotonic)
+    number: int = 1
+    running: bool = False
+    over: bool = False
+    result: Result | None = None
+    progress: str = ""
+
+    def note(self, text: str) -> None:
+        self.progress = text
+
+
+class Work:
+    """Works on held items. `scope` names chain and contract, for idempotency keys."""
+
+    def __init__(
+        self, submitter: Submitter, remote: Remote, journal: Journal, taken: Taken, scope: str
+    ) -> None:
+        self._submitter = submitter
+        self._remote = remote
+        self._journal = journal
+        self._taken = taken
+        self._scope = scope
+        self._held: dict[str, _Held] = {}
+        self._results = Turn[tuple[str, int, Result]](journal.results)
+        self._tries = Turn[tuple[str, int, int]](journal.tried)
+        self._over = Turn[str](self._put_down)
+        self._ending = False
+        self.on_free: Callable[[], None] = lambda: None
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def counts(self) -> tuple[Counter[str], Counter[str]]:
+        """Return by kind how many items are with their handlers, and how many are held in all."""
+        running = Counter(h.item.kind for h in self._held.values() if h.running)
+        return running, Counter(h.item.kind for h in self._held.values() if h.result is None)
+
+    def told(self) -> list[dict[str, Any]]:
+        """Return the items held longest, for people to see."""
+        now = time.monotonic()
+        oldest = sorted(self._held.values(), key=lambda held: held.since)[:TOLD]
+        return [
+            {
+                "item_id": held.item.item_id,
+                "kind": held.item.kind,
+                "attempt": held.item.attempt,
+                "try": held.number,
+                "seconds": round(now - held.since),
+                "progress": held.progress,
+            }
+            for held in oldest
+        ]
+
+    def hold(self, item: Item) -> None:
+        """Begin to work on an item that this wallet has claimed."""
+        held = _Held(item, running=True)
+        self._held[item.item_id] = held
+        held.task = asyncio.create_task(self._run(held), name=f"item {item.item_id}")
+        held.task.add_done_callback(lambda task: self._ended(held, task))
+
+    def _ended(self, held: _Held, task: asyncio.Task[None]) -> None:
+        item = held.item
+        if self._held.get(item.item_id) is held:
+            del self._held[item.item_id]
+        if not held.over:
+            # Lost, given back, refused, or a fault of ours: the item's record tells what is next.
+            due = 0.0
+            if not task.cancelled() and task.exception() is not None:
+                log.error("item %s: stumbled", item.item_id, exc_info=task.exception())
+                due = time.time() + item.lease_seconds
+            self._taken.put_down([Open(item.item_id, item.kind, due)])
+        self.on_free()
+
+    def _put_down(self, item_ids: Sequence[str]) -> None:
+        self._taken.put_down([], item_ids)
+
+    async def _run(self, held: _Held) -> None:
+        item = held.item
+        held.result = self._journal.unreported(item.item_id, item.attempt)
+        if held.result is None:
+            try:
+                held.result = await self._obtain(held)
+            except (HandlersAway, NoHandler) as error:
+                log.warning("item %s is given back: %s", item.item_id, error)
+                held.running = False
+                await self._tell(contract.release(item))
+                return
+            await self._results.add((item.item_id, item.attempt, held.result))
+        held.running = False
+        self.on_free()
+        report = contract.complete if held.result.completed else contract.fail
+        if await self._tell(report(item, held.result.text)):
+            await self._over.add(item.item_id)
+            held.over = True
+
+    async def _obtain(self, held: _Held) -> Result:
+        """Try until there is a result."""
+        item = held.item
+        tries = self._journal.tries(item.item_id, item.attempt)
+        while True:
+            held.running, held.number = True, tries + 1
+            answer = await self._try(held)
+            if answer.outcome == "interrupted":
+                continue
+            if answer.outcome == "completed":
+                answer = completed(answer.text)
+            if answer.outcome == "completed":
+                return Result(completed=True, text=answer.text)
+            if answer.outcome == "failed":
+                return _failure(answer.text)
+            tries += 1
+            if item.kind not in self._remote.kinds:
+                raise NoHandler(f"no handler does items of kind {item.kind} any more")
+            policy = self._remote.kinds[item.kind].retry
+            decision = retry.decide(policy, tries, answer.text, answer.after)
+            if isinstance(decision, retry.GiveUp):
+                return _failure(decision.reason)
+            held.running = False
+            await self._tries.add((item.item_id, item.attempt, tries))
+            held.progress = f"try {tries} failed: {printable(answer.text, 200)}"
+            log.info("item %s: %s, again in %.1f s", item.item_id, held.progress, decision.seconds)
+            self.on_free()
+            await asyncio.sleep(decision.seconds)
+
+    async def _try(self, held: _Held) -> Answer:
+        item = held.item
+        key = f"{self._scope}/{item.item_id}"
+        job = Job(item.as_dict(), item.attempt, held.number, key, held.note)
+        return await self._remote.run(job, patience=item.lease_seconds)
+
+    async def _tell(self, action: contract.Action) -> bool:
+        """Tell the chain, as soon as it can be told; returns whether it agreed."""
+        while True:
+            try:
+                outcome = await self._submitter.submit(action)
+            except (NodeUnavailable, Overloaded) as error:
+                log.warning("item %s: no %s yet: %s", action.item_id, action.name, error)
+                await asyncio.sleep(TROUBLE_SECONDS)
+                continue
+            if not outcome.ok:
+                log.warning("item %s: %s refused: %s", action.item_id, action.name, outcome.message)
+            return outcome.ok
+
+    async def renew(self) -> None:
+        """Keep the leases of what is held, for ever."""
+        renewing: set[asyncio.Task[None]] = set()
+        while True:
+            leases = [held.item.lease_seconds for held in self._held.values()]
+            await asyncio.sleep(min(leases, default=60) / 12)
+            now = time.monotonic()
+            late = [h for h in self._held.values() if now - h.renewed > h.item.lease_seconds / 3]
+            for held in late:
+                held.renewed = now
+            if late:
+                task = asyncio.create_task(self._renew(late))
+                renewing.add(task)
+                task.add_done_callback(renewing.discard)
+
+    async def _renew(self, late: Iterable[_Held]) -> None:
+        renewals = [(held, self._submitter.submit(contract.renew(held.item))) for held in late]
+        answers = await asyncio.gather(*(work for _, work in renewals), return_exceptions=True)
+        for (held, _), outcome in zip(renewals, answers, strict=True):
+            if isinstance(outcome, BaseException):
+                log.warning("item %s: lease not renewed: %s", held.item.item_id, outcome)
+            elif not outcome.ok and held.task is not None and held.result is None:
+                log.warning("item %s is lost: %s", held.item.item_id, outcome.message)
+                held.task.cancel()
+
+    async def drain(self, seconds: float) -> None:
+        """Let what runs end, and give back what only waits or does not end in time."""
+        await self._release([held for held in self._held.values() if not _is_busy(held)])
+        tasks = [held.task for held in self._held.values() if held.task is not None]
+        if tasks:
+            await asyncio.wait(tasks, timeout=seconds)
+        await self._release(list(self._held.values()))
+
+    async def _release(self, given_back: Sequence[_Held]) -> None:
+        tasks = [held.task for held in given_back if held.task is not None]
+        items = [held.item for held in given_back if held.result is None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        releases = [self._submitter.submit(contract.release(item)) for item in items]
+        try:
+            async with asyncio.timeout(RELEASE_SECONDS):
+                answers = await asyncio.gather(*releases, return_exceptions=True)
+        except TimeoutError:
+            log.warning("%d items are not given back: their leases pass", len(items))
+            return
+        for error in (answer for answer in answers if isinstance(answer, WorkflowError)):
+            log.warning("an item is not given back: %s", error)
+
+
+def _is_busy(held: _Held) -> bool:
+    return held.running or held.result is not None
+
+
+def _failure(reason: str) -> Result:
+    return Result(completed=False, text=printable(reason, MAX_REASON))
