@@ -101,7 +101,14 @@ def place(where: Places, uv: Uv, home: Path) -> Path:
     )
     remove(home)
     fresh.rename(home)
-    return home / "usr/bin/python3.14"
+    interpreter = home / "usr/bin/python3.14"
+    run(
+        # The unprivileged account can't write the compiled files itself.
+        [interpreter, "-m", "compileall", "-q", home / "usr/lib/python3.14"],
+        what="the standard library can't be compiled",
+        log=where.log("python"),
+    )
+    return interpreter
 
 
 def _folder(where: Places) -> Path:
