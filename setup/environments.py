@@ -38,9 +38,9 @@ NODE = Distribution(
 
 def make(where: Places, uv: Uv, control: Python, runtime: Python) -> dict[str, str]:
     """Make every environment; return the digest of the sources installed in each by its name."""
-    _environment(where, uv, "control", where.venv, control, precompiled=False)
+    _environment(where, uv, "control", where.venv, control)
     for name in ("services", "node", "supervisor"):
-        _environment(where, uv, name, where.runtime / name, runtime, precompiled=True)
+        _environment(where, uv, name, where.runtime / name, runtime)
     _postgres(where, uv, runtime)
     _install_editable(where, uv)
     return {
@@ -49,9 +49,7 @@ def make(where: Places, uv: Uv, control: Python, runtime: Python) -> dict[str, s
     }
 
 
-def _environment(
-    where: Places, uv: Uv, name: str, folder: Path, python: Python, *, precompiled: bool
-) -> None:
+def _environment(where: Places, uv: Uv, name: str, folder: Path, python: Python) -> None:
     requirements = where.requirements / f"{name}.txt"
     made_from = {"requirements": file_digest(requirements), "python": python.made_from}
     if is_made(folder, made_from):
@@ -66,8 +64,8 @@ def _environment(
         uv(
             *("pip", "install", "--quiet", "--python", folder / "bin" / "python"),
             *("--require-hashes", "--no-build", "--no-deps", "-r", requirements),
-            # The unprivileged account can't write the compiled files itself.
-            *(["--compile-bytecode"] if precompiled else []),
+            # Each start is quicker, and the unprivileged account can't compile for itself.
+            "--compile-bytecode",
             what=f"the environment {name} can't be filled",
             log=f"environment-{name}",
         )
