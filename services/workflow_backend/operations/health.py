@@ -13,7 +13,7 @@ from typing import Any
 from .. import heartbeat
 from ..chain.node import ChainStatus, IndexStatus, Node
 from ..chain.rpc import Rpc
-from ..client import ApiClient
+from ..client import ApiClient, ApiError
 from ..errors import NodeUnavailable, WorkflowError
 from ..settings import Settings, api_url
 from ..store import open_store
@@ -140,7 +140,10 @@ class _Look:
         client = ApiClient(api_url(environment), ANSWER_SECONDS)
 
         async def ask() -> Check:
-            answer = await asyncio.to_thread(client.call, "GET", "/health")
+            try:
+                answer = await asyncio.to_thread(client.call, "GET", "/health")
+            except ApiError as error:
+                return Check("api /health", State.FAILED, f"{client.url}: {error}", judge.FOREIGN)
             return judge.api(answer, self._settings.chain_id, self._settings.contract)
 
         return [await _guarded("api /health", ask())]

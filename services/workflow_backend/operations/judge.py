@@ -23,6 +23,8 @@ _LOG = "its log tells more; the playbook start.yml starts it"
 _RESTART = "its log tells more; the playbook restart.yml restarts it"
 _BOOTSTRAP = "bring it about: workflow-backend bootstrap"
 
+FOREIGN = "another program uses this port: end it (ss -ltnp names it) or set another port"
+
 
 class State(StrEnum):
     """UNKNOWN could not be checked because something named elsewhere failed."""
@@ -203,7 +205,7 @@ def api(answer: dict[str, Any], chain_id: str, contract_name: str) -> Check:
             "api /health",
             State.FAILED,
             f"it serves {serves[1]} on {serves[0]}, not {contract_name} on {chain_id}",
-            "check XIAN_WORKFLOW_API_URL: another API uses this port",
+            FOREIGN,
         )
     if answer["status"] != "ok":
         return Check("api /health", State.FAILED, "; ".join(answer["problems"]), "see that part")
