@@ -214,7 +214,7 @@ def _handlers(_: argparse.Namespace) -> int:
 
 
 def _projector(_: argparse.Namespace) -> int:
-    from .projection.projector import run
+    from .projection.service import run
 
     return _service(run)
 

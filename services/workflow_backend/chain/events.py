@@ -6,6 +6,7 @@ says where to look, and is proved by reading that event again.
 """
 
 import asyncio
+import logging
 import math
 import time
 from collections.abc import Iterable
@@ -15,6 +16,8 @@ from typing import Any, Self
 from ..items import START, Event, Place
 from .heads import Heads
 from .node import EVENT_PAGE, Node
+
+log = logging.getLogger(__name__)
 
 IDLE_SECONDS = 1.0
 INDEX_SECONDS = 0.01
@@ -79,10 +82,13 @@ class EventReader:
         """Return the next events behind a cursor, at most a page's number of each name.
 
         Nothing above the index's height, read first, is taken in: of a block that is being indexed
-        just now one name's events could be seen and another's not.
+        just now one name's events could be seen and another's not. Of an index that is below the
+        cursor nothing is read at all.
         """
         read_at = time.monotonic()
         height = (await self._node.index_status()).height
+        if height < cursor.place.height:
+            return Page([], cursor, height, False, read_at)
         streams = await asyncio.gather(*(self._stream(name, cursor) for name in self._names))
         bound = min(
             [Place(height, math.inf, math.inf)]  # type: ignore[arg-type]
@@ -97,13 +103,18 @@ class EventReader:
             ),
             key=lambda event: event.place,
         )
-        if not events:
-            return Page([], cursor, height, False, read_at)
-        seen = cursor.seen | {event.name: (event.index_id, event.place) for event in events}
-        more = any(stream and stream[-1].place > events[-1].place for stream in streams) or any(
-            len(stream) >= self._page for stream in streams
+        place = events[-1].place if events else cursor.place
+        # With those that prove the cursor in this index: they may just have been found again.
+        seen = cursor.seen | {
+            event.name: (event.index_id, event.place)
+            for stream in streams
+            for event in stream
+            if event.place <= place
+        }
+        more = bool(events) and any(
+            stream and (stream[-1].place > place or len(stream) >= self._page) for stream in streams
         )
-        return Page(events, Cursor(events[-1].place, seen), height, more, read_at)
+        return Page(events, Cursor(place, seen), height, more, read_at)
 
     async def _stream(self, name: str, cursor: Cursor) -> list[Event]:
         if name not in cursor.seen:
@@ -112,6 +123,7 @@ class EventReader:
         events = await self._node.events(name, index_id - 1, self._page)
         if events and events[0].index_id == index_id and events[0].place == place:
             return events
+        log.info("the index has other ids for %s: looking for %s in it again", name, cursor.place)
         return await self._from_start(name, cursor)
 
     async def _from_start(self, name: str, cursor: Cursor) -> list[Event]:

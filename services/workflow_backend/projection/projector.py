@@ -1,85 +1,105 @@
-"""The projector: events of the index in, a page and its items' records into the store at once."""
+"""The projector: events of the index in, a page and its items' records into the store at once.
+
+Three things go on side by side: a page is read, the items of the page before it are read, and the
+page before that is written. Only the writing decides how far the projection is.
+
+An item's record tells all that its events up to the index's height did: while the projector makes
+up for a long time, an item with events in several pages is read once.
+"""
 
 import asyncio
-import logging
+from collections.abc import Callable
+from itertools import islice
 
 from ..chain.contract import ITEM_EVENTS
-from ..chain.events import Cursor, EventReader, Page, until_more
+from ..chain.events import EventReader, Page, until_more
 from ..chain.heads import Heads
 from ..chain.node import Node
-from ..chain.rpc import Rpc
-from ..errors import IndexUnavailable, NodeUnavailable, WorkflowError
-from ..heartbeat import Heartbeat
-from ..items import Item
-from ..settings import Settings
-from ..store import open_for_writing
+from ..errors import IndexUnavailable
+from ..items import Item, Place
 from ..store.base import Change, WritableStore
 
-log = logging.getLogger(__name__)
-
-TROUBLE_SECONDS = 1.0
+REMEMBERED = 50_000
+"""Items of which the projector knows how new the record is that it read last."""
 
 
 class Projector:
-    """Keeps one store level with the index."""
+    """Keeps one store level with the index. `applied` is called with the height of each page."""
 
-    def __init__(self, node: Node, store: WritableStore, cursor: Cursor) -> None:
+    def __init__(
+        self, node: Node, store: WritableStore, heads: Heads, applied: Callable[[int], None]
+    ) -> None:
         self._node = node
         self._store = store
+        self._heads = heads
+        self._applied = applied
         self._reader = EventReader(node, ITEM_EVENTS)
-        self._cursor = cursor
-        self._height = -1
+        self._read_at: dict[str, int] = {}
 
-    async def step(self) -> Page:
-        """Take in one page; returns it. Raises WorkflowError with the store as it was before."""
-        page = await self._reader.page(self._cursor)
-        if page.events:
-            ids = list(dict.fromkeys(e.item_id for e in page.events if e.item_id))
-            records = await self._node.items(ids)
-            missing = [item_id for item_id, item in zip(ids, records, strict=True) if item is None]
-            if missing:
+    async def run(self) -> None:
+        """Project from the store's cursor on until something goes wrong.
+
+        Raises an ExceptionGroup with what it was; each page is in the store as a whole or not at
+        all. A run after it begins where the store then is.
+        """
+        read: asyncio.Queue[tuple[Place, Page]] = asyncio.Queue(maxsize=1)
+        loaded: asyncio.Queue[Change] = asyncio.Queue(maxsize=1)
+        self._read_at.clear()  # what was read may not have been written
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._read(read), name="read")
+            tasks.create_task(self._load(read, loaded), name="load")
+            tasks.create_task(self._write(loaded), name="write")
+
+    async def _read(self, read: asyncio.Queue[tuple[Place, Page]]) -> None:
+        cursor = await self._store.cursor()
+        height = -1
+        while True:
+            page = await self._reader.page(cursor)
+            if page.height < cursor.place.height:
                 raise IndexUnavailable(
-                    f"the index tells of items that the chain does not have, {missing[0]} first",
-                    hint="the index belongs to another state: rebuild it or the node",
+                    f"the index is at height {page.height}, the projection at "
+                    f"{cursor.place.height}: it was restored or is being rebuilt",
+                    hint="it is waited for; was the whole chain made anew, rebuild the projection",
                 )
-            items = [item for item in records if item is not None]
-            await self._apply(page, items)
-        elif page.height != self._height:
-            await self._apply(page, [])
-        return page
+            if page.events or page.height != height:
+                await read.put((cursor.place, page))
+            cursor, height = page.cursor, page.height
+            await until_more(page, self._heads)
 
-    async def _apply(self, page: Page, items: list[Item]) -> None:
-        change = Change(self._cursor.place, page.events, items, page.cursor, page.height)
-        await self._store.apply(change)
-        self._cursor, self._height = page.cursor, page.height
+    async def _load(
+        self, read: asyncio.Queue[tuple[Place, Page]], loaded: asyncio.Queue[Change]
+    ) -> None:
+        while True:
+            since, page = await read.get()
+            items = await self._records(page)
+            await loaded.put(Change(since, page.events, items, page.cursor, page.height))
 
+    async def _records(self, page: Page) -> list[Item]:
+        heights = {event.item_id: event.place.height for event in page.events if event.item_id}
+        ids = [
+            item_id for item_id, height in heights.items() if height > self._read_at.get(item_id, 0)
+        ]
+        if not ids:
+            return []
+        records = await self._node.items(ids)
+        missing = [item_id for item_id, item in zip(ids, records, strict=True) if item is None]
+        if missing:
+            raise IndexUnavailable(
+                f"the index tells of items that the chain does not have, {missing[0]} first",
+                hint="the index belongs to another state: rebuild it or the node",
+            )
+        self._remember(ids, page.height)
+        return [item for item in records if item is not None]
 
-async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Project until `stop` is set; raises WorkflowError where it can't begin."""
-    async with Rpc(settings.node_url) as rpc:
-        node = Node(rpc, settings.contract)
-        await node.require_chain(settings.chain_id)
-        heads = Heads(rpc)
-        heartbeat = Heartbeat(settings.state_dir, "projector")
-        log.info("projecting %s on %s", settings.contract, settings.chain_id)
-        async with (
-            open_for_writing(settings) as store,
-            heads.following(),
-            heartbeat.beating(),
-        ):
-            projector = Projector(node, store, await store.cursor())
-            while not stop.is_set():
-                try:
-                    page = await projector.step()
-                except (NodeUnavailable, IndexUnavailable) as error:
-                    _report(heartbeat, error)
-                    await asyncio.sleep(TROUBLE_SECONDS)
-                    continue
-                heartbeat.status = {"height": page.height, "problem": ""}
-                await until_more(page, heads)
-    log.info("projector stopped")
+    def _remember(self, ids: list[str], height: int) -> None:
+        for item_id in ids:
+            self._read_at.pop(item_id, None)  # the one that was read last goes last
+            self._read_at[item_id] = height
+        for item_id in list(islice(self._read_at, max(0, len(self._read_at) - REMEMBERED))):
+            del self._read_at[item_id]
 
-
-def _report(heartbeat: Heartbeat, error: WorkflowError) -> None:
-    log.warning("%s", error.explain())
-    heartbeat.status = {**heartbeat.status, "problem": error.explain()}
+    async def _write(self, loaded: asyncio.Queue[Change]) -> None:
+        while True:
+            change = await loaded.get()
+            await self._store.apply(change)
+            self._applied(change.height)

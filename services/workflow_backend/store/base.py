@@ -69,8 +69,10 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A page of events behind the place `since`, the records of the items they touch, and the
-    cursor and the index's height behind them.
+    """A page of events behind the place `since`, with the cursor and the index's height behind it.
+
+    `items` are the records of the items that the events touch. One may be left out where an
+    earlier change had it with all that these events did to it.
     """
 
     since: Place

@@ -21,7 +21,7 @@ CONNECTIONS = 8
 CONNECT_SECONDS = 5
 COMMAND_SECONDS = 60
 
-_STATUSES = "SELECT item_id, status FROM items WHERE item_id = ANY($1::text[])"
+_KNOWN = "SELECT item_id, status, kind, requester FROM items WHERE item_id = ANY($1::text[])"
 _VERSION = "SELECT coalesce(max(number), 0) FROM migrations"
 _LOCK = "SELECT pg_advisory_xact_lock(hashtext('workflow_projection'))"
 
@@ -60,7 +60,7 @@ class PostgresqlStore(SqlStore):
     async def _write(self, item_ids: Sequence[str], decide: Decide) -> None:
         async with self._connection(self._writing) as connection, connection.transaction():
             (state,) = await connection.fetch("SELECT * FROM projection FOR UPDATE")
-            before = await connection.fetch(_STATUSES, item_ids)
+            before = await connection.fetch(_KNOWN, item_ids)
             for sql, rows in decide(state, before):
                 await connection.executemany(sql, rows)
 

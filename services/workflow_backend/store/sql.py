@@ -50,8 +50,8 @@ _COUNT = (
 type Rows = Sequence[Mapping[str, Any]]
 type Statements = Iterable[tuple[str, Iterable[Sequence[Any]]]]
 type Decide = Callable[[Mapping[str, Any], Rows], Statements]
-"""From the projection's state and the statuses of the touched items: statements, each with the
-rows of values that it is run with."""
+"""From the projection's state and what it has of the touched items (item_id, status, kind,
+requester): statements, each with the rows of values that it is run with."""
 
 
 class SqlStore(ABC):
@@ -125,7 +125,8 @@ class SqlStore(ABC):
 
     async def apply(self, change: Change) -> None:
         """Take in a change in one transaction; one that is in already changes nothing."""
-        await self._write([item.item_id for item in change.items], partial(self._decide, change))
+        touched = {event.item_id for event in change.events if event.item_id is not None}
+        await self._write(list(touched), partial(self._decide, change))
 
     def _decide(self, change: Change, state: Mapping[str, Any], before: Rows) -> Statements:
         self._require(state)
@@ -186,17 +187,17 @@ class SqlStore(ABC):
 
 
 def _take_in(change: Change, before: Rows) -> Statements:
-    records: dict[str | None, Item] = {item.item_id: item for item in change.items}
+    records = {item.item_id: item for item in change.items}
     first: dict[str | None, int] = {}
     for event in change.events:
         first.setdefault(event.item_id, _pack(event.place))
-    yield _INSERT_EVENT, (_event_row(event, records) for event in change.events)
-    yield (
-        _UPSERT_ITEM,
-        ((first[item.item_id], *_fields(item)) for item in records.values()),
-    )
+    about: dict[str | None, tuple[Any, ...]] = {None: (None, None)}
+    about |= {row["item_id"]: (row["kind"], row["requester"]) for row in before}
+    about |= {item.item_id: (item.kind, item.requester) for item in change.items}
+    yield _INSERT_EVENT, (_event_row(event, about[event.item_id]) for event in change.events)
+    yield _UPSERT_ITEM, ((first[item.item_id], *_fields(item)) for item in records.values())
     moved = Counter(item.status for item in records.values())
-    moved.subtract(row["status"] for row in before)
+    moved.subtract(row["status"] for row in before if row["item_id"] in records)
     yield _COUNT, [entry for entry in moved.items() if entry[1]]
 
 
@@ -207,14 +208,12 @@ def _pack(place: Place) -> int:
     return place.height << 32 | place.tx_index << 16 | place.event_index
 
 
-def _event_row(event: Event, records: Mapping[str | None, Item]) -> tuple[Any, ...]:
-    item = records.get(event.item_id)
+def _event_row(event: Event, about: tuple[Any, ...]) -> tuple[Any, ...]:
     return (
         _pack(event.place),
         event.name,
         event.item_id,
-        item.kind if item else None,
-        item.requester if item else None,
+        *about,
         event.data.get("worker"),
         json.dumps(event.data),
         event.tx_hash,

@@ -16,7 +16,10 @@ from ..errors import ProjectionUnavailable
 from . import migrations
 from .sql import Decide, SqlStore
 
-_STATUSES = "SELECT item_id, status FROM items WHERE item_id IN (SELECT value FROM json_each(?1))"
+_KNOWN = """
+SELECT item_id, status, kind, requester FROM items
+WHERE item_id IN (SELECT value FROM json_each(?1))
+"""
 
 
 class SqliteStore(SqlStore):
@@ -52,7 +55,12 @@ class SqliteStore(SqlStore):
         return rows
 
     async def _write(self, item_ids: Sequence[str], decide: Decide) -> None:
-        await asyncio.to_thread(self._write_now, item_ids, decide)
+        writing = asyncio.ensure_future(asyncio.to_thread(self._write_now, item_ids, decide))
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            await asyncio.wait({writing})  # a thread can't be cancelled: nothing may close its file
+            raise
 
     def _write_now(self, item_ids: Sequence[str], decide: Decide) -> None:
         try:
@@ -60,7 +68,7 @@ class SqliteStore(SqlStore):
             database.execute("BEGIN IMMEDIATE")
             try:
                 (state,) = database.execute("SELECT * FROM projection")
-                before = database.execute(_STATUSES, (json.dumps(item_ids),)).fetchall()
+                before = database.execute(_KNOWN, (json.dumps(item_ids),)).fetchall()
                 for sql, rows in decide(state, before):
                     database.executemany(_numbered(sql), rows)
                 database.execute("COMMIT")
