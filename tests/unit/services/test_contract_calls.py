@@ -52,7 +52,7 @@ def test_a_cut_or_foreign_answer_is_no_answer(answer: str) -> None:
     assert contract.outcomes(actions, receipt(answer), "AB", 7) is None
 
 
-def test_a_transaction_holds_as_many_actions_as_the_contract_takes_and_the_bytes_that_may_be_written() -> None:
+def test_a_transaction_holds_what_the_contract_takes_and_may_write() -> None:
     small = contract.submit("a", "x", "job", "")
     large = contract.submit("a" * 128, "x" * 1024, "k" * 64, "m" * 1024)
     assert contract.group([small] * 500) == contract.BATCH_ENTRIES
