@@ -1,0 +1,71 @@
+"""`make dev-down`: what is the stack's ends and goes, and nothing else does."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dev_down import take_down
+from places import Places
+
+SLEEP = Path(shutil.which("sleep") or "/bin/sleep").resolve()
+
+
+@pytest.fixture
+def where(tmp_path: Path) -> Places:
+    repo = tmp_path / "repo"
+    where = Places(repo, "me", repo / ".cache/runtime", repo / ".dev", repo / ".dev/run")
+    for folder in (where.runtime, where.venv, where.data, where.run):
+        folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(SLEEP, where.runtime / "program")
+    shutil.copy(SLEEP, where.venv / "program")
+    return where
+
+
+@pytest.fixture
+def started() -> Iterator[list[subprocess.Popen[bytes]]]:
+    processes: list[subprocess.Popen[bytes]] = []
+    yield processes
+    for process in processes:
+        process.kill()
+        process.wait(timeout=10)
+
+
+def test_the_programs_of_the_stack_end_and_its_data_goes(
+    where: Places, started: list[subprocess.Popen[bytes]]
+) -> None:
+    supervisor, orphan = (
+        subprocess.Popen([where.runtime / "program", "600"], cwd=folder)
+        for folder in (where.data, where.run)
+    )
+    # Run by the same user from the same clone, but no part of the stack.
+    tool = subprocess.Popen([where.venv / "program", "600"], cwd=where.repo)
+    test = subprocess.Popen([where.runtime / "program", "600"], cwd=where.repo)
+    started += [supervisor, orphan, tool, test]
+    (where.run / "supervisord.pid").write_text(f"{supervisor.pid}\n")
+    take_down(where)
+    assert supervisor.wait(timeout=10) == -15  # asked to end, as it stops its programs in order
+    assert orphan.wait(timeout=10) == -9
+    assert (tool.poll(), test.poll()) == (None, None)
+    assert not where.dev.exists()
+    assert where.venv.exists()
+    assert where.cache.exists()
+
+
+def test_a_pid_that_went_to_another_program_is_left_alone(
+    where: Places, started: list[subprocess.Popen[bytes]]
+) -> None:
+    stranger = subprocess.Popen([SLEEP, "600"], cwd=where.data)
+    started.append(stranger)
+    (where.run / "supervisord.pid").write_text(f"{stranger.pid}\n")
+    take_down(where)
+    assert stranger.poll() is None
+
+
+def test_it_may_be_said_twice(where: Places, capsys: pytest.CaptureFixture[str]) -> None:
+    take_down(where)
+    assert "will be removed" in capsys.readouterr().out
+    take_down(where)
+    assert capsys.readouterr().out.startswith("Nothing to remove.")
