@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_events(commands)
     _add_items(commands)
     _add_tokens(commands)
+    _add_projection(commands)
     _add_operations(commands)
     return parser
 
@@ -128,6 +129,15 @@ def _add_items(commands: Any) -> None:
     watch.add_argument("item_id")
     watch.add_argument("--timeout", type=float, default=300.0, help="seconds (default: 300)")
     watch.set_defaults(run=_watch)
+
+
+def _add_projection(commands: Any) -> None:
+    projection = commands.add_parser("projection", help="make the projection anew, or check it")
+    actions = projection.add_subparsers(required=True, metavar="action")
+    what = "make it anew from the chain beside the one in use, then put it in its place"
+    actions.add_parser("rebuild", help=what, description=what).set_defaults(run=_rebuild)
+    what = "compare it with chain and index; prints each difference, exits 1 where there is one"
+    actions.add_parser("verify", help=what, description=what).set_defaults(run=_verify)
 
 
 def _add_operations(commands: Any) -> None:
@@ -274,6 +284,22 @@ def _wallets(arguments: argparse.Namespace) -> int:
     made = make_wallets(arguments.directory, arguments.names, check=arguments.check)
     print(json.dumps(made))
     return 0
+
+
+def _rebuild(_: argparse.Namespace) -> int:
+    from .projection.rebuild import rebuild
+
+    logs.set_up()
+    print(json.dumps(uvloop.run(rebuild(Settings.load()))))
+    return 0
+
+
+def _verify(_: argparse.Namespace) -> int:
+    from .projection.verify import verify
+
+    found = uvloop.run(verify(Settings.load(), sys.stdout))
+    print(json.dumps(found), file=sys.stderr)
+    return 1 if found["differences"] else 0
 
 
 def _bootstrap(arguments: argparse.Namespace) -> int:

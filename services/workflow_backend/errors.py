@@ -84,6 +84,12 @@ class ProjectionMoved(WorkflowError):
     """The projection is not where this page begins: another process wrote or replaced it."""
 
 
+class ProjectionBusy(WorkflowError):
+    """Another process makes this projection anew."""
+
+    hint = "wait until it is done"
+
+
 class BadCursor(WorkflowError):
     """The cursor is none that this list gave."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 STATUSES = ("submitted", "processing", "completed", "failed", "cancelled")
 """Every status an item may have, in the order in which it may reach them."""
@@ -20,6 +20,12 @@ class Place(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.height}-{self.tx_index}-{self.event_index}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the place that `str` wrote; raises ValueError."""
+        height, tx_index, event_index = (int(part) for part in text.split("-"))
+        return cls(height, tx_index, event_index)
 
 
 START = Place(-1, -1, -1)

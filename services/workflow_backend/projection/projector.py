@@ -22,12 +22,15 @@ from ..store.base import Change, WritableStore
 REMEMBERED = 50_000
 """Items of which the projector knows how new the record is that it read last."""
 
+type _Pages = asyncio.Queue[tuple[Place, Page] | None]
+type _Changes = asyncio.Queue[Change | None]
+
 
 class Projector:
-    """Keeps one store level with the index. `applied` is called with the height of each page."""
+    """Keeps one store level with the index. `applied` is called with each change in the store."""
 
     def __init__(
-        self, node: Node, store: WritableStore, heads: Heads, applied: Callable[[int], None]
+        self, node: Node, store: WritableStore, heads: Heads, applied: Callable[[Change], None]
     ) -> None:
         self._node = node
         self._store = store
@@ -36,21 +39,21 @@ class Projector:
         self._reader = EventReader(node, ITEM_EVENTS)
         self._read_at: dict[str, int] = {}
 
-    async def run(self) -> None:
-        """Project from the store's cursor on until something goes wrong.
+    async def run(self, *, until_level: bool = False) -> None:
+        """Project from the store's cursor on, until it is level with the index or for ever.
 
-        Raises an ExceptionGroup with what it was; each page is in the store as a whole or not at
-        all. A run after it begins where the store then is.
+        Raises an ExceptionGroup with what went wrong; each page is in the store as a whole or not
+        at all. A run after it begins where the store then is.
         """
-        read: asyncio.Queue[tuple[Place, Page]] = asyncio.Queue(maxsize=1)
-        loaded: asyncio.Queue[Change] = asyncio.Queue(maxsize=1)
+        read: _Pages = asyncio.Queue(maxsize=1)
+        loaded: _Changes = asyncio.Queue(maxsize=1)
         self._read_at.clear()  # what was read may not have been written
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._read(read), name="read")
+            tasks.create_task(self._read(read, until_level), name="read")
             tasks.create_task(self._load(read, loaded), name="load")
             tasks.create_task(self._write(loaded), name="write")
 
-    async def _read(self, read: asyncio.Queue[tuple[Place, Page]]) -> None:
+    async def _read(self, read: _Pages, until_level: bool) -> None:
         cursor = await self._store.cursor()
         height = -1
         while True:
@@ -61,18 +64,20 @@ class Projector:
                     f"{cursor.place.height}: it was restored or is being rebuilt",
                     hint="it is waited for; was the whole chain made anew, rebuild the projection",
                 )
-            if page.events or page.height != height:
+            if page.events or _height(page) != height:
                 await read.put((cursor.place, page))
-            cursor, height = page.cursor, page.height
+            cursor, height = page.cursor, _height(page)
+            if until_level and not page.more:
+                await read.put(None)
+                return
             await until_more(page, self._heads)
 
-    async def _load(
-        self, read: asyncio.Queue[tuple[Place, Page]], loaded: asyncio.Queue[Change]
-    ) -> None:
-        while True:
-            since, page = await read.get()
+    async def _load(self, read: _Pages, loaded: _Changes) -> None:
+        while (found := await read.get()) is not None:
+            since, page = found
             items = await self._records(page)
-            await loaded.put(Change(since, page.events, items, page.cursor, page.height))
+            await loaded.put(Change(since, page.events, items, page.cursor, _height(page)))
+        await loaded.put(None)
 
     async def _records(self, page: Page) -> list[Item]:
         heights = {event.item_id: event.place.height for event in page.events if event.item_id}
@@ -98,8 +103,12 @@ class Projector:
         for item_id in list(islice(self._read_at, max(0, len(self._read_at) - REMEMBERED))):
             del self._read_at[item_id]
 
-    async def _write(self, loaded: asyncio.Queue[Change]) -> None:
-        while True:
-            change = await loaded.get()
+    async def _write(self, loaded: _Changes) -> None:
+        while (change := await loaded.get()) is not None:
             await self._store.apply(change)
-            self._applied(change.height)
+            self._applied(change)
+
+
+def _height(page: Page) -> int:
+    """Return the height up to which nothing is left behind a page."""
+    return page.cursor.place.height - 1 if page.more else page.height

@@ -18,6 +18,7 @@ from ..errors import (
 from ..heartbeat import Heartbeat
 from ..settings import Settings
 from ..store import open_for_writing
+from ..store.base import Change
 from .projector import Projector
 
 log = logging.getLogger(__name__)
@@ -31,12 +32,12 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         node = Node(rpc, settings.contract)
         await node.require_chain(settings.chain_id)
         heads = Heads(rpc)
-        report = _Report(Heartbeat(settings.state_dir, "projector"))
-        async with open_for_writing(settings) as store, heads.following(), report.beating():
+        heartbeat = Heartbeat(settings.state_dir, "projector")
+        async with open_for_writing(settings) as store, heads.following(), heartbeat.beating():
             log.info("projecting %s on %s", settings.contract, settings.chain_id)
-            projecting = asyncio.create_task(
-                _project(Projector(node, store, heads, report.well), report)
-            )
+            report = Report(heartbeat)
+            projector = Projector(node, store, heads, report.well)
+            projecting = asyncio.create_task(project(projector, report))
             stopping = asyncio.create_task(stop.wait())
             await asyncio.wait({projecting, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if not projecting.done():
@@ -48,10 +49,11 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     log.info("projector stopped")
 
 
-async def _project(projector: Projector, report: _Report) -> None:
+async def project(projector: Projector, report: Report, *, until_level: bool = False) -> None:
+    """Project until level with the index or for ever, and wait while something is in the way."""
     while True:
         try:
-            await projector.run()
+            await projector.run(until_level=until_level)
         except* ProjectionMoved as group:
             log.info("%s", _first(group))  # nothing is wrong: the next run begins where it is now
         except* (
@@ -62,30 +64,37 @@ async def _project(projector: Projector, report: _Report) -> None:
         ) as group:
             report.trouble(_first(group))
             await asyncio.sleep(TROUBLE_SECONDS)
+        else:
+            return
 
 
-class _Report:
-    """Tells the heartbeat how things are, and the log when that changes."""
+class Report:
+    """Tells a heartbeat how things are, and the log when that changes."""
 
-    def __init__(self, heartbeat: Heartbeat) -> None:
+    def __init__(self, heartbeat: Heartbeat | None = None) -> None:
         self._heartbeat = heartbeat
         self._told: set[str] = set()
-        self.beating = heartbeat.beating
+        self._height = 0
 
-    def well(self, height: int) -> None:
-        """A page is in the store."""
+    def well(self, change: Change) -> None:
+        """Tell that a change is in the store."""
         if self._told:
-            log.info("going on at height %s", height)
+            log.info("going on at height %s", change.height)
             self._told.clear()
-        self._heartbeat.status = {"height": height, "problem": ""}
+        self._height = change.height
+        self._say("")
 
     def trouble(self, error: WorkflowError) -> None:
-        """Nothing goes on; each kind of trouble is logged once until it is over."""
+        """Tell why nothing goes on; the log has each kind of trouble once until it is over."""
         kind = re.sub(r"\d+", "", str(error))  # the heights in it change all the time
         if kind not in self._told:
             log.warning("%s", error.explain())
             self._told.add(kind)
-        self._heartbeat.status = {**self._heartbeat.status, "problem": error.explain()}
+        self._say(error.explain())
+
+    def _say(self, problem: str) -> None:
+        if self._heartbeat is not None:
+            self._heartbeat.status = {"height": self._height, "problem": problem}
 
 
 def _first(group: BaseExceptionGroup[WorkflowError]) -> WorkflowError:

@@ -11,11 +11,8 @@ from .sqlite import SqliteStore
 @asynccontextmanager
 async def open_store(settings: Settings) -> AsyncIterator[Store]:
     """Open the projection for reading; it need not be there yet."""
-    store = _store(settings)
-    try:
+    async with the_store(settings) as store:
         yield store
-    finally:
-        await store.close()
 
 
 @asynccontextmanager
@@ -24,18 +21,24 @@ async def open_for_writing(settings: Settings) -> AsyncIterator[WritableStore]:
 
     Raises ProjectionMismatch naming both owners, and ProjectionUnavailable.
     """
-    store = _store(settings)
-    try:
+    async with the_store(settings) as store:
         await store.prepare()
+        yield store
+
+
+@asynccontextmanager
+async def the_store(settings: Settings) -> AsyncIterator[WritableStore]:
+    """Open the projection that the settings name, as it is."""
+    dsn = settings.projection_dsn()
+    store: WritableStore
+    if dsn is None:
+        store = SqliteStore(settings.projection_path, settings.chain_id, settings.contract)
+    else:
+        # Its client is loaded only where it is used.
+        from .postgresql import PostgresqlStore  # noqa: PLC0415
+
+        store = PostgresqlStore(dsn, settings.chain_id, settings.contract)
+    try:
         yield store
     finally:
         await store.close()
-
-
-def _store(settings: Settings) -> WritableStore:
-    dsn = settings.projection_dsn()
-    if dsn is None:
-        return SqliteStore(settings.projection_path, settings.chain_id, settings.contract)
-    from .postgresql import PostgresqlStore  # noqa: PLC0415 - its client loads only where it is used
-
-    return PostgresqlStore(dsn, settings.chain_id, settings.contract)

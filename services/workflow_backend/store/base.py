@@ -1,6 +1,7 @@
 """What a projection's database promises, whichever database it is."""
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -145,4 +146,17 @@ class WritableStore(Store, Protocol):
         Raises ProjectionMoved where the projection is somewhere before `since`, or in the middle
         of the page: `cursor` tells where to read on.
         """
+        ...
+
+    def rebuilding(self) -> AbstractAsyncContextManager[WritableStore]:
+        """Yield an empty projection beside this one, which takes its place when the block ends.
+
+        It does so at once and for everybody: readers go on, and a writer is told ProjectionMoved.
+        When the block raises, all stays as it was. Raises ProjectionBusy, ProjectionMismatch and
+        ProjectionUnavailable.
+        """
+        ...
+
+    async def recount(self) -> dict[str, tuple[int, int]]:
+        """Return what `counts` says and what there is, for each status."""
         ...

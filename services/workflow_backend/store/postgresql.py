@@ -12,11 +12,12 @@ from typing import Any
 import asyncpg
 
 from ..chain.events import Cursor
-from ..errors import ProjectionUnavailable, SettingError
+from ..errors import ProjectionBusy, ProjectionUnavailable, SettingError
 from . import migrations
 from .sql import Decide, Rows, SqlStore
 
 LIVE = "workflow_projection"
+BESIDE = "workflow_projection_rebuild"
 CONNECTIONS = 8
 CONNECT_SECONDS = 5
 COMMAND_SECONDS = 60
@@ -31,6 +32,7 @@ class PostgresqlStore(SqlStore):
 
     def __init__(self, dsn: str, chain_id: str, contract: str, schema: str = LIVE) -> None:
         super().__init__("the projection in PostgreSQL", chain_id, contract)
+        self._dsn = dsn
         self._schema = schema
         self._reading = _pool(dsn, schema, CONNECTIONS, self._check)
         self._writing = _pool(dsn, schema, 1, self._prepare)
@@ -42,6 +44,35 @@ class PostgresqlStore(SqlStore):
         """
         async with self._connection(self._writing):
             pass  # a connection of the writer is prepared when it is made
+
+    @asynccontextmanager
+    async def rebuilding(self) -> AsyncIterator[PostgresqlStore]:
+        """Yield an empty projection in a schema beside this one, which then takes its name."""
+        async with self._trouble(), _session(self._dsn, self._schema) as session:
+            if not await session.fetchval("SELECT pg_try_advisory_lock(hashtext($1))", BESIDE):
+                raise ProjectionBusy
+            if await session.fetchval("SELECT to_regclass('projection')::oid"):
+                await self._check_owner(session)
+            await session.execute(f"DROP SCHEMA IF EXISTS {BESIDE} CASCADE")
+            fresh = PostgresqlStore(self._dsn, self._chain_id, self._contract, BESIDE)
+            try:
+                await fresh.prepare()
+                yield fresh
+                await fresh.close()
+                await self._swap(session)
+            finally:
+                await fresh.close()
+                await session.execute(f"DROP SCHEMA IF EXISTS {BESIDE} CASCADE")
+
+    async def _swap(self, session: asyncpg.Connection) -> None:
+        tables = ("projection", "items", "events", "counts")
+        await session.execute("ANALYZE " + ", ".join(f"{BESIDE}.{table}" for table in tables))
+        async with session.transaction():
+            if await session.fetchval("SELECT to_regclass('projection')::oid"):
+                # First what a writer takes first, so that neither waits for the other for ever.
+                await session.execute("LOCK TABLE projection IN ACCESS EXCLUSIVE MODE")
+            await session.execute(f"DROP SCHEMA IF EXISTS {self._schema} CASCADE")
+            await session.execute(f"ALTER SCHEMA {BESIDE} RENAME TO {self._schema}")
 
     async def close(self) -> None:
         """Let go of the connections."""
@@ -66,9 +97,13 @@ class PostgresqlStore(SqlStore):
 
     @asynccontextmanager
     async def _connection(self, pool: asyncpg.Pool) -> AsyncIterator[asyncpg.Connection]:
+        async with self._trouble(), (await pool).acquire(timeout=CONNECT_SECONDS) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _trouble(self) -> AsyncIterator[None]:
         try:
-            async with (await pool).acquire(timeout=CONNECT_SECONDS) as connection:
-                yield connection
+            yield
         except asyncpg.InvalidSchemaNameError, asyncpg.UndefinedTableError:
             raise ProjectionUnavailable(f"{self._name} is not there yet") from None
         except asyncpg.DataError, asyncpg.IntegrityConstraintViolationError:
@@ -156,6 +191,16 @@ def _pool(
             "jit": "off",
         },
     )
+
+
+@asynccontextmanager
+async def _session(dsn: str, schema: str) -> AsyncIterator[asyncpg.Connection]:
+    settings = {"application_name": "workflow-backend", "search_path": schema}
+    session = await asyncpg.connect(dsn, timeout=CONNECT_SECONDS, server_settings=settings)
+    try:
+        yield session
+    finally:
+        await session.close()
 
 
 async def _nothing(_: asyncpg.Connection) -> None:

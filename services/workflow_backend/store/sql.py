@@ -47,6 +47,11 @@ _COUNT = (
 )
 
 
+_RECOUNT = """
+SELECT status, number, (SELECT count(*) FROM items WHERE items.status = counts.status) AS found
+FROM counts
+"""
+
 type Rows = Sequence[Mapping[str, Any]]
 type Statements = Iterable[tuple[str, Iterable[Sequence[Any]]]]
 type Decide = Callable[[Mapping[str, Any], Rows], Statements]
@@ -110,7 +115,9 @@ class SqlStore(ABC):
     async def events_after(self, place: Place, limit: int = 1_000) -> list[dict[str, Any]]:
         """Return the events behind a place, oldest first."""
         rows = await self._fetch(
-            "SELECT * FROM events WHERE place > $1 ORDER BY place LIMIT $2", _pack(place), limit
+            "SELECT * FROM events WHERE place > $1 ORDER BY place LIMIT $2",
+            min(_pack(place), lists.LARGEST_PLACE),
+            limit,
         )
         return [_event(row) for row in rows]
 
@@ -118,6 +125,11 @@ class SqlStore(ABC):
         """Return the number of items by status, every status named."""
         rows = await self._fetch("SELECT status, number FROM counts")
         return dict.fromkeys(STATUSES, 0) | {row["status"]: row["number"] for row in rows}
+
+    async def recount(self) -> dict[str, tuple[int, int]]:
+        """Return what `counts` says and what there is, for each status."""
+        rows = await self._fetch(_RECOUNT)
+        return {row["status"]: (row["number"], row["found"]) for row in rows}
 
     async def cursor(self) -> Cursor:
         """Return where to read on."""

@@ -5,14 +5,16 @@ thread.
 """
 
 import asyncio
+import fcntl
 import json
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from ..chain.events import Cursor
-from ..errors import ProjectionUnavailable
+from ..errors import ProjectionBusy, ProjectionUnavailable
 from . import migrations
 from .sql import Decide, SqlStore
 
@@ -27,6 +29,7 @@ class SqliteStore(SqlStore):
 
     def __init__(self, path: Path, chain_id: str, contract: str) -> None:
         super().__init__(str(path), chain_id, contract)
+        self._path = path
         self._reading = _Database(path, self._check)
         self._writing = _Database(path, self._prepare, create=True)
 
@@ -36,6 +39,46 @@ class SqliteStore(SqlStore):
         Raises ProjectionMismatch naming both owners.
         """
         await asyncio.to_thread(self._writing.connection)
+
+    @asynccontextmanager
+    async def rebuilding(self) -> AsyncIterator[SqliteStore]:
+        """Yield an empty projection in a file beside this one, which is then copied over it.
+
+        The copy is one transaction of this file: to rename one file over another is not safe while
+        it is open in WAL mode.
+        """
+        beside = self._path.with_name(f"{self._path.name}.rebuild")
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(beside.with_name(f"{beside.name}.lock")):
+            await asyncio.to_thread(self._require_own)
+            _remove(beside)
+            fresh = SqliteStore(beside, self._chain_id, self._contract)
+            try:
+                await fresh.prepare()
+                yield fresh
+                await fresh.close()
+                await asyncio.to_thread(self._copy, beside)
+            finally:
+                await fresh.close()
+                _remove(beside)
+
+    def _require_own(self) -> None:
+        """Raise ProjectionMismatch before another's projection is written over."""
+        if not self._path.exists():
+            return
+        with _trouble(f"{self._path} can't be read"), closing(_connect(self._path)) as database:
+            if _version(database):
+                self._check_owner(database)
+
+    def _copy(self, beside: Path) -> None:
+        with (
+            _trouble(f"{self._path} can't be written"),
+            closing(_connect(beside)) as source,
+            closing(_connect(self._path, create=True)) as target,
+        ):
+            target.execute("PRAGMA journal_mode = WAL")
+            source.backup(target)
+            target.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     async def close(self) -> None:
         """Let go of the file."""
@@ -124,7 +167,7 @@ class _Database:
         try:
             if self._create:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
-            database = self._connect()
+            database = _connect(self._path, create=self._create)
         except (sqlite3.DatabaseError, OSError) as error:
             raise ProjectionUnavailable(f"{self._path} can't be opened: {error}") from error
         try:
@@ -133,19 +176,6 @@ class _Database:
             database.close()
             raise
         self._open = (self._identity(), database)
-        return database
-
-    def _connect(self) -> sqlite3.Connection:
-        mode = "rwc" if self._create else "rw"
-        database = sqlite3.connect(
-            f"{self._path.resolve().as_uri()}?mode={mode}",
-            uri=True,
-            timeout=5,
-            autocommit=True,
-            check_same_thread=False,
-        )
-        database.row_factory = sqlite3.Row
-        database.execute("PRAGMA cache_size = -16384")  # KiB
         return database
 
     def _identity(self) -> tuple[int, int]:
@@ -160,6 +190,45 @@ class _Database:
         if self._open is not None:
             self._open[1].close()
             self._open = None
+
+
+def _connect(path: Path, *, create: bool = False) -> sqlite3.Connection:
+    mode = "rwc" if create else "rw"
+    database = sqlite3.connect(
+        f"{path.resolve().as_uri()}?mode={mode}",
+        uri=True,
+        timeout=5,
+        autocommit=True,
+        check_same_thread=False,
+    )
+    database.row_factory = sqlite3.Row
+    database.execute("PRAGMA cache_size = -16384")  # KiB
+    return database
+
+
+@contextmanager
+def _trouble(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.DatabaseError, OSError) as error:
+        raise ProjectionUnavailable(
+            f"{what}: {error}", hint="see that there is room; a damaged file can be removed"
+        ) from error
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ProjectionBusy from None
+        yield
+
+
+def _remove(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def _numbered(sql: str) -> str:
