@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PLAY := $(BIN)/ansible-playbook -i inventories/dev
 CONTRACTS := $(sort $(wildcard contracts/*.s.py contracts/genesis/*.s.py))
 
-.PHONY: help dev dev-down test lint lock toolchain clean
+.PHONY: help dev dev-down test lint bench lock toolchain clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -36,6 +36,10 @@ lint: toolchain ## Style, types, layers, playbooks, YAML, contracts
 	$(BIN)/yamllint --strict .
 	$(BIN)/ansible-lint --offline --strict
 	$(BIN)/python setup/lint_contracts.py $(CONTRACTS)
+
+bench: toolchain ## What the services do beside what the node allows; needs `make dev`
+	@test -f .dev/env || { echo "error: no development stack: do this: make dev" >&2; exit 1; }
+	@. .dev/env && $(BIN)/python -m tests.bench
 
 lock: ## Renew the locked requirements with the newest versions that fit together
 	@python3 setup/lock.py
