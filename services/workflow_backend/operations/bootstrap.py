@@ -13,6 +13,7 @@ from xian_py import Wallet, XianAsync
 from xian_py.exception import XianException
 from xian_py.models import TransactionSubmission
 
+from ..chain.chi import TX_LIMIT
 from ..chain.node import Node
 from ..chain.rpc import Rpc
 from ..chain.wallet import Account
@@ -20,7 +21,6 @@ from ..errors import NodeUnavailable, SettingError, TransactionFailed, WorkflowE
 from ..settings import Settings
 from .expected import Expected, read_source, same_source
 
-DEPLOY_CHI = 500_000
 CALL_CHI = 20_000
 REFILL_BELOW = 0.5
 """The share of the target under which a wallet is filled up: else each run would pay a little."""
@@ -99,7 +99,7 @@ class _Job:
         await self._do(
             f"deploy {contract}",
             lambda: self._client.deploy_contract(
-                contract, source, chi=DEPLOY_CHI, mode="checktx", wait_for_tx=True
+                contract, source, chi=TX_LIMIT, mode="checktx", wait_for_tx=True
             ),
         )
         self.report["deployed"] = True
