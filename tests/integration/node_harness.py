@@ -326,6 +326,16 @@ class Node(Client):
             self.kill(name)
         shutil.rmtree(self.folder)
 
+    def postgres(self, program: str, *arguments: str) -> None:
+        """Run a program of PostgreSQL on the index's database; raises `CalledProcessError`."""
+        subprocess.run(
+            [*self.toolchain.as_account, f"{self.toolchain['postgres_bin']}/{program}", *arguments],
+            env={**os.environ, "PGHOST": str(self.folder), "PGDATABASE": "xian"},
+            cwd=self.folder,
+            check=True,
+            capture_output=True,
+        )
+
     def log(self, name: str) -> str:
         """What a program has written."""
         return (self.folder / f"{name}.log").read_text(errors="replace")
