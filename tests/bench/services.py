@@ -15,6 +15,7 @@ from typing import Any
 import aiohttp
 from xian_py import Wallet
 
+from workflow_backend.chain.node import Node
 from workflow_backend.chain.rpc import Rpc
 from workflow_backend.errors import ProjectionUnavailable
 from workflow_backend.settings import Settings
@@ -169,6 +170,9 @@ async def backfill(target: Target, events: int) -> float:
     The clock runs from the projector's first heartbeat, so that Python's start is not in it.
     """
     async with Rpc(target.node_url) as rpc:
+        node = Node(rpc, target.contract)
+        while (await node.index_status()).lag:
+            await asyncio.sleep(0.1)
         newest = (await rpc.query("/recent_events/limit=1"))["items"][0]
     last = f"{newest['block_height']}-{newest['tx_index']}-{newest['event_index']}"
     with tempfile.TemporaryDirectory() as name:
