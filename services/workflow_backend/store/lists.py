@@ -6,7 +6,7 @@ most `LOOK_THROUGH` rows, so that a page costs the same however many rows there 
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 from ..errors import BadCursor
 from .base import EventFilter, ItemFilter
 
-LOOK_THROUGH = 2_000
+LOOK_THROUGH = 1_000
 
 type Source = Callable[[str, str | None], str]
 """Gives the text after FROM for a table of which one index is to be walked (None: the key)."""
@@ -105,17 +105,17 @@ class Walk:
         self, what: str, source: Source, end: tuple[Any, ...] | None, offset: int, rows: int
     ) -> Query:
         conditions = _Conditions()
-        descending = self.order.descending
-        for column, comparison, value in self.walked:
+        for column, comparison, value in self._within(end):
             conditions.add([column], comparison, [value])
+        columns, descending = self.order.columns, self.order.descending
         if self.begin is not None:
-            conditions.add(self.order.columns, "<" if descending else ">", self.begin)
+            conditions.add(columns, "<" if descending else ">", self.begin)
         if end is not None:
-            conditions.add(self.order.columns, ">=" if descending else "<=", end)
+            conditions.add(columns, ">=" if descending else "<=", end)
         if what == "*":
             for column, comparison, value in self.looked:
                 conditions.add([column], comparison, [value])
-        order = ", ".join(f"{name} DESC" if descending else name for name in self.order.columns)
+        order = ", ".join(f"{name} DESC" if descending else name for name in columns)
         where = " AND ".join(conditions.parts) or "TRUE"
         # No text of a caller is in the statement: names are this module's, values are bound.
         sql = (
@@ -123,6 +123,23 @@ class Walk:
             f"ORDER BY {order} LIMIT {rows} OFFSET {offset}"
         )
         return sql, conditions.values
+
+    def _within(self, end: tuple[Any, ...] | None) -> Iterator[tuple[str, str, Any]]:
+        """Yield what is walked without the bounds that `begin` and `end` make superfluous.
+
+        Of two bounds on one side SQLite takes the first that it meets to the index, and reads on
+        from there to the other.
+        """
+        for column, comparison, value in self.walked:
+            if column != self.order.columns[0] or not self._superfluous(comparison, value, end):
+                yield column, comparison, value
+
+    def _superfluous(self, comparison: str, value: Any, end: tuple[Any, ...] | None) -> bool:
+        if comparison == (">=" if self.order.descending else "<"):
+            return end is not None
+        if self.begin is None:
+            return False
+        return bool(self.begin[0] < value if self.order.descending else self.begin[0] >= value)
 
 
 def items(which: ItemFilter, created: Places, cursor: str | None) -> Walk:

@@ -50,6 +50,7 @@ async def test_open_readers_and_the_writer_follow(store: WritableStore, database
 async def test_a_rebuilding_that_fails_changes_nothing(store: WritableStore) -> None:
     await store.apply(OLD)
     before = await everything(store)
+
     async def fail() -> None:
         async with store.rebuilding() as fresh:
             await fresh.apply(NEW)
