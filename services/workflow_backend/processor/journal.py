@@ -9,7 +9,7 @@ moment may be missing, and a handler may then run once more.
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,6 +48,9 @@ _MIGRATIONS = (
 
 _TAKEN = 1e12
 """The due time of an item that this process works on: later than any other."""
+
+CHOICE = 4
+"""Among so many times the items that there is room for, `due` takes those of the lowest rank."""
 
 
 class Result(NamedTuple):
@@ -139,18 +142,31 @@ class Journal:
         for table in ("open_items", "results", "tries"):
             self._database.executemany(f"DELETE FROM {table} WHERE item_id = ?", ids)  # noqa: S608
 
-    def due(self, now: float, limits: Mapping[str, int], most: int) -> list[str]:
-        """Return items to look at now, up to a limit for each kind, those that wait longest first.
+    def due(
+        self,
+        now: float,
+        limits: Mapping[str, int],
+        most: int,
+        rank: Callable[[str, str], float] | None = None,
+    ) -> list[str]:
+        """Return items to look at now, up to a limit for each kind.
 
+        Those that wait longest come first, among these those whose `rank` by id and kind is lowest.
         They count as taken from now on, until `put` says something else.
         """
         rows: list[tuple[float, str]] = []
         for kind, limit in limits.items():
-            rows += self._database.execute(
+            room = min(limit, most)
+            if not room:
+                continue
+            first = self._database.execute(
                 "SELECT due, item_id FROM open_items WHERE kind = ? AND due <= ? "
                 "ORDER BY due LIMIT ?",
-                (kind, now, min(limit, most)),
-            )
+                (kind, now, room * CHOICE),
+            ).fetchall()
+            if rank is not None and len(first) > room:
+                first.sort(key=lambda row: rank(row[1], kind))
+            rows += first[:room]
         ids = [item_id for _, item_id in sorted(rows)[:most]]
         if ids:
             self.take(ids)
@@ -200,12 +216,22 @@ class Journal:
                 kinds[item_id] = row[0]
         return kinds
 
-    def waiting(self, now: float) -> dict[str, int]:
-        """Return how many items of each kind are due."""
-        rows = self._database.execute(
-            "SELECT kind, count(*) FROM open_items WHERE due <= ? GROUP BY kind", (now,)
-        )
-        return dict(rows.fetchall())
+    def waiting(self, now: float, besides: Collection[str]) -> dict[str, int]:
+        """Return how many items are due of each kind that is not among `besides`."""
+        found: dict[str, int] = {}
+        kind: str | None = ""
+        # From kind to kind: counting all items would take long where many wait.
+        while kind is not None:
+            if kind not in besides:
+                (count,) = self._database.execute(
+                    "SELECT count(*) FROM open_items WHERE kind = ? AND due <= ?", (kind, now)
+                ).fetchone()
+                if count:
+                    found[kind] = count
+            (kind,) = self._database.execute(
+                "SELECT min(kind) FROM open_items WHERE kind > ?", (kind,)
+            ).fetchone()
+        return found
 
     def swept(self) -> str:
         """Return the item that the sweep came to, "" at its beginning."""

@@ -32,7 +32,11 @@ log = logging.getLogger(__name__)
 
 IDLE_SECONDS = 1.0
 TROUBLE_SECONDS = 1.0
-COUNT_SECONDS = 10.0
+COUNT_SECONDS = 2.0
+GATHER_SECONDS = 0.05
+"""Claims are at least so far apart while others are on their way: few large ones cost less."""
+
+LEVEL_SECONDS = 10.0
 HELD_FACTOR = 4
 """A kind may hold so many times its concurrency, most of them waiting for their next try."""
 
@@ -72,6 +76,7 @@ class Processor:
         self._work = Work(submitter, remote, journal, self._taken, scope)
         self._claiming: dict[asyncio.Task[None], Counter[str]] = {}
         self._wake = asyncio.Event()
+        self._level = asyncio.Event()
         self._stopping = False
         self._read_problem = self._claim_problem = ""
         self._unhandled: dict[str, int] = {}
@@ -82,10 +87,9 @@ class Processor:
         """Return what the processor says of itself."""
         if time.monotonic() - self._counted > COUNT_SECONDS:
             self._counted = time.monotonic()
-            waiting = self._journal.waiting(time.time() - COUNT_SECONDS)
-            self._unhandled = {
-                kind: count for kind, count in waiting.items() if kind not in self._remote.kinds
-            }
+            self._unhandled = self._journal.waiting(
+                time.time() - COUNT_SECONDS, {"", *self._remote.kinds}
+            )
         return {
             "held": len(self._work),
             "items": self._work.told(),
@@ -104,6 +108,8 @@ class Processor:
                 await asyncio.sleep(TROUBLE_SECONDS)
                 continue
             self._read_problem = ""
+            if not page.more:
+                self._level.set()
             await until_more(page, self._heads)
 
     async def renew(self) -> None:
@@ -111,16 +117,20 @@ class Processor:
         await self._work.renew()
 
     async def sweep(self) -> None:
-        """Find what the events did not tell of, for ever."""
+        """Find what the events did not tell of, for ever, even where they tell nothing."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._level.wait(), LEVEL_SECONDS)
         await sweep(self._node, self._journal, self._taken, self._spread, 2.0 * self._lease_seconds)
 
     async def claim(self) -> None:
         """Look at what is due and take what may be taken, until `stop_claiming`."""
         await self._recover()
         while not self._stopping:
+            if self._claiming:
+                await asyncio.sleep(GATHER_SECONDS)
             self._wake.clear()
             free = self._free()
-            ids = self._journal.due(time.time(), free, contract.BATCH_ENTRIES)
+            ids = self._journal.due(time.time(), free, contract.BATCH_ENTRIES, self._spread.delay)
             if ids:
                 self._taken.take(ids)
                 await self._look_safely(ids)

@@ -95,8 +95,10 @@ class Remote:
                 self._gone(f"no connection to the handlers' process: {error}")
             else:
                 channel = Channel(reader, writer)
-                self._gone(await self._talk(channel))
-                await channel.close()
+                try:
+                    self._gone(await self._talk(channel))
+                finally:
+                    await channel.close()
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _talk(self, channel: Channel) -> str:

@@ -1,8 +1,9 @@
 """Who goes first: processors that share a queue leave each other a head start on a part of it.
 
 Every processor sees who else claims, and ranks them all for each item in the same way, by a hash.
-The first claims at once, the next a moment later, so few claims meet; an item whose first is gone
-or has its hands full goes to the next. Nobody need know how many there are.
+The first claims at once, the next a moment later; where many wait, each takes first what it is the
+first for. So few claims meet, and an item whose first is gone or has its hands full goes to the
+next. Nobody need know how many there are.
 """
 
 import time

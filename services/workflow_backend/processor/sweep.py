@@ -39,14 +39,15 @@ async def sweep(node: Node, journal: Journal, taken: Taken, spread: Spread, late
     """Sweep for ever; no look may be due later than `latest` seconds from now."""
     while True:
         journal.wake(time.time() + latest, taken)
-        more = True
+        whole, more = not journal.swept(), True
         while more:
             try:
                 more = await _step(node, journal, taken, spread)
             except WorkflowError as error:
                 log.info("the sweep waits: %s", error)
             await asyncio.sleep(STEP_SECONDS)
-        await asyncio.sleep(REST_SECONDS)
+        if whole:  # a walk that began where an earlier process stopped has all before it to do
+            await asyncio.sleep(REST_SECONDS)
 
 
 async def _step(node: Node, journal: Journal, taken: Taken, spread: Spread) -> bool:

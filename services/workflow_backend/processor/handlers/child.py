@@ -90,6 +90,7 @@ def main() -> None:
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.dup2(2, 1)
+    sys.stdout = sys.stderr
     asyncio.run(_main(sys.argv[1], lines, out))
 
 
