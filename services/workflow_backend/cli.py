@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import errno
 import json
 import os
 import signal
@@ -26,6 +27,10 @@ def main() -> None:
     arguments = _parser().parse_args()
     try:
         sys.exit(arguments.run(arguments))
+    except* BrokenPipeError:
+        # Whoever read our output has gone, as `head` does: there is nobody left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except* (WorkflowError, OSError, sqlite3.Error) as group:
         for error in _leaves(group):
             print(f"workflow-backend: {_explain(error)}", file=sys.stderr)
@@ -41,11 +46,16 @@ def _leaves(group: BaseExceptionGroup[Exception]) -> list[Exception]:
     return found
 
 
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS}
+
+
 def _explain(error: Exception) -> str:
     if isinstance(error, WorkflowError):
         return error.explain()
-    hint = "is there room on the disk, and may this account write there?"
-    return f"{type(error).__name__}: {error} ({hint})"
+    said = f"{type(error).__name__}: {error}"
+    if isinstance(error, sqlite3.Error) or (isinstance(error, OSError) and error.errno in _DISK):
+        return f"{said} (is there room on the disk, and may this account write there?)"
+    return said
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -12,7 +12,7 @@ from urllib.request import Request, urlopen
 
 from .errors import WorkflowError
 from .items import SETTLED
-from .settings import api_url
+from .settings import api_token, api_url
 
 TIMEOUT_SECONDS = 15.0
 POLL_SECONDS = 0.1
@@ -31,17 +31,24 @@ class ApiUnavailable(WorkflowError):
 class ApiClient:
     """Calls the API at one address. Its methods return the JSON answer.
 
-    `timeout` is how long to wait for one answer, in seconds.
+    `timeout` is how long to wait for one answer, in seconds; `token` is a bearer token.
     """
 
-    def __init__(self, url: str, timeout: float = TIMEOUT_SECONDS) -> None:
+    def __init__(
+        self, url: str, timeout: float = TIMEOUT_SECONDS, token: str | None = None
+    ) -> None:
         self.url = url
         self._timeout = timeout
+        self._headers = {"Content-Type": "application/json"}
+        if token is not None:
+            self._headers["Authorization"] = f"Bearer {token}"
 
     @classmethod
-    def from_environment(cls) -> ApiClient:
-        """Take the address from XIAN_WORKFLOW_API_URL."""
-        return cls(api_url(os.environ))
+    def from_environment(
+        cls, env: Mapping[str, str] = os.environ, timeout: float = TIMEOUT_SECONDS
+    ) -> ApiClient:
+        """Take address and token from the environment; raises SettingError."""
+        return cls(api_url(env), timeout, api_token(env))
 
     def submit(
         self, item_id: str, payload_uri: str, kind: str = "job", metadata_ref: str = ""
@@ -91,7 +98,7 @@ class ApiClient:
         """Return the answer to one request; raises ApiError or ApiUnavailable."""
         data = None if body is None else json.dumps(body).encode()
         request = Request(  # noqa: S310 - api_url lets only http and https through
-            self.url + path, data, {"Content-Type": "application/json"}, method=method
+            self.url + path, data, self._headers, method=method
         )
         try:
             with urlopen(request, timeout=self._timeout) as response:  # noqa: S310
@@ -107,6 +114,7 @@ class ApiClient:
 def _detail(error: HTTPError) -> str:
     try:
         problem = json.load(error)
-        return f"{error.code} {problem['detail']}"
+        why = "".join(f"; {entry['message']}" for entry in problem.get("errors", ()))
+        return f"{error.code} {problem['detail']}{why}"
     except ValueError, KeyError, TypeError:
         return f"{error.code} {error.reason}"

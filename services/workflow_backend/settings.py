@@ -126,6 +126,19 @@ def api_url(env: Mapping[str, str]) -> str:
     return _url(env, "XIAN_WORKFLOW_API_URL", "http://127.0.0.1:8000")
 
 
+def api_token(env: Mapping[str, str]) -> str | None:
+    """Return the token that a client shows the API, or None where the API asks for none."""
+    path = env.get("XIAN_WORKFLOW_API_TOKEN_FILE")
+    if not path:
+        return None
+    try:
+        return Path(path).read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(
+            f"XIAN_WORKFLOW_API_TOKEN_FILE ({path}) can't be read: {type(error).__name__}"
+        ) from None
+
+
 def _state_dir(env: Mapping[str, str]) -> Path:
     return Path(env.get("XIAN_WORKFLOW_STATE_DIR", ".workflow-backend"))
 

@@ -28,6 +28,8 @@ from .reads import PathId, Seconds, Wait, required_item
 router = APIRouter()
 
 WAIT_SECONDS = 10.0
+FIRST_LOOKS = 20
+FIRST_LOOK_SECONDS = 0.1
 
 _REFUSALS = {
     "invalid": HTTPStatus.UNPROCESSABLE_CONTENT,
@@ -67,16 +69,7 @@ async def submit(
 @router.post("/items/batch", responses=responses(401, 403, 413, 422, 429, 503))
 async def submit_batch(used: Used, _: Requester, submissions: Submissions) -> BatchOutcome:
     """Submit up to 500 items and say of each what became of it."""
-    tickets = [
-        used.submitter.enqueue(contract.submit(**submission.model_dump()))
-        for submission in submissions.items
-    ]
-    results = await asyncio.gather(
-        *(
-            _entry(used, submission, ticket)
-            for submission, ticket in zip(submissions.items, tickets, strict=True)
-        )
-    )
+    results = await asyncio.gather(*(_entry(used, submission) for submission in submissions.items))
     accepted = sum(entry.accepted is not None for entry in results)
     return BatchOutcome(accepted=accepted, refused=len(results) - accepted, results=results)
 
@@ -104,9 +97,10 @@ async def retry(used: Used, _: Canceller, item_id: PathId, response: Response) -
     return await _directed(used, item_id, contract.retry(record), response)
 
 
-async def _entry(used: Backend, submission: Submission, ticket: Ticket) -> BatchEntry:
+async def _entry(used: Backend, submission: Submission) -> BatchEntry:
     accepted = refusal = None
     try:
+        ticket = used.submitter.enqueue(contract.submit(**submission.model_dump()))
         accepted = await _submitted(used, submission, ticket)
     except HTTPException as error:
         refusal = Refusal(status=error.status_code, detail=error.detail)
@@ -169,14 +163,19 @@ def _same(record: Item, submission: Submission) -> bool:
 
 
 async def _first_tx(used: Backend, item_id: str) -> str | None:
+    """Return the transaction that submitted an item; the projection may be a moment behind."""
     if item_id in used.recent:
         return used.recent[item_id]
     submitted = EventFilter(item_id=item_id, name="ItemSubmitted")
-    try:
-        rows = (await used.store.events(submitted, 500)).rows
-    except ProjectionUnavailable:
-        return None
-    return rows[-1]["tx_hash"] if rows else None
+    for _ in range(FIRST_LOOKS):
+        try:
+            rows = (await used.store.events(submitted, 500)).rows
+        except ProjectionUnavailable:
+            return None
+        if rows:
+            return str(rows[-1]["tx_hash"])
+        await asyncio.sleep(FIRST_LOOK_SECONDS)
+    return None
 
 
 def _refused(outcome: Outcome) -> HTTPException:

@@ -15,7 +15,7 @@ from ..chain.node import ChainStatus, IndexStatus, Node
 from ..chain.rpc import Rpc
 from ..client import ApiClient, ApiError
 from ..errors import NodeUnavailable, WorkflowError
-from ..settings import Settings, api_url
+from ..settings import Settings
 from ..store import open_store
 from . import judge
 from .expected import Expected, read_source
@@ -137,7 +137,7 @@ class _Look:
         environment = self._settings.environment
         if "api" not in self._expected.services and "XIAN_WORKFLOW_API_URL" not in environment:
             return []
-        client = ApiClient(api_url(environment), ANSWER_SECONDS)
+        client = ApiClient.from_environment(environment, ANSWER_SECONDS)
 
         async def ask() -> Check:
             try:

@@ -181,6 +181,14 @@ def heartbeat(
         )
     if after.get("problem"):
         return Check(service, State.FAILED, after["problem"], "its log tells more")
+    if unhandled := after.get("unhandled"):
+        kinds = ", ".join(f"{kind} ({count})" for kind, count in sorted(unhandled.items()))
+        return Check(
+            service,
+            State.WARNING,
+            f"items wait whose kind has no handler here: {kinds}",
+            "give the kind a table in the handlers' file, or run a processor that has one",
+        )
     return Check(service, State.OK, f"process {pid} is alive")
 
 

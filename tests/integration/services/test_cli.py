@@ -111,5 +111,22 @@ async def test_items_are_submitted_read_and_watched_from_a_shell(running: Stack)
     assert "shell-1" in [row["item_id"] for row in listed["items"]]
     assert "completed" in refusal(items("cancel", "shell-1"))
     assert "404" in refusal(items("get", "shell-2"))
+    assert "submitted" in refusal(items("list", "--status", "lost"))
     nobody = "http://127.0.0.1:9"
     assert nobody in refusal(items("list", url=nobody))
+
+
+async def test_a_reader_that_goes_away_is_no_error_of_the_disk(running: Stack) -> None:
+    await running.submit_many(["pipe-1"], in_flight=1)
+    await running.all_completed(["pipe-1"])
+    with subprocess.Popen(
+        [running.command, "events"],
+        env=running.environment("pipe"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as events:
+        assert events.stdout is not None
+        assert events.stderr is not None
+        events.stdout.close()
+        assert events.stderr.read() == b""
+        assert events.wait(30) == 1

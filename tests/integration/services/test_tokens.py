@@ -79,6 +79,17 @@ async def test_tokens_are_rotated_while_the_api_runs(guarded: Guarded) -> None:
     assert await guarded.request(new, "GET", "/items") == 401
 
 
+async def test_the_command_line_shows_its_token(guarded: Guarded) -> None:
+    file = guarded.stack.path / "my-token"
+    file.write_text(guarded.add("shell", "read") + "\n")
+    environment = {"PATH": "/usr/bin:/bin", "XIAN_WORKFLOW_API_URL": guarded.stack.url}
+    listing: list[str] = [str(guarded.stack.command), "items", "list"]
+    refused = subprocess.run(listing, env=environment, capture_output=True, text=True, check=False)
+    assert (refused.returncode, "401" in refused.stderr) == (1, True)
+    environment["XIAN_WORKFLOW_API_TOKEN_FILE"] = str(file)
+    subprocess.run(listing, env=environment, capture_output=True, check=True)
+
+
 async def test_the_file_holds_hashes_and_belongs_to_its_owner_alone(guarded: Guarded) -> None:
     token = guarded.add("secret", "read")
     assert token not in guarded.file.read_text()
