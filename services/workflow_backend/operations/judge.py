@@ -179,9 +179,14 @@ def heartbeat(
             f"process {pid} hangs, its last heartbeat is {age} old",
             _RESTART,
         )
-    if after.get("problem"):
-        return Check(service, State.FAILED, after["problem"], "its log tells more")
-    if unhandled := after.get("unhandled"):
+    return _said(service, after)
+
+
+def _said(service: str, beat: dict[str, Any]) -> Check:
+    """Judge a service that lives by what it says of itself."""
+    if beat.get("problem"):
+        return Check(service, State.FAILED, beat["problem"], "its log tells more")
+    if unhandled := beat.get("unhandled"):
         kinds = ", ".join(f"{kind} ({count})" for kind, count in sorted(unhandled.items()))
         return Check(
             service,
@@ -189,7 +194,7 @@ def heartbeat(
             f"items wait whose kind has no handler here: {kinds}",
             "give the kind a table in the handlers' file, or run a processor that has one",
         )
-    return Check(service, State.OK, f"process {pid} is alive")
+    return Check(service, State.OK, f"process {beat['pid']} is alive")
 
 
 def projection(

@@ -108,6 +108,13 @@ def test_a_service_that_beats_is_ok(before: dict[str, Any] | None) -> None:
     assert judge.heartbeat("projector", before, beat(100.0), "S", 100.0).state == State.OK
 
 
+def test_a_kind_without_a_handler_is_a_warning_that_names_it() -> None:
+    waiting = beat(100.0, unhandled={"mail": 3})
+    check = judge.heartbeat("processor", beat(90.0), waiting, "S", 100.0)
+    assert check.state == State.WARNING
+    assert "mail (3)" in check.what
+
+
 @pytest.mark.parametrize(
     ("position", "beats", "state"),
     [

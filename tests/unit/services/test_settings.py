@@ -28,6 +28,10 @@ def test_defaults_need_only_a_chain_id() -> None:
         ("XIAN_WORKFLOW_CONTRACT", "job_workflow"),
         ("XIAN_WORKFLOW_API_PORT", "0"),
         ("XIAN_WORKFLOW_API_PORT", "eighty"),
+        ("XIAN_WORKFLOW_LEASE_SECONDS", "4"),
+        ("XIAN_WORKFLOW_LEASE_SECONDS", "a minute"),
+        ("XIAN_WORKFLOW_DRAIN_SECONDS", "-1"),
+        ("XIAN_WORKFLOW_HANDLERS_SOCKET", "s" * 101),
     ],
 )
 def test_a_wrong_setting_is_named(name: str, value: str) -> None:
