@@ -70,6 +70,9 @@ class _Conditions:
         self.parts.append(f"({', '.join(columns)}) {comparison} ({', '.join(marks)})")
         self.values += values
 
+    def __str__(self) -> str:
+        return " AND ".join(self.parts) or "TRUE"
+
 
 @dataclass(frozen=True, slots=True)
 class Walk:
@@ -86,11 +89,27 @@ class Walk:
         """Return the query for the last row that a page may look at; None where it may see all."""
         if not self.looked:
             return None
-        return self._select(", ".join(self.order.columns), source, None, LOOK_THROUGH - 1, 1)
+        conditions = self._bounds(None)
+        table = source(self.table, self.index)
+        sql = self._select(", ".join(self.order.columns), table, conditions)
+        return f"{sql} LIMIT 1 OFFSET {LOOK_THROUGH - 1}", conditions.values
 
-    def page(self, source: Source, end: tuple[Any, ...] | None, rows: int) -> Query:
-        """Return the query for the page's rows, up to the row `end` where there is one."""
-        return self._select("*", source, end, 0, rows)
+    def page(
+        self, source: Source, end: tuple[Any, ...] | None, rows: int, *, planned: bool
+    ) -> Query:
+        """Return the query for the page's rows, up to the row `end` where there is one.
+
+        Where the database plans by itself which index to walk (`planned`), the statement keeps
+        what is walked and what is looked for apart: a limit is what no planner reaches over.
+        """
+        conditions = self._bounds(end)
+        table = source(self.table, self.index)
+        if planned and self.looked:
+            table = f"({self._select('*', table, conditions)} LIMIT {LARGEST_PLACE}) AS walked"
+            conditions.parts.clear()
+        for column, comparison, value in self.looked:
+            conditions.add([column], comparison, [value])
+        return f"{self._select('*', table, conditions)} LIMIT {rows}", conditions.values
 
     def cursor(self, key: Sequence[Any]) -> str:
         """Return the cursor behind the row that has this key."""
@@ -101,28 +120,21 @@ class Walk:
         """Return where a row stands in the list."""
         return tuple(row[column] for column in self.order.columns)
 
-    def _select(
-        self, what: str, source: Source, end: tuple[Any, ...] | None, offset: int, rows: int
-    ) -> Query:
+    def _select(self, what: str, table: str, conditions: _Conditions) -> str:
+        direction = " DESC" if self.order.descending else ""
+        order = ", ".join(column + direction for column in self.order.columns)
+        # No text of a caller is in the statement: names are this module's, values are bound.
+        return f"SELECT {what} FROM {table} WHERE {conditions} ORDER BY {order}"  # noqa: S608
+
+    def _bounds(self, end: tuple[Any, ...] | None) -> _Conditions:
         conditions = _Conditions()
         for column, comparison, value in self._within(end):
             conditions.add([column], comparison, [value])
-        columns, descending = self.order.columns, self.order.descending
         if self.begin is not None:
-            conditions.add(columns, "<" if descending else ">", self.begin)
+            conditions.add(self.order.columns, "<" if self.order.descending else ">", self.begin)
         if end is not None:
-            conditions.add(columns, ">=" if descending else "<=", end)
-        if what == "*":
-            for column, comparison, value in self.looked:
-                conditions.add([column], comparison, [value])
-        order = ", ".join(f"{name} DESC" if descending else name for name in columns)
-        where = " AND ".join(conditions.parts) or "TRUE"
-        # No text of a caller is in the statement: names are this module's, values are bound.
-        sql = (
-            f"SELECT {what} FROM {source(self.table, self.index)} WHERE {where} "  # noqa: S608
-            f"ORDER BY {order} LIMIT {rows} OFFSET {offset}"
-        )
-        return sql, conditions.values
+            conditions.add(self.order.columns, ">=" if self.order.descending else "<=", end)
+        return conditions
 
     def _within(self, end: tuple[Any, ...] | None) -> Iterator[tuple[str, str, Any]]:
         """Yield what is walked without the bounds that `begin` and `end` make superfluous.

@@ -30,6 +30,8 @@ _LOCK = "SELECT pg_advisory_xact_lock(hashtext('workflow_projection'))"
 class PostgresqlStore(SqlStore):
     """A projection in one schema of a database."""
 
+    planned = True
+
     def __init__(self, dsn: str, chain_id: str, contract: str, schema: str = LIVE) -> None:
         super().__init__("the projection in PostgreSQL", chain_id, contract)
         self._dsn = dsn

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from operator import attrgetter
-from typing import Any
+from typing import Any, ClassVar
 
 from ..chain.events import Cursor
 from ..errors import ProjectionMismatch, ProjectionMoved, ProjectionUnavailable
@@ -60,7 +60,12 @@ requester): statements, each with the rows of values that it is run with."""
 
 
 class SqlStore(ABC):
-    """A projection behind SQL. `name` says in errors which one it is."""
+    """A projection behind SQL. `name` says in errors which one it is.
+
+    `planned` tells whether the database decides by itself which index to walk.
+    """
+
+    planned: ClassVar[bool]
 
     def __init__(self, name: str, chain_id: str, contract: str) -> None:
         self._name = name
@@ -164,7 +169,7 @@ class SqlStore(ABC):
         if last is not None:
             found = await self._fetch(last[0], *last[1])
             end = walk.key(found[0]) if found else None
-        sql, values = walk.page(self._source, end, limit + 1)
+        sql, values = walk.page(self._source, end, limit + 1, planned=self.planned)
         rows = list(await self._fetch(sql, *values))
         if len(rows) > limit:
             end = walk.key(rows[limit - 1])

@@ -27,6 +27,8 @@ WHERE item_id IN (SELECT value FROM json_each(?1))
 class SqliteStore(SqlStore):
     """A projection in one file."""
 
+    planned = False
+
     def __init__(self, path: Path, chain_id: str, contract: str) -> None:
         super().__init__(str(path), chain_id, contract)
         self._path = path

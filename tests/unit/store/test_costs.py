@@ -45,7 +45,11 @@ def filters() -> Iterator[Filter]:
     some = chain.from_iterable(combinations(EQUAL, number) for number in range(5))
     for names in list(some):
         for which in range(3):
-            equal: dict[str, Any] = {name: EQUAL[name][which] for name in names}
+            # of several, one that there is none of among frequent ones too
+            chosen = [which if which < 2 or name == names[-1] else 0 for name in names]
+            equal: dict[str, Any] = {
+                name: EQUAL[name][number] for name, number in zip(names, chosen, strict=True)
+            }
             for within in ranges:
                 yield ItemFilter(**equal, **within)
             equal.pop("status", None)
