@@ -6,7 +6,7 @@ from http import HTTPStatus
 from fastapi import APIRouter, HTTPException, Response
 
 from ..chain import contract
-from ..chain.submitter import Ticket
+from ..chain.tickets import Ticket
 from ..errors import ProjectionUnavailable, WorkflowError
 from ..items import SETTLED, Item, Outcome
 from ..store.base import EventFilter

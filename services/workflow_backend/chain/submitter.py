@@ -16,7 +16,6 @@ import time
 from base64 import b64decode, b64encode
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
 from itertools import islice
 from json import loads
 from typing import Any
@@ -30,13 +29,13 @@ from ..errors import (
     NodeUnreachable,
     Overloaded,
     TransactionFailed,
-    WorkflowError,
 )
 from ..items import Outcome
 from .chi import ChiBudget
 from .contract import BATCH_ENTRIES, BATCH_FUNCTION, Action, effect, group, outcomes
 from .heads import Heads
 from .node import Node
+from .tickets import Sent, Ticket, halves
 from .wallet import Account
 
 log = logging.getLogger(__name__)
@@ -47,40 +46,6 @@ GATHER_SECONDS = 0.025
 STALL_SECONDS = 2.0
 LOST_LOOKUPS = 5
 _EXPECTED = re.compile(r"nonce is invalid\. Expected (\d+)")
-
-
-class Ticket:
-    """A place in the queue: the transaction's hash once it is signed, the outcome once decided."""
-
-    def __init__(self, action: Action) -> None:
-        self.action = action
-        self.tx_hash: str | None = None
-        self.future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-
-    async def outcome(self) -> Outcome:
-        """Wait for the chain's decision; raises WorkflowError where there can be none."""
-        return await asyncio.shield(self.future)
-
-    def settle(self, result: Outcome | WorkflowError) -> None:
-        """Hand the result to whoever waits."""
-        if self.future.done():
-            return
-        if isinstance(result, Outcome):
-            self.future.set_result(result)
-        else:
-            self.future.set_exception(result)
-            self.future.exception()  # nobody may be waiting any more: that is no error of ours
-
-
-@dataclass(slots=True)
-class _Sent:
-    """A signed transaction on its way."""
-
-    nonce: int
-    signed: PreparedTransaction
-    tickets: list[Ticket]
-    sent_at: float = field(default_factory=time.monotonic)
-    lookups: int = 0
 
 
 class _NodeFullError(Exception):
@@ -104,7 +69,7 @@ class Submitter:
         self._budget = ChiBudget()
         self._waiting: deque[Ticket] = deque()
         self._split: deque[list[Ticket]] = deque()
-        self._in_flight: deque[_Sent] = deque()
+        self._in_flight: deque[Sent] = deque()
         self._nonce: int | None = None
         self._sent_at = 0.0
         self._work = asyncio.Event()
@@ -222,7 +187,7 @@ class Submitter:
             return
         for ticket in tickets:
             ticket.tx_hash = signed.tx_hash
-        transaction = _Sent(self._nonce, signed, tickets)
+        transaction = Sent(self._nonce, signed, tickets)
         # From here on the node may have it, whatever we hear: it counts as sent.
         self._in_flight.append(transaction)
         self._sent_at = transaction.sent_at
@@ -252,7 +217,7 @@ class Submitter:
             }
         )
 
-    async def _broadcast(self, transaction: _Sent) -> str | None:
+    async def _broadcast(self, transaction: Sent) -> str | None:
         """Hand the bytes to the node; return why it refused them, or None."""
         encoded = b64encode(transaction.signed.submitted_bytes).decode()
         try:
@@ -281,7 +246,7 @@ class Submitter:
         if len(tickets) == 1:
             tickets[0].settle(error)
         else:
-            self._split.extendleft(reversed(_halves(tickets)))
+            self._split.extendleft(reversed(halves(tickets)))
 
     async def _look(self) -> int:
         """Settle every transaction that is in a block; see after those that are overdue."""
@@ -297,7 +262,7 @@ class Submitter:
             settled += 1
         return settled
 
-    async def _lookup(self, transaction: _Sent) -> dict[str, Any] | None:
+    async def _lookup(self, transaction: Sent) -> dict[str, Any] | None:
         encoded = b64encode(bytes.fromhex(transaction.signed.tx_hash)).decode()
         try:
             found: dict[str, Any] = await self._node.rpc.call("tx", hash=encoded)
@@ -307,7 +272,7 @@ class Submitter:
             raise NodeUnavailable(str(error), hint="") from error
         return found
 
-    async def _finish(self, transaction: _Sent, found: dict[str, Any]) -> None:
+    async def _finish(self, transaction: Sent, found: dict[str, Any]) -> None:
         """Hand out what a transaction in a block came to."""
         result, tickets = found["tx_result"], transaction.tickets
         tx_hash = transaction.signed.tx_hash
@@ -328,7 +293,7 @@ class Submitter:
         for ticket, outcome in zip(tickets, decided, strict=True):
             ticket.settle(outcome)
 
-    async def _chase(self, transaction: _Sent) -> None:
+    async def _chase(self, transaction: Sent) -> None:
         """Find out what became of an overdue transaction, the oldest one in flight."""
         committed = await self._node.committed_nonce(self.address)
         transaction.sent_at = time.monotonic()
@@ -352,7 +317,7 @@ class Submitter:
             self._in_flight.popleft()
         self._nonce = None
 
-    async def _settle_by_record(self, transaction: _Sent) -> None:
+    async def _settle_by_record(self, transaction: Sent) -> None:
         ids = [ticket.action.item_id for ticket in transaction.tickets]
         again = []
         for ticket, item in zip(transaction.tickets, await self._node.items(ids), strict=True):
@@ -385,8 +350,3 @@ class Submitter:
         while self._split:
             for ticket in self._split.popleft():
                 ticket.settle(error)
-
-
-def _halves(tickets: list[Ticket]) -> list[list[Ticket]]:
-    middle = (len(tickets) + 1) // 2
-    return [half for half in (tickets[:middle], tickets[middle:]) if half]

@@ -16,7 +16,8 @@ from ..chain import contract
 from ..chain.events import until_more
 from ..chain.heads import Heads
 from ..chain.node import Node
-from ..chain.submitter import Submitter, Ticket
+from ..chain.submitter import Submitter
+from ..chain.tickets import Ticket
 from ..errors import WorkflowError
 from ..items import SETTLED, Item
 from .contest import Contest
