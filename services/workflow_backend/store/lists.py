@@ -14,7 +14,7 @@ from typing import Any
 from ..errors import BadCursor
 from .base import EventFilter, ItemFilter
 
-LOOK_THROUGH = 1_000
+LOOK_THROUGH = 500
 
 type Source = Callable[[str, str | None], str]
 """Gives the text after FROM for a table of which one index is to be walked (None: the key)."""
