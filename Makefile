@@ -13,12 +13,12 @@ unexport PYTHONDONTWRITEBYTECODE
 PLAY := $(BIN)/ansible-playbook -i inventories/dev
 CONTRACTS := $(sort $(wildcard contracts/*.s.py contracts/genesis/*.s.py))
 
-.PHONY: help dev dev-down test lint bench lock toolchain clean
+.PHONY: help dev dev-down test lint bench lock toolchain stack-toolchain clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
-dev: toolchain ## A real node and the whole workflow backend on this machine, with one item through it
+dev: stack-toolchain ## A real node and the whole workflow backend on this machine, with one item through it
 	@$(PLAY) playbooks/dev.yml
 	@sed -n 's/^# \{0,1\}//p' .dev/env
 
@@ -47,7 +47,7 @@ lock: ## Renew the locked requirements with the newest versions that fit togethe
 clean: ## Remove the tools that set-up made; refuses while they run
 	@python3 setup/clean.py
 
-toolchain:
+toolchain stack-toolchain:
 	@command -v python3 >/dev/null || \
 	  { echo "error: python3 is missing: do this: sudo apt-get install python3 python3-venv" >&2; exit 1; }
-	@python3 setup/toolchain.py
+	@python3 setup/toolchain.py $(if $(filter stack-%,$@),dev)

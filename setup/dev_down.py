@@ -15,8 +15,9 @@ import sys
 import time
 from pathlib import Path
 
+import owner
 from clean import running_from
-from places import ROOT_HOME, Places, places
+from places import Places, places
 from steps import Trouble, environment, fail, say
 
 REPO = Path(__file__).resolve().parent.parent
@@ -40,29 +41,27 @@ def main() -> int:
 
 def take_down(where: Places) -> None:
     """Say what goes and what stays, then do it."""
-    folders = [where.dev, where.run, *([ROOT_HOME] if where.for_root else [])]
-    there = [folder for folder in folders if folder.exists()]
+    owner.refuse_other(where)
+    there = [folder for folder in (where.data, where.run, where.dev) if folder.exists()]
     for folder in there:
         say(f"{folder} will be removed: {_contents(where, folder)}")
     _stop(where)
-    if where.for_root:
-        _refuse_others(where)
     for folder in there:
         if folder.exists():  # the folder of the sockets may lie in another one
             shutil.rmtree(folder)
+    where.owner.unlink(missing_ok=True)  # last: until all is gone, the rest is still its own
     if where.for_root:
-        _remove_account(where)
+        _remove_shared(where)
     say(f"{'Removed' if there else 'Nothing to remove'}. {where.venv} and {where.cache} stay.")
 
 
 def _contents(where: Places, folder: Path) -> str:
     if folder == where.run:
         return "the programs' sockets"
-    if folder == ROOT_HOME:
-        return "the chain, the index, the projection, logs, and the programs that run for ever"
+    data = "the chain, the index, the projection and logs"
     if where.for_root:
-        return "keys, genesis and settings"
-    return "keys, genesis, settings, the chain, the index, the projection and logs"
+        return data if folder == where.data else "keys, genesis and settings"
+    return f"keys, genesis, settings, {data}"
 
 
 def _stop(where: Places) -> None:
@@ -108,14 +107,17 @@ def _directory(process: int) -> Path:
         return Path()
 
 
-def _refuse_others(where: Places) -> None:
-    """Another clone's tests may be running on the tools that go with the data."""
-    others = running_from(where.runtime)
-    if others:
-        raise Trouble(
-            f"the stack is stopped, but {where.runtime} is in use by processes {others}",
-            "let them end (tests of another clone?), then: make dev-down",
-        )
+def _remove_shared(where: Places) -> None:
+    """Remove root's runtime and account, unless another clone's tests are running with them."""
+    users = running_from(where.runtime)
+    if users:
+        say(f"{where.runtime} and the account {where.account} stay: processes {users} use them")
+        return
+    home = where.runtime.parent
+    if home.exists():
+        shutil.rmtree(home)
+        say(f"{home} removed: the programs that run for ever")
+    _remove_account(where)
 
 
 def _end(process: int, number: signal.Signals) -> None:

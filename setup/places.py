@@ -55,6 +55,11 @@ class Places:
         """Whether what runs for ever is kept outside the clone, for an account of its own."""
         return self.runtime == ROOT_HOME / "runtime"
 
+    @property
+    def owner(self) -> Path:
+        """The file that names the clone which the development stack belongs to."""
+        return (ROOT_HOME if self.for_root else self.dev) / "owner"
+
     def log(self, name: str) -> Path:
         """The file that the output of a failed step is written to."""
         return self.cache / "log" / f"{name}.log"

@@ -2,7 +2,7 @@
 
 Run it as often as you like: what is there and right is left as it is. It ends by writing
 `.cache/toolchain.json`, which says where everything is. It needs no more than the standard library
-of any Python from 3.9 on.
+of any Python from 3.9 on. With the argument `dev`, the development stack becomes this clone's.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ if sys.version_info < OLDEST_PYTHON:
 import comet
 import cpython
 import environments
+import owner
 import uv
 from places import Places, places, prepare
 from steps import Trouble, fail, file_digest, locked, stop_running, write_json
@@ -35,11 +36,17 @@ def main() -> int:
     """Make what is missing; return the exit code."""
     os.umask(0o022)  # the unprivileged account reads what is made here
     where = places(REPO)
+    for_stack = sys.argv[1:] == ["dev"]
     try:
+        if for_stack:
+            owner.refuse_other(where)
         where.cache.mkdir(exist_ok=True)
         with locked(where.cache / "lock"):
             prepare(where)
             with locked(where.runtime / "lock"):
+                if for_stack:
+                    owner.refuse_other(where)  # another clone may have been first
+                    owner.claim(where)
                 toolchain = make(where)
                 write_json(where.cache / "toolchain.json", toolchain)
     except Trouble as trouble:
