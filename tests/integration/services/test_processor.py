@@ -353,7 +353,7 @@ async def test_a_worker_that_lost_its_lease_gives_up_and_reports_nothing(queue: 
     first.start("handlers", "processor")
     (item_id,) = fresh()
     await queue.submit(item_id, payload=f"until:{queue.gate()}")
-    await queue.until(item_id, "processing")
+    await holds(lambda: runs(first, item_id), "the first run")
     stopped = first.running["processor"]
     stopped.send_signal(signal.SIGSTOP)
     second.start("handlers", "processor")

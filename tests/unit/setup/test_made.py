@@ -126,14 +126,15 @@ def test_what_is_installed_is_what_the_sources_say(toolchain: dict[str, Any]) ->
 
 def test_the_tools_are_removed_unless_they_run(tmp_path: Path) -> None:
     where = replace(places.places(REPO), repo=tmp_path, runtime=tmp_path / "runtime")
-    python = where.runtime / "services" / "bin" / "python"
-    python.parent.mkdir(parents=True)
-    python.symlink_to(sys.executable)
-    with subprocess.Popen([python, "-c", "input()"], stdin=subprocess.PIPE) as process:
+    program = where.runtime / "services" / "bin" / "program"
+    program.parent.mkdir(parents=True)
+    program.write_text("#!/bin/sh\nread line\n")
+    program.chmod(0o755)
+    with subprocess.Popen([program], stdin=subprocess.PIPE) as process:
         try:
             with pytest.raises(steps.Trouble, match=str(process.pid)):
                 clean.clean(where)
-            assert python.exists()
+            assert program.exists()
         finally:
             process.communicate(b"\n")
     clean.clean(where)
