@@ -1,0 +1,69 @@
+"""Roles keep what they promise in their argument specs: names and defaults are those they have."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROLES = Path(__file__).parents[2] / "roles"
+
+
+def options(role: str) -> dict[str, dict[str, Any]]:
+    """The options of each entry point."""
+    specs = yaml.safe_load((ROLES / role / "meta" / "argument_specs.yml").read_text())
+    return {name: point["options"] for name, point in specs["argument_specs"].items()}
+
+
+def defaults(role: str) -> dict[str, Any]:
+    """The role's defaults; a role without any has no such file."""
+    file = ROLES / role / "defaults" / "main.yml"
+    return yaml.safe_load(file.read_text()) or {} if file.exists() else {}
+
+
+def names() -> list[str]:
+    """Every role."""
+    return sorted(folder.name for folder in ROLES.iterdir() if folder.is_dir())
+
+
+@pytest.mark.parametrize("role", names())
+def test_a_default_is_the_same_in_the_spec_and_in_the_role(role: str) -> None:
+    promised: dict[str, Any] = {}
+    for point in options(role).values():
+        given = {name: spec["default"] for name, spec in point.items() if "default" in spec}
+        assert {name: promised.get(name, value) for name, value in given.items()} == given
+        promised |= given
+    assert promised == defaults(role)
+
+
+@pytest.mark.parametrize("role", names())
+def test_an_option_of_the_role_itself_is_demanded_or_has_a_default(role: str) -> None:
+    unsure = {
+        name
+        for name, spec in options(role)["main"].items()
+        if spec.get("required", False) == ("default" in spec)
+    }
+    # Needed only where the node keeps an index.
+    assert unsure <= {"xian_node_index_dsn"}
+
+
+@pytest.mark.parametrize("role", names())
+def test_every_entry_point_that_others_use_has_a_spec_and_the_other_way_round(role: str) -> None:
+    tasks = {file.stem for file in (ROLES / role / "tasks").glob("*.yml")}
+    assert "main" in options(role)
+    assert set(options(role)) <= tasks
+
+
+def test_only_what_needs_private_keys_asks_for_them() -> None:
+    asking = options("workflow_services")
+    assert {point for point, given in asking.items() if "workflow_services_keys" in given} == {
+        "main"
+    }
+
+
+@pytest.mark.parametrize("role", names())
+def test_secrets_are_not_logged(role: str) -> None:
+    for point in options(role).values():
+        for name, spec in point.items():
+            if name.endswith(("_key", "_keys", "_dsn")):
+                assert spec["no_log"] is True, name
