@@ -1,0 +1,193 @@
+"""The operator's way: deploy, rehearse, ask, break, start again; and what is killed comes back."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from node_harness import Toolchain, wait_until
+
+from workflow_backend.client import ApiClient
+from workflow_backend.errors import WorkflowError
+
+from .deployed import PROGRAMS, SERVICES, Deployed
+
+ODD = (Path(__file__).parents[1] / "node" / "con_odd.s.py").read_text()
+
+
+@pytest.fixture(scope="module")
+def deployed(toolchain: Toolchain) -> Iterator[Deployed]:
+    stack = Deployed(toolchain)
+    try:
+        stack.deploy_all()
+        stack.deploy("con_odd", ODD)
+        yield stack
+    finally:
+        stack.close()
+
+
+def findings(stack: Deployed) -> dict[str, dict[str, str]]:
+    """The checks of the last health report that are not well, by name."""
+    report = json.loads(stack.report.read_text())
+    return {check["name"]: check for check in report["checks"] if check["state"] != "ok"}
+
+
+def test_the_first_item_went_through_the_whole_backend(deployed: Deployed) -> None:
+    item = ApiClient(deployed.api_url).item("first-item")
+    assert item["item"]["status"] == item["projection"]["status"] == "completed"
+
+
+def test_a_second_run_changes_nothing(deployed: Deployed) -> None:
+    before = deployed.pids()
+    done = deployed.play("dev", "--diff")
+    assert re.search(r"changed=0 .*failed=0", done.stdout), done.stdout + done.stderr
+    assert deployed.pids() == before
+
+
+def test_a_rehearsal_tells_what_would_change(deployed: Deployed) -> None:
+    before = deployed.pids()
+    done = deployed.play("dev", "--check", "--diff", xian_node_max_pending_nonces=64)
+    assert "+max_pending_nonces_per_sender = 64" in done.stdout
+    assert re.search(r"changed=[1-9]\d* .*failed=0", done.stdout), done.stdout + done.stderr
+    assert deployed.pids() == before
+
+
+def test_everything_runs_unprivileged_and_private(deployed: Deployed) -> None:
+    uid = deployed.toolchain.account.pw_uid
+    assert {Path(f"/proc/{pid}").stat().st_uid for pid in deployed.pids().values()} == {uid}
+    folders = [deployed.data, deployed.data / "node" / ".cometbft" / "config"]
+    folders.append(deployed.data / "credentials")
+    assert [f for folder in folders for f in folder.iterdir() if f.stat().st_mode & 0o077] == []
+    assert (deployed.folder / "env").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_stopped_projector_is_a_finding_until_it_goes_on(deployed: Deployed) -> None:
+    pid = deployed.pid("projector")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        done = deployed.play("health")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert done.returncode != 0
+    assert f"kill -CONT {pid}" in done.stdout
+    assert "stopped by a signal" in findings(deployed)["projector"]["what"]
+
+    done = deployed.play("health")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert findings(deployed) == {}
+
+
+def test_services_killed_while_items_flow_come_back_and_each_item_ends_once(
+    deployed: Deployed,
+) -> None:
+    ids = [f"flow-{number}" for number in range(200)]
+    before = deployed.pids()
+    client = ApiClient(deployed.api_url)
+    answered = Counter[str]()
+    over = threading.Event()
+
+    def post(item_id: str) -> None:
+        while not over.is_set():
+            try:
+                client.submit(item_id, f"https://example.org/{item_id}")
+            except WorkflowError:
+                over.wait(0.2)  # the API was killed; the same request again has the same answer
+            else:
+                answered[item_id] += 1
+                return
+
+    with ThreadPoolExecutor(50) as in_flight:
+        try:
+            flow = [in_flight.submit(post, item_id) for item_id in ids]
+            for share, name in enumerate(SERVICES):
+
+                def some_more(share: int = share) -> bool:
+                    return len(answered) > 40 * share
+
+                wait_until(some_more, 60, "items flow")
+                os.kill(before[name], signal.SIGKILL)
+                assert len(answered) < len(ids)
+            for answer in flow:
+                answer.result(timeout=60)
+        finally:
+            over.set()
+    wait_until(
+        lambda: all(deployed.pid(name) not in (0, before[name]) for name in SERVICES),
+        60,
+        "every service is back",
+    )
+
+    def completed() -> Counter[str]:
+        found = deployed.events("con_job_workflow", "ItemCompleted")
+        return Counter(str(json.loads(event["data_indexed"])["item_id"]) for event in found)
+
+    wait_until(lambda: set(ids) <= set(completed()), 90, "every item is completed")
+    assert set(completed().values()) == {1}
+
+    def listed() -> list[str]:
+        items = client.items("completed", 500)["items"]
+        return sorted(item["item_id"] for item in items if item["item_id"] in ids)
+
+    wait_until(lambda: len(listed()) >= len(ids), 60, "the projection is level")
+    assert listed() == sorted(ids)
+
+
+@pytest.mark.parametrize("name", ["postgres", "abci", "cometbft", "the CometBFT inside cometbft"])
+def test_a_node_killed_under_traffic_comes_back(deployed: Deployed, name: str) -> None:
+    program = name.rsplit(maxsplit=1)[-1]
+    sent: list[str] = []
+    done = threading.Event()
+
+    def traffic() -> None:
+        while not done.is_set():
+            mark = f"{name}-{len(sent)}"
+            try:
+                deployed.broadcast("con_odd", "store", {"key": mark, "value": "v"})
+            except OSError:
+                done.wait(0.2)  # the node is down
+            else:
+                sent.append(mark)
+
+    thread = threading.Thread(target=traffic)
+    thread.start()
+    try:
+        wait_until(lambda: len(sent) >= 5, 30, "traffic")
+        old = deployed.pid(program)
+        child = Path(f"/proc/{old}/task/{old}/children").read_text().split()
+        os.kill(old if name == program else int(child[0]), signal.SIGKILL)
+        wait_until(lambda: deployed.pid(program) not in (0, old), 60, f"{name} is back")
+        after = len(sent)
+        wait_until(lambda: len(sent) >= after + 5, 60, "traffic goes on")
+    finally:
+        done.set()
+        thread.join()
+    deployed.wait_ready()
+    assert all(deployed.pids().values())
+    keys = {json.loads(e["data_indexed"])["key"] for e in deployed.events("con_odd", "Stored")}
+    assert set(sent) <= keys
+
+
+def test_without_supervisor_nothing_runs_and_start_brings_all_back(deployed: Deployed) -> None:
+    before = deployed.pids()
+    os.kill(deployed.supervisor(), signal.SIGKILL)
+    wait_until(lambda: not deployed.processes(), 60, "programs gone")
+    shutil.rmtree(deployed.run)  # as a machine that has just booted has none
+    stopped, status = deployed.play("stop"), deployed.play("status")
+    assert re.search(r"changed=0 .*failed=0", stopped.stdout), stopped.stdout + stopped.stderr
+    assert "supervisor does not run" in status.stdout
+    assert status.returncode == 0, status.stdout + status.stderr
+
+    done = deployed.play("start")
+    assert done.returncode == 0, done.stdout + done.stderr
+    after = deployed.pids()
+    assert all(after.values())
+    assert not set(after.values()) & set(before.values())
+    told = deployed.play("status").stdout
+    assert all(re.search(rf"\b{name} +RUNNING", told) for name in PROGRAMS), told
