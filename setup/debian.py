@@ -70,7 +70,7 @@ def fetch(where: Places, uv: Uv) -> dict[str, str]:
         else:
             return _digests(where)
     if reasons:
-        raise reasons[-1]
+        raise reasons[0]
     raise Trouble("apt knows no mirror of Debian", "add one to the sources of apt")
 
 
@@ -129,21 +129,30 @@ def _keyring() -> Path:
 
 def _mirrors(where: Places) -> list[str]:
     """The Debian mirrors that this machine already uses, as its own apt names them."""
-    lines = run(
-        [
-            *("apt-get", "indextargets", "Created-By: Packages"),
-            *("--format", "$(REPO_URI)|$(ORIGIN)|$(LABEL)"),
-        ],
-        what="apt does not tell its mirrors",
-        log=where.log("python"),
+    targets = _ask_apt(
+        where,
+        *("indextargets", "Created-By: Packages", "--format", "$(REPO_URI)|$(ORIGIN)|$(LABEL)"),
+    )
+    found = [
+        address
+        for address, _, names in (line.partition("|") for line in targets)
+        if names == "Debian|Debian"
+    ]
+    if all(line.endswith("||") for line in targets):
+        # The machine's own lists were never fetched, as in a container: its sources say no more
+        # than addresses, and Debian's keys tell which of them is Debian.
+        found = [
+            line[1:].partition("/dists/")[0] + "/"
+            for line in _ask_apt(where, "--print-uris", "update")
+            if "/InRelease' " in line and not line.startswith("'cdrom:")
+        ]
+    return list(dict.fromkeys(found))
+
+
+def _ask_apt(where: Places, *arguments: str) -> list[str]:
+    return run(
+        ["apt-get", *arguments], what="apt does not tell its mirrors", log=where.log("python")
     ).splitlines()
-    mirrors = []
-    for line in lines:
-        address, _, names = line.partition("|")
-        # Origin and label are empty where the machine's own lists were never fetched.
-        if names in ("Debian|Debian", "|") and address not in mirrors:
-            mirrors.append(address)
-    return mirrors
 
 
 def _download(where: Places, mirror: str, keyring: Path) -> None:
