@@ -42,7 +42,8 @@ def main() -> int:
 def take_down(where: Places) -> None:
     """Say what goes and what stays, then do it."""
     owner.refuse_other(where)
-    there = [folder for folder in (where.data, where.run, where.dev) if folder.exists()]
+    folders = dict.fromkeys((where.data, where.run, where.dev))  # for all but root, data is dev
+    there = [folder for folder in folders if folder.exists()]
     for folder in there:
         say(f"{folder} will be removed: {_contents(where, folder)}")
     _stop(where)

@@ -66,6 +66,6 @@ def test_a_pid_that_went_to_another_program_is_left_alone(
 
 def test_it_may_be_said_twice(where: Places, capsys: pytest.CaptureFixture[str]) -> None:
     take_down(where)
-    assert "will be removed" in capsys.readouterr().out
+    assert capsys.readouterr().out.count(f"{where.dev} will be removed") == 1
     take_down(where)
     assert capsys.readouterr().out.startswith("Nothing to remove.")

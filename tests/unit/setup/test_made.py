@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import time
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -132,6 +133,10 @@ def test_the_tools_are_removed_unless_they_run(tmp_path: Path) -> None:
     program.chmod(0o755)
     with subprocess.Popen([program], stdin=subprocess.PIPE) as process:
         try:
+            # It is started before the kernel shows what it is.
+            deadline = time.monotonic() + 10
+            while not clean.running_from(where.runtime) and time.monotonic() < deadline:
+                time.sleep(0.01)
             with pytest.raises(steps.Trouble, match=str(process.pid)):
                 clean.clean(where)
             assert program.exists()
