@@ -4,8 +4,8 @@ import json
 import os
 import re
 import subprocess
-import time
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
