@@ -314,11 +314,12 @@ def _verify(_: argparse.Namespace) -> int:
 
 def _bootstrap(arguments: argparse.Namespace) -> int:
     from .operations.bootstrap import bootstrap
+    from .operations.tunnel import reached
 
     given = arguments.contract_source
     source = {"XIAN_WORKFLOW_CONTRACT_SOURCE": given} if given else {}
-    settings = Settings.load(os.environ | source)
-    print(json.dumps(bootstrap(settings, check=arguments.check)))
+    with reached(Settings.load(os.environ | source)) as settings:
+        print(json.dumps(bootstrap(settings, check=arguments.check)))
     return 0
 
 

@@ -3,6 +3,7 @@
 import math
 import os
 import re
+import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ class Settings:
     """What a command of this package needs to know. Paths are as given, relative to the cwd."""
 
     node_url: str
+    ssh: tuple[str, ...]
     chain_id: str
     contract: str
     projection_path: Path
@@ -41,6 +43,7 @@ class Settings:
         api_port = _port(env, "XIAN_WORKFLOW_API_PORT", 8000)
         return cls(
             node_url=_url(env, "XIAN_NODE_URL", "http://127.0.0.1:26657"),
+            ssh=_ssh(env),
             chain_id=_required(env, "XIAN_CHAIN_ID", "the chain id, such as xian-workflow-1"),
             contract=_contract(env),
             projection_path=Path(
@@ -181,6 +184,21 @@ def _url(env: Mapping[str, str], name: str, default: str) -> str:
     if not valid:
         raise SettingError(f"{name} must be an http:// or https:// address, it is {value!r}")
     return value
+
+
+def _ssh(env: Mapping[str, str]) -> tuple[str, ...]:
+    name = "XIAN_WORKFLOW_SSH"
+    value = env.get(name, "")
+    try:
+        words = tuple(shlex.split(value))
+    except ValueError:
+        words = ("",)
+    if len(words) == 1:
+        raise SettingError(
+            f"{name} must be a command in the quoting of a shell that ends with the host, such as "
+            f"ssh root@node, it is {value!r}"
+        )
+    return words
 
 
 def _port(env: Mapping[str, str], name: str, default: int) -> int:

@@ -15,6 +15,7 @@ def test_defaults_need_only_a_chain_id() -> None:
     assert settings.node_url == "http://127.0.0.1:26657"
     assert settings.contract == "con_job_workflow"
     assert settings.projection_path == Path(".workflow-backend-projection.sqlite3")
+    assert settings.ssh == ()
     assert (settings.api_host, settings.api_port) == ("127.0.0.1", 8000)
 
 
@@ -25,6 +26,8 @@ def test_defaults_need_only_a_chain_id() -> None:
         ("XIAN_NODE_URL", "127.0.0.1:26657"),
         ("XIAN_NODE_URL", "http://"),
         ("XIAN_NODE_URL", "http://host:port"),
+        ("XIAN_WORKFLOW_SSH", "ssh"),
+        ("XIAN_WORKFLOW_SSH", "ssh 'root@node"),
         ("XIAN_WORKFLOW_CONTRACT", "job_workflow"),
         ("XIAN_WORKFLOW_API_PORT", "0"),
         ("XIAN_WORKFLOW_API_PORT", "eighty"),

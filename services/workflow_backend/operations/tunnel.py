@@ -1,0 +1,137 @@
+"""A way to a node whose RPC only its own host reaches: over SSH, for as long as a command runs.
+
+What holds a key of the operator then runs on the control machine, and the key never leaves it.
+"""
+
+import os
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from http.client import HTTPConnection, HTTPException
+from typing import IO
+from urllib.parse import SplitResult, urlsplit
+
+from ..errors import SettingError, WorkflowError
+from ..settings import Settings
+
+LOGIN_SECONDS = 60.0
+ANSWER_SECONDS = 20.0
+
+_WORD = b"the tunnel is open\n"
+# ssh takes the first value that it is given, so these hold whatever the command says. A connection
+# that ssh shares with others would keep the tunnel open after its end.
+_FIRST = (
+    *("-o", "BatchMode=yes"),
+    *("-o", "ExitOnForwardFailure=yes"),
+    *("-o", "ControlMaster=no", "-o", "ControlPath=none"),
+)
+_LAST = (
+    *("-o", "ConnectTimeout=10"),
+    *("-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=3"),
+)
+
+
+class TunnelFailed(WorkflowError):
+    """There is no way to the node over SSH."""
+
+    hint = "ssh must get there, and log in by a key and without a question: try it in a shell"
+
+
+@contextmanager
+def reached(settings: Settings) -> Iterator[Settings]:
+    """Give settings whose node is in reach: the same, or through a tunnel where one is set.
+
+    Raises TunnelFailed, or SettingError for a node that no tunnel leads to.
+    """
+    if not settings.ssh:
+        yield settings
+        return
+    with tunnel(settings.ssh, settings.node_url) as url:
+        yield replace(settings, node_url=url)
+
+
+@contextmanager
+def tunnel(ssh: Sequence[str], url: str) -> Iterator[str]:
+    """Give a URL that leads to `url` as the host sees it that `ssh`, a whole command, logs in to.
+
+    Raises TunnelFailed, which names the host and ssh's reason, or SettingError.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "http" or parts.hostname is None:
+        raise SettingError(f"a tunnel leads to a node at an http:// address, not to {url}")
+    port = _free_port()
+    ours, theirs = socket.socketpair()
+    with ours, tempfile.TemporaryFile() as said:
+        with theirs:
+            try:
+                process = subprocess.Popen(
+                    _command(ssh, port, parts),
+                    stdin=theirs.fileno(),
+                    stdout=theirs.fileno(),
+                    stderr=said,
+                )
+            except OSError as error:
+                raise TunnelFailed(f"{ssh[0]} can't be started: {error.strerror}") from error
+        try:
+            _wait_for_login(ours, said, ssh[-1])
+            _wait_for_answer(port, said, f"{url} on {ssh[-1]}")
+            yield f"http://127.0.0.1:{port}{parts.path}"
+        finally:
+            process.kill()  # on SIGTERM it ends, but now and then only with the next packet
+            process.wait()
+
+
+def _command(ssh: Sequence[str], port: int, parts: SplitResult) -> list[str]:
+    host = f"[{parts.hostname}]" if ":" in str(parts.hostname) else str(parts.hostname)
+    way = f"127.0.0.1:{port}:{host}:{parts.port or 80}"
+    # `cat` gives back what it is given once ssh has logged in and listens, and it ends with this
+    # process, however that ends: its input is over then.
+    return [ssh[0], "-T", *_FIRST, "-L", way, *ssh[1:], *_LAST, "cat"]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_for_login(pipe: socket.socket, said: IO[bytes], host: str) -> None:
+    pipe.settimeout(LOGIN_SECONDS)
+    given = b""
+    try:
+        pipe.sendall(_WORD)
+        while _WORD not in given:
+            part = pipe.recv(4096)
+            if not part:
+                raise ConnectionResetError
+            given += part
+    except TimeoutError:
+        raise TunnelFailed(f"no login to {host} within {LOGIN_SECONDS:.0f} s") from None
+    except ConnectionError:
+        raise TunnelFailed(f"no login to {host}: {_reason(said)}") from None
+
+
+def _wait_for_answer(port: int, said: IO[bytes], node: str) -> None:
+    connection = HTTPConnection("127.0.0.1", port, timeout=ANSWER_SECONDS)
+    try:
+        connection.request("GET", "/health")
+        connection.getresponse().read()
+    except (OSError, HTTPException) as error:
+        raise TunnelFailed(
+            f"no answer from {node}: {_reason(said) or error}",
+            hint="check that the node runs, and that its sshd forwards (AllowTcpForwarding)",
+        ) from error
+    finally:
+        connection.close()
+
+
+def _reason(said: IO[bytes]) -> str:
+    """Return the last thing that ssh said: what is above it are greetings and warnings."""
+    # Not by `read`, which would move the place where ssh writes.
+    text = os.pread(said.fileno(), 1 << 20, 0).decode(errors="replace")
+    lines = [line.strip() for line in text.splitlines()]
+    return next((line for line in reversed(lines) if line), "")

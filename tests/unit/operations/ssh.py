@@ -1,0 +1,55 @@
+"""Stands for `ssh` in tests: forwards like it, to this machine, and takes no login.
+
+The host's name says what becomes of it; `ssh` says the same in such a case.
+"""
+
+import asyncio
+import getopt
+import os
+import sys
+
+ENDS = {
+    "unreachable": "ssh: connect to host unreachable port 22: No route to host",
+    "locked": "Warning: Permanently added 'locked'.\nroot@locked: Permission denied (publickey).",
+}
+
+
+async def run(arguments: list[str]) -> int:
+    """Forward until standard input is over."""
+    options, (host, *_, command) = getopt.getopt(arguments, "TL:i:o:p:")
+    if host in ENDS:
+        print(ENDS[host], file=sys.stderr)
+        return 255
+    assert command == "cat"
+    address, port, *to = dict(options)["-L"].split(":")
+
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            far = await asyncio.open_connection(*to)
+        except OSError:
+            print("channel 3: open failed: connect failed: Connection refused", file=sys.stderr)
+            writer.close()
+            return
+        await asyncio.gather(copy(reader, far[1]), copy(far[0], writer))
+
+    async with await asyncio.start_server(forward, address, int(port)):
+        await asyncio.to_thread(echo)
+    return 0
+
+
+async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Pass on one direction of a connection."""
+    while part := await reader.read(65536):
+        writer.write(part)
+        await writer.drain()
+    writer.close()
+
+
+def echo() -> None:
+    """What `cat` does."""
+    while part := os.read(0, 65536):
+        os.write(1, part)
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(run(sys.argv[1:])))
