@@ -1,0 +1,173 @@
+"""Makes one JSON object a line of whatever a program writes; a process between it and its log.
+
+    python lines.py PROGRAM < what it writes
+
+A process, so that a native library's complaint, a panic and the last words before a kill come
+through it too. Every object has `time`, `level`, `logger` and `message`, as the services' logs
+have, and in `fields` what else the program said. It imports nothing but the standard library: it is
+started for every program and has to be light.
+"""
+
+import json
+import os
+import re
+import select
+import signal
+import sys
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+Entry = dict[str, Any]
+
+BURST_SECONDS = 0.05  # lines that come closer together may be one traceback
+LONGEST_BURST_SECONDS = 0.25
+LONGEST_BURST = 64 * 1024
+LONGEST_LINE = 1024 * 1024
+LEVELS = {
+    "trace": "debug",
+    "success": "info",
+    "log": "info",
+    "notice": "info",
+    "fatal": "critical",
+    "panic": "critical",
+}
+_TROUBLE = re.compile(r"Traceback |panic:|fatal error:|thread '.*' panicked")
+_LEVELLED = re.compile(r"(DEBUG|INFO|WARNING|ERROR|CRITICAL) +(\S.*)")
+_POSTGRES = re.compile(
+    r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d\.\d{3}) (?:UTC|GMT) \[(\d+)\] ([A-Z]+)\d?: +(.*)"
+)
+# PostgreSQL says these of the message before.
+_POSTGRES_MORE = ("DETAIL", "HINT", "QUERY", "CONTEXT", "LOCATION", "BACKTRACE", "STATEMENT")
+
+
+def entries(program: str, lines: Iterable[str]) -> list[Entry]:
+    """What the lines of one burst say: a line that begins nothing goes on with the one before."""
+    found: list[Entry] = []
+    goes_on: tuple[Entry, str] | None = None  # where a line that begins nothing is appended
+    for line in lines:
+        if (entry := _of_json(program, line)) is not None:
+            found.append(entry)
+            goes_on = None
+        elif said := _POSTGRES.match(line):
+            day, clock, pid, severity, text = said.groups()
+            fields = found[-1].get("fields", {}) if found else {}
+            if severity in _POSTGRES_MORE and fields.get("pid") == int(pid):
+                fields[severity.lower()] = text
+                goes_on = (fields, severity.lower())
+                continue
+            level = "info" if severity in _POSTGRES_MORE else severity
+            found.append(
+                _entry(f"{day}T{clock}+00:00", level, program, text, {"pid": int(pid)}),
+            )
+            goes_on = (found[-1], "message")
+        elif goes_on is not None:
+            goes_on[0][goes_on[1]] += "\n" + line.removeprefix("\t")
+        elif line.strip():
+            found.append(_plain(program, line))
+            goes_on = (found[-1], "message")
+    return found
+
+
+def _of_json(program: str, line: str) -> Entry | None:
+    """The entry that a line of JSON is; None for any other line."""
+    if not line.startswith("{"):
+        return None
+    try:
+        said: Entry = json.loads(line, parse_constant=str)  # NaN would be no JSON any more
+        if "record" in said:
+            return _of_loguru(said["text"], said["record"])
+        if "_msg" in said:
+            return _of_cometbft(program, said)
+    except ValueError, LookupError, TypeError, AttributeError, RecursionError:
+        return None
+    return said if {"time", "level", "logger", "message"} <= said.keys() else None
+
+
+def _of_loguru(text: str, record: Entry) -> Entry:
+    message: str = record["message"]
+    fields = {name: value for name, value in record["extra"].items() if name != "context"}
+    entry = _entry(
+        _moment(record["time"]["timestamp"]),
+        record["level"]["name"],
+        record["name"],
+        message,
+        fields,
+    )
+    if record["exception"]:
+        entry["exception"] = text[text.index(message) + len(message) :].strip()
+    return entry
+
+
+def _of_cometbft(program: str, said: Entry) -> Entry:
+    message, level, when = said.pop("_msg"), said.pop("level"), said.pop("ts")
+    logger = ".".join((program, *filter(None, [said.pop("module", "")])))
+    return _entry(_iso(datetime.fromisoformat(when)), level, logger, message, said)
+
+
+def _plain(program: str, line: str) -> Entry:
+    level = "error" if _TROUBLE.match(line) else "warning"
+    if said := _LEVELLED.fullmatch(line):
+        level, line = said.groups()
+    return _entry(_moment(time.time()), level, program, line, {})
+
+
+def _entry(when: str, level: str, logger: str, message: str, fields: Entry) -> Entry:
+    level = level.lower()
+    entry = {"time": when, "level": LEVELS.get(level, level), "logger": logger, "message": message}
+    return {**entry, "fields": fields} if fields else entry
+
+
+def _moment(seconds: float) -> str:
+    return _iso(datetime.fromtimestamp(seconds, UTC))
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")
+
+
+def entry(level: str, logger: str, message: str) -> str:
+    """The line of one entry that happens now."""
+    return json.dumps(_entry(_moment(time.time()), level, logger, message, {}))
+
+
+def main() -> int:
+    """Write entries to standard output until nobody writes to standard input any more."""
+    # Who asks the program to end may ask its whole group: its last words are still to come.
+    for how in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        signal.signal(how, signal.SIG_IGN)
+    begun = b""
+    while burst := _burst():
+        *lines, begun = (begun + burst).split(b"\n")
+        if len(begun) > LONGEST_LINE:
+            lines, begun = [*lines, begun], b""
+        _write(lines)
+    _write([begun])
+    return 0
+
+
+def _burst() -> bytes:
+    """What comes at once; empty when it was all."""
+    burst = chunk = os.read(0, LONGEST_BURST)
+    deadline = time.monotonic() + LONGEST_BURST_SECONDS
+    while chunk and len(burst) < LONGEST_BURST and time.monotonic() < deadline:
+        if not select.select([0], [], [], BURST_SECONDS)[0]:
+            break
+        chunk = os.read(0, LONGEST_BURST)
+        burst += chunk
+    return burst
+
+
+def _write(lines: list[bytes]) -> None:
+    said = entries(sys.argv[1], [line.decode(errors="replace") for line in lines])
+    text = "".join(json.dumps(entry) + "\n" for entry in said).encode()
+    try:
+        while text:
+            text = text[os.write(1, text) :]
+    except OSError:
+        return  # without a log the program goes on; it must not wait for a reader either
+
+
+if __name__ == "__main__":
+    sys.exit(main())
