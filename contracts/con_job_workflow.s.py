@@ -56,6 +56,7 @@ OperatorChanged = LogEvent(
 MAX_BATCH = 128
 MAX_ID = 128
 MAX_KIND = 64
+MAX_CLIENT = 64
 MAX_URI = 1024
 MAX_REASON = 512
 MAX_ATTEMPT = 1000000000
@@ -92,6 +93,7 @@ BAD_RESULT = "t"
 BAD_REASON = "u"
 BAD_ATTEMPT = "v"
 BAD_LEASE = "w"
+BAD_CLIENT = "x"
 
 ACTIONS = ["submit", "claim", "complete", "fail", "renew", "release", "cancel", "retry"]
 
@@ -131,6 +133,7 @@ def get_answers():
         "u": "invalid: reason must be at most 512 printable ASCII characters",
         "v": "invalid: attempt must be an integer from 0 to 1000000000",
         "w": "invalid: lease_seconds must be 0 or an integer from 5 to 86400",
+        "x": "invalid: client must be at most 64 of the characters A-Z a-z 0-9 _ -",
     }
 
 
@@ -226,12 +229,17 @@ def perform(action, batch):
         elif not is_id(item_id):
             letter = BAD_ID
         elif verb == "submit":
+            client = entry.get("client")
+            if client is None:
+                client = ""
             if not is_text(payload_uri, MAX_URI):
                 letter = BAD_PAYLOAD
             elif metadata_ref != "" and not is_text(metadata_ref, MAX_URI):
                 letter = BAD_METADATA
             elif kind != "job" and not (is_id(kind) and len(kind) <= MAX_KIND):
                 letter = BAD_KIND
+            elif client != "" and not (is_id(client) and len(client) <= MAX_CLIENT):
+                letter = BAD_CLIENT
         elif verb == "complete" and not is_text(result_uri, MAX_URI):
             letter = BAD_RESULT
         elif reason != "" and not is_text(reason, MAX_REASON):
@@ -258,6 +266,7 @@ def perform(action, batch):
                 "kind": kind,
                 "payload_uri": payload_uri,
                 "metadata_ref": metadata_ref,
+                "client": client,
                 "status": "",
                 "worker": "",
                 "result_uri": "",
@@ -349,7 +358,9 @@ def apply_items(batch: list):
 
 
 @export
-def submit_item(item_id: str, payload_uri: str, kind: str = "job", metadata_ref: str = ""):
+def submit_item(
+    item_id: str, payload_uri: str, kind: str = "job", metadata_ref: str = "", client: str = ""
+):
     return perform_one(
         "submit",
         {
@@ -357,6 +368,7 @@ def submit_item(item_id: str, payload_uri: str, kind: str = "job", metadata_ref:
             "payload_uri": payload_uri,
             "kind": kind,
             "metadata_ref": metadata_ref,
+            "client": client,
         },
     )
 
@@ -455,6 +467,7 @@ def get_item(item_id: str):
         "kind": None,
         "payload_uri": None,
         "metadata_ref": None,
+        "client": None,
         "status": None,
         "worker": None,
         "result_uri": None,

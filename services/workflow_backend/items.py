@@ -36,6 +36,7 @@ START = Place(-1, -1, -1)
 class Item:
     """The contract's record of one item. Times are the chain's `str(now)`, in UTC.
 
+    `client` is the requester's own word for whom it submitted the item, empty where it gave none.
     `attempt` counts claims; `lease_seconds` is the current claim's lease, 0 when nobody holds the
     item; `contested_at` is the time from which a contender's wait for the lease counts.
     """
@@ -45,6 +46,7 @@ class Item:
     kind: str
     payload_uri: str
     metadata_ref: str
+    client: str
     status: str
     worker: str | None
     result_uri: str | None

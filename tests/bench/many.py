@@ -95,6 +95,7 @@ def _item(number: int) -> Item:
         kind=f"kind-{number % KINDS}",
         payload_uri=f"https://example.org/{number}",
         metadata_ref="",
+        client="",
         status=status,
         worker="" if status == "submitted" else str(number % WORKERS) * 64,
         result_uri="",

@@ -20,6 +20,7 @@ BAD = {
     "reason": "invalid: reason must be at most 512 printable ASCII characters",
     "attempt": "invalid: attempt must be an integer from 0 to 1000000000",
     "lease_seconds": "invalid: lease_seconds must be 0 or an integer from 5 to 86400",
+    "client": "invalid: client must be at most 64 of the characters A-Z a-z 0-9 _ -",
 }
 NO_TEXT = [5, 1.5, True, ["a"], {"a": "b"}, [[]], b"a", 10**30]
 BAD_TEXT = [*NO_TEXT, "a\u0000b", "\u0000", "a\nb", "é", "aé", "\u007f", "日本"]
@@ -51,7 +52,8 @@ def test_an_action_that_there_is_not(jobs: Jobs, action: Any) -> None:
 def refused_values() -> list[tuple[str, str, Any]]:
     long = "x" * 1025
     cases = [(action, "item_id", value) for action in ("submit", "claim") for value in BAD_ID]
-    cases += [("submit", "kind", value) for value in [*BAD_TEXT, "a:b", "a b", "k" * 65]]
+    for field in ("kind", "client"):
+        cases += [("submit", field, value) for value in [*BAD_TEXT, "a:b", "a b", "k" * 65]]
     cases += [("submit", "payload_uri", value) for value in [*BAD_TEXT, None, long]]
     cases += [("submit", "metadata_ref", value) for value in [*BAD_TEXT, long]]
     cases += [("complete", "result_uri", value) for value in [*BAD_TEXT, None, long]]
@@ -109,6 +111,7 @@ def test_missing_fields(jobs: Jobs) -> None:
     [
         ("submit_item", {"payload_uri": "x" * 1025}, "payload_uri"),
         ("submit_item", {"payload_uri": "p", "kind": "k" * 65}, "kind"),
+        ("submit_item", {"payload_uri": "p", "client": "c" * 65}, "client"),
         ("submit_item", {"payload_uri": "p", "metadata_ref": "\u0000"}, "metadata_ref"),
         ("submit_item", {"payload_uri": "p", "item_id": "a:b"}, "item_id"),
         ("claim_item", {"lease_seconds": 4}, "lease_seconds"),
@@ -128,7 +131,7 @@ def test_values_at_the_limits(jobs: Jobs) -> None:
     item_id, text = "i" * 128, (PRINTABLE * 11)[:1024]
     assert jobs.apply(
         WANDA,
-        submit(item_id, payload_uri=text, metadata_ref=text, kind="k" * 64),
+        submit(item_id, payload_uri=text, metadata_ref=text, kind="k" * 64, client="c" * 64),
         {"action": "claim", "item_id": item_id, "lease_seconds": 86400},
         {"action": "renew", "item_id": item_id, "lease_seconds": 5, "attempt": 1},
         {"action": "complete", "item_id": item_id, "result_uri": text, "attempt": 1},
@@ -138,13 +141,15 @@ def test_values_at_the_limits(jobs: Jobs) -> None:
     ) == [("ok", attempt) for attempt in (0, 1, 1, 1, 0, 1, 1)]
     record = jobs.record(item_id)
     assert (record["payload_uri"], record["metadata_ref"], record["result_uri"]) == (text,) * 3
+    assert record["client"] == "c" * 64
     assert jobs.read("get_item", item_id=item_id) == record
 
 
 def test_no_kind_is_a_job(jobs: Jobs) -> None:
-    jobs.apply(ALICE, submit("a"), submit("b", kind=""), submit("c", kind=None, metadata_ref=None))
+    none = {"kind": None, "metadata_ref": None, "client": None}
+    jobs.apply(ALICE, submit("a"), submit("b", kind=""), submit("c", **none))
     assert [jobs.record(item_id)["kind"] for item_id in "abc"] == ["job"] * 3
-    assert jobs.record("c")["metadata_ref"] == ""
+    assert (jobs.record("c")["metadata_ref"], jobs.record("c")["client"]) == ("", "")
 
 
 def test_entries_see_what_those_before_did(jobs: Jobs) -> None:
@@ -232,7 +237,11 @@ def test_the_largest_batch_of_ordinary_items(jobs: Jobs) -> None:
     ids = [f"0f8fad5b-d9cb-469f-a165-{number:012d}" for number in range(MAX_BATCH)]
     uri = "https://api.example.org/tenants/0042/orders/{}/payload.json"
     steps: list[tuple[str, str, dict[str, Any]]] = [
-        (ALICE, "submit", {"kind": "order", "metadata_ref": "invoice-2026-03-000042"}),
+        (
+            ALICE,
+            "submit",
+            {"kind": "order", "metadata_ref": "invoice-2026-03-000042", "client": "web-shop"},
+        ),
         (WANDA, "claim", {"lease_seconds": 300}),
         (WALT, "claim", {"lease_seconds": 300}),
         (WANDA, "renew", {"attempt": 1, "lease_seconds": 300}),

@@ -111,6 +111,7 @@ def test_a_new_item(jobs: Jobs) -> None:
         payload_uri="https://example.org/a b?c=d&e='f\"\\~",
         kind="order",
         metadata_ref="ref",
+        client="web-shop",
     )
     assert receipt.told == [
         ("ItemSubmitted", {"item_id": "A-z_09", "kind": "order", "requester": STRANGER})
@@ -121,6 +122,7 @@ def test_a_new_item(jobs: Jobs) -> None:
         "kind": "order",
         "payload_uri": "https://example.org/a b?c=d&e='f\"\\~",
         "metadata_ref": "ref",
+        "client": "web-shop",
         "status": "submitted",
         "worker": "",
         "result_uri": "",

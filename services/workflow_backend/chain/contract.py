@@ -41,14 +41,17 @@ class Action:
         return str(self.entry["item_id"])
 
 
-def submit(item_id: str, payload_uri: str, kind: str, metadata_ref: str) -> Action:
-    """Submit a new item."""
+def submit(
+    item_id: str, payload_uri: str, kind: str, metadata_ref: str, client: str = ""
+) -> Action:
+    """Submit a new item; `client` is for whom."""
     entry = {
         "action": "submit",
         "item_id": item_id,
         "payload_uri": payload_uri,
         "kind": kind,
         "metadata_ref": metadata_ref,
+        "client": client,
     }
     return Action(entry, RECORD_BYTES + _size(entry))
 
@@ -121,6 +124,7 @@ ANSWERS = {
     "u": "invalid: reason must be at most 512 printable ASCII characters",
     "v": "invalid: attempt must be an integer from 0 to 1000000000",
     "w": "invalid: lease_seconds must be 0 or an integer from 5 to 86400",
+    "x": "invalid: client must be at most 64 of the characters A-Z a-z 0-9 _ -",
 }
 """The contract's `get_answers`: what each letter of a batch's answer means, as "code: message"."""
 
@@ -201,7 +205,7 @@ def effect(action: Action, item: Item | None, account: str) -> tuple[str, str] |
 def _submit_effect(action: Action, item: Item | None, account: str) -> tuple[str, str] | None:
     if item is None:
         return None
-    fields = ("payload_uri", "kind", "metadata_ref")
+    fields = ("payload_uri", "kind", "metadata_ref", "client")
     same = all(getattr(item, name) == action.entry[name] for name in fields)
     return meaning(_OK if same and item.requester == account else _EXISTS)
 

@@ -1,6 +1,6 @@
 """What a projection's database promises, whichever database it is."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +20,21 @@ class Position:
     last_event: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """The items that one of these accounts submitted for this client.
+
+    A client is only the requester's word, and anybody may use any word: neither says much alone.
+    """
+
+    client: str
+    requesters: tuple[str, ...]
+
+    def has(self, row: Mapping[str, Any]) -> bool:
+        """Tell whether an item, or an event of it, is among these."""
+        return row["client"] == self.client and row["requester"] in self.requesters
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemFilter:
     """Which items a list has; a field that is None lets all through.
@@ -36,14 +51,15 @@ class ItemFilter:
     created_before: datetime | None = None
     updated_from: datetime | None = None
     updated_before: datetime | None = None
+    whose: Whose | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventFilter:
     """Which events a list has; a field that is None lets all through.
 
-    `kind` and `requester` are the item's, `worker` is who claimed, completed or failed it in this
-    event. A time range begins with its first time and ends before its second.
+    `kind`, `requester` and `whose` are the item's, `worker` is who claimed, completed or failed it
+    in this event. A time range begins with its first time and ends before its second.
     """
 
     item_id: str | None = None
@@ -54,6 +70,7 @@ class EventFilter:
     id_prefix: str | None = None
     created_from: datetime | None = None
     created_before: datetime | None = None
+    whose: Whose | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +104,9 @@ class Store(Protocol):
     """The projection of one contract on one chain, as readers see it.
 
     An item's row has the fields of `Item`. An event's row has id ("height-tx-event"),
-    block_height, event, item_id, kind, requester, worker, data, tx_hash and created_at. Every
-    method raises ProjectionUnavailable where the database can't be read, and ProjectionMismatch
-    where it is another contract's or another chain's.
+    block_height, event, item_id, kind, requester, client, worker, data, tx_hash and created_at.
+    Every method raises ProjectionUnavailable where the database can't be read, and
+    ProjectionMismatch where it is another contract's or another chain's.
     """
 
     async def position(self) -> Position:
@@ -117,7 +134,7 @@ class Store(Protocol):
         """Return the events behind a place, oldest first."""
         ...
 
-    async def counts(self) -> dict[str, int]:
+    async def counts(self, whose: Whose | None = None) -> dict[str, int]:
         """Return the number of items by status, every status named."""
         ...
 
@@ -158,5 +175,5 @@ class WritableStore(Store, Protocol):
         ...
 
     async def recount(self) -> dict[str, tuple[int, int]]:
-        """Return what `counts` says and what there is, for each status."""
+        """Return what is counted and what there is, by what is counted."""
         ...

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..errors import BadCursor
-from .base import EventFilter, ItemFilter
+from .base import EventFilter, ItemFilter, Whose
 
 LOOK_THROUGH = 500
 
@@ -21,6 +21,8 @@ type Source = Callable[[str, str | None], str]
 type Places = tuple[int | None, int | None]
 """The first place of a time range and the first behind it, where it has these ends."""
 type Query = tuple[str, list[Any]]
+type _Condition = tuple[str, str, Any]
+"""A column, a comparison and a value, or the values of an IN."""
 
 _TOP = "~"  # sorts behind every character of an id
 LARGEST_PLACE = 2**63 - 1
@@ -38,6 +40,8 @@ class _Order:
 _ITEMS_NEWEST = _Order(
     ("place",),
     {
+        ("client", "status"): "items_client_status",
+        ("client",): "items_client",
         ("requester", "status"): "items_requester_status",
         ("worker", "status"): "items_worker_status",
         ("kind", "status"): "items_kind_status",
@@ -49,11 +53,24 @@ _ITEMS_NEWEST = _Order(
     },
 )
 _ITEMS_CHANGED = _Order(
-    ("updated_at", "place"), {("status",): "items_status_updated", (): "items_updated"}
+    ("updated_at", "place"),
+    {
+        ("client",): "items_client_updated",
+        ("status",): "items_status_updated",
+        (): "items_updated",
+    },
 )
-_ITEMS_BY_ID = _Order(("item_id",), {(): "items_id"}, descending=False)
+_ITEMS_BY_ID = _Order(
+    ("item_id",), {("client",): "items_client_id", (): "items_id"}, descending=False
+)
 _EVENTS_NEWEST = _Order(
-    ("place",), {("item_id",): "events_item", ("name",): "events_name", (): None}
+    ("place",),
+    {
+        ("item_id",): "events_item",
+        ("client",): "events_client",
+        ("name",): "events_name",
+        (): None,
+    },
 )
 
 
@@ -81,8 +98,8 @@ class Walk:
     table: str
     index: str | None
     order: _Order
-    walked: list[tuple[str, str, Any]]
-    looked: list[tuple[str, str, Any]]
+    walked: list[_Condition]
+    looked: list[_Condition]
     begin: tuple[Any, ...] | None
 
     def end(self, source: Source) -> Query | None:
@@ -108,7 +125,7 @@ class Walk:
             table = f"({self._select('*', table, conditions)} LIMIT {LARGEST_PLACE}) AS walked"
             conditions.parts.clear()
         for column, comparison, value in self.looked:
-            conditions.add([column], comparison, [value])
+            conditions.add([column], comparison, value if comparison == "IN" else [value])
         return f"{self._select('*', table, conditions)} LIMIT {rows}", conditions.values
 
     def cursor(self, key: Sequence[Any]) -> str:
@@ -136,7 +153,7 @@ class Walk:
             conditions.add(self.order.columns, ">=" if self.order.descending else "<=", end)
         return conditions
 
-    def _within(self, end: tuple[Any, ...] | None) -> Iterator[tuple[str, str, Any]]:
+    def _within(self, end: tuple[Any, ...] | None) -> Iterator[_Condition]:
         """Yield what is walked without the bounds that `begin` and `end` make superfluous.
 
         Of two bounds on one side SQLite takes the first that it meets to the index, and reads on
@@ -163,20 +180,26 @@ def items(which: ItemFilter, created: Places, cursor: str | None) -> Walk:
     else:
         order = _ITEMS_NEWEST
     equal = {name: getattr(which, name) for name in ("status", "kind", "requester", "worker")}
-    ranges = [
+    equal |= _client(which.whose)
+    others = [
+        *_requesters(which.whose),
         *_prefix(which.id_prefix),
         *_range("updated_at", as_text(which.updated_from), as_text(which.updated_before)),
         *_range("place", *created),
     ]
-    return _walk("items", order, equal, ranges, cursor)
+    return _walk("items", order, equal, others, cursor)
 
 
 def events(which: EventFilter, created: Places, cursor: str | None) -> Walk:
     """Return the walk of a list of events; raises BadCursor."""
     columns = ("item_id", "name", "kind", "requester", "worker")
-    equal = {name: getattr(which, name) for name in columns}
-    ranges = [*_prefix(which.id_prefix), *_range("place", *created)]
-    return _walk("events", _EVENTS_NEWEST, equal, ranges, cursor)
+    equal = {name: getattr(which, name) for name in columns} | _client(which.whose)
+    others = [
+        *_requesters(which.whose),
+        *_prefix(which.id_prefix),
+        *_range("place", *created),
+    ]
+    return _walk("events", _EVENTS_NEWEST, equal, others, cursor)
 
 
 def first_place(table: str, source: Source, created: datetime) -> Query:
@@ -199,28 +222,36 @@ def _walk(
     table: str,
     order: _Order,
     equal: Mapping[str, str | None],
-    ranges: Sequence[tuple[str, str, Any]],
+    others: Sequence[_Condition],
     cursor: str | None,
 ) -> Walk:
     given = {name: value for name, value in equal.items() if value is not None}
     found, index = next(entry for entry in order.indexes.items() if set(entry[0]) <= given.keys())
     answered = {*found, order.columns[0]}
-    conditions = [*((name, "=", value) for name, value in given.items()), *ranges]
+    conditions = [*((name, "=", value) for name, value in given.items()), *others]
     return Walk(
         table,
         index,
         order,
-        walked=[entry for entry in conditions if entry[0] in answered],
-        looked=[entry for entry in conditions if entry[0] not in answered],
+        walked=[entry for entry in conditions if entry[0] in answered and entry[1] != "IN"],
+        looked=[entry for entry in conditions if entry[0] not in answered or entry[1] == "IN"],
         begin=None if cursor is None else _key(table, order, cursor),
     )
 
 
-def _prefix(prefix: str | None) -> list[tuple[str, str, Any]]:
+def _client(whose: Whose | None) -> dict[str, str | None]:
+    return {"client": None if whose is None else whose.client}
+
+
+def _requesters(whose: Whose | None) -> list[_Condition]:
+    return [] if whose is None else [("requester", "IN", whose.requesters)]
+
+
+def _prefix(prefix: str | None) -> list[_Condition]:
     return [] if prefix is None else _range("item_id", prefix, prefix + _TOP)
 
 
-def _range(column: str, first: Any, behind: Any) -> list[tuple[str, str, Any]]:
+def _range(column: str, first: Any, behind: Any) -> list[_Condition]:
     ends = ((column, ">=", first), (column, "<", behind))
     return [end for end in ends if end[2] is not None]
 

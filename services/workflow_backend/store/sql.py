@@ -17,15 +17,17 @@ from ..chain.events import Cursor
 from ..errors import ProjectionMismatch, ProjectionMoved, ProjectionUnavailable
 from ..items import STATUSES, Event, Item, Place
 from . import lists
-from .base import Change, EventFilter, ItemFilter, Listed, Position
+from .base import Change, EventFilter, ItemFilter, Listed, Position, Whose
 
 _fields = attrgetter(*Item.__slots__)
 
 _UPSERT_ITEM = """
 INSERT INTO items (
-    place, item_id, requester, kind, payload_uri, metadata_ref, status, worker, result_uri,
-    failure_reason, created_at, updated_at, attempt, lease_seconds, contested_at
-) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+    place, item_id, requester, kind, payload_uri, metadata_ref, client, status, worker,
+    result_uri, failure_reason, created_at, updated_at, attempt, lease_seconds, contested_at
+) VALUES (
+    $1, $2, $3, $4, $5, $6, nullif($7, ''), $8, $9, $10, $11, $12, $13, $14, $15, $16
+)
 ON CONFLICT (item_id) DO UPDATE SET
     status = excluded.status,
     worker = excluded.worker,
@@ -38,25 +40,35 @@ ON CONFLICT (item_id) DO UPDATE SET
 """
 _INSERT_EVENT = """
 INSERT INTO events (
-    place, name, item_id, kind, requester, worker, data, tx_hash, created_at
-) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING
+    place, name, item_id, kind, requester, client, worker, data, tx_hash, created_at
+) VALUES ($1, $2, $3, $4, $5, nullif($6, ''), $7, $8, $9, $10) ON CONFLICT DO NOTHING
 """
 _COUNT = (
     "INSERT INTO counts (status, number) VALUES ($1, $2) "
     "ON CONFLICT (status) DO UPDATE SET number = counts.number + excluded.number"
 )
-
-
+_COUNT_CLIENT = (
+    "INSERT INTO client_counts (client, requester, status, number) VALUES ($1, $2, $3, $4) "
+    "ON CONFLICT (client, requester, status) "
+    "DO UPDATE SET number = client_counts.number + excluded.number"
+)
 _RECOUNT = """
-SELECT status, number, (SELECT count(*) FROM items WHERE items.status = counts.status) AS found
-FROM counts
+SELECT status AS counted, number, (
+    SELECT count(*) FROM items WHERE items.status = counts.status
+) AS found FROM counts
+UNION ALL
+SELECT status || ' of ' || client || ' by ' || requester, number, (
+    SELECT count(*) FROM items
+    WHERE items.client = counted.client AND items.status = counted.status
+        AND items.requester = counted.requester
+) FROM client_counts AS counted
 """
 
 type Rows = Sequence[Mapping[str, Any]]
 type Statements = Iterable[tuple[str, Iterable[Sequence[Any]]]]
 type Decide = Callable[[Mapping[str, Any], Rows], Statements]
 """From the projection's state and what it has of the touched items (item_id, status, kind,
-requester): statements, each with the rows of values that it is run with."""
+requester, client): statements, each with the rows of values that it is run with."""
 
 
 class SqlStore(ABC):
@@ -126,15 +138,23 @@ class SqlStore(ABC):
         )
         return [_event(row) for row in rows]
 
-    async def counts(self) -> dict[str, int]:
+    async def counts(self, whose: Whose | None = None) -> dict[str, int]:
         """Return the number of items by status, every status named."""
-        rows = await self._fetch("SELECT status, number FROM counts")
-        return dict.fromkeys(STATUSES, 0) | {row["status"]: row["number"] for row in rows}
+        found = Counter(dict.fromkeys(STATUSES, 0))
+        if whose is None:
+            rows = await self._fetch("SELECT status, number FROM counts")
+        else:
+            sql = "SELECT requester, status, number FROM client_counts WHERE client = $1"
+            told = await self._fetch(sql, whose.client)
+            rows = [row for row in told if row["requester"] in whose.requesters]
+        for row in rows:
+            found[row["status"]] += row["number"]
+        return dict(found)
 
     async def recount(self) -> dict[str, tuple[int, int]]:
-        """Return what `counts` says and what there is, for each status."""
+        """Return what is counted and what there is, by what is counted."""
         rows = await self._fetch(_RECOUNT)
-        return {row["status"]: (row["number"], row["found"]) for row in rows}
+        return {row["counted"]: (row["number"], row["found"]) for row in rows}
 
     async def cursor(self) -> Cursor:
         """Return where to read on."""
@@ -208,14 +228,22 @@ def _take_in(change: Change, before: Rows) -> Statements:
     first: dict[str | None, int] = {}
     for event in change.events:
         first.setdefault(event.item_id, _pack(event.place))
-    about: dict[str | None, tuple[Any, ...]] = {None: (None, None)}
-    about |= {row["item_id"]: (row["kind"], row["requester"]) for row in before}
-    about |= {item.item_id: (item.kind, item.requester) for item in change.items}
+    about: dict[str | None, tuple[Any, ...]] = {None: (None, None, None)}
+    about |= {row["item_id"]: (row["kind"], row["requester"], row["client"]) for row in before}
+    about |= {item.item_id: (item.kind, item.requester, item.client) for item in change.items}
     yield _INSERT_EVENT, (_event_row(event, about[event.item_id]) for event in change.events)
     yield _UPSERT_ITEM, ((first[item.item_id], *_fields(item)) for item in records.values())
-    moved = Counter(item.status for item in records.values())
-    moved.subtract(row["status"] for row in before if row["item_id"] in records)
-    yield _COUNT, [entry for entry in moved.items() if entry[1]]
+    moved = Counter((item.client, item.requester, item.status) for item in records.values())
+    moved.subtract(
+        (row["client"] or "", row["requester"], row["status"])
+        for row in before
+        if row["item_id"] in records
+    )
+    by_status = Counter[str]()
+    for (_, _, status), number in moved.items():
+        by_status[status] += number
+    yield _COUNT, [entry for entry in by_status.items() if entry[1]]
+    yield _COUNT_CLIENT, [(*of, number) for of, number in moved.items() if of[0] and number]
 
 
 def _pack(place: Place) -> int:
@@ -241,6 +269,7 @@ def _event_row(event: Event, about: tuple[Any, ...]) -> tuple[Any, ...]:
 def _item(row: Mapping[str, Any]) -> dict[str, Any]:
     record = dict(row)
     del record["place"]  # where the item stands in a list is the store's own affair
+    record["client"] = record["client"] or ""
     return record
 
 
@@ -254,6 +283,7 @@ def _event(row: Mapping[str, Any]) -> dict[str, Any]:
         "item_id": row["item_id"],
         "kind": row["kind"],
         "requester": row["requester"],
+        "client": row["client"] or "",
         "worker": row["worker"],
         "data": json.loads(row["data"]),
         "tx_hash": row["tx_hash"],

@@ -19,7 +19,7 @@ from . import migrations
 from .sql import Decide, SqlStore
 
 _KNOWN = """
-SELECT item_id, status, kind, requester FROM items
+SELECT item_id, status, kind, requester, client FROM items
 WHERE item_id IN (SELECT value FROM json_each(?1))
 """
 

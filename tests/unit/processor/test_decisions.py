@@ -76,6 +76,7 @@ HELD = Item(
     kind="job",
     payload_uri="p",
     metadata_ref="",
+    client="",
     status="processing",
     worker="other",
     result_uri="",

@@ -28,6 +28,7 @@ SUBMITTED = Item(
     kind="job",
     payload_uri="p",
     metadata_ref="",
+    client="",
     status="submitted",
     worker="",
     result_uri="",

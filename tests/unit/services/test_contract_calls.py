@@ -15,6 +15,7 @@ SUBMITTED = Item(
     kind="job",
     payload_uri="https://example.org/1",
     metadata_ref="",
+    client="",
     status="submitted",
     worker="",
     result_uri="",

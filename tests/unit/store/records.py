@@ -29,6 +29,7 @@ def item(item_id: str, height: int = 1, status: str = "submitted", **fields: Any
         "kind": "job",
         "payload_uri": "x",
         "metadata_ref": "",
+        "client": "",
         "status": status,
         "worker": "",
         "result_uri": "",

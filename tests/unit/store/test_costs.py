@@ -9,7 +9,7 @@ import pytest
 
 from workflow_backend.items import START, STATUSES
 from workflow_backend.store import lists
-from workflow_backend.store.base import EventFilter, ItemFilter
+from workflow_backend.store.base import EventFilter, ItemFilter, Whose
 from workflow_backend.store.postgresql import PostgresqlStore
 from workflow_backend.store.sqlite import SqliteStore
 
@@ -25,12 +25,14 @@ STEPS_A_ROW = 10
 """What SQLite's machine takes to look at a row."""
 
 # The first of each is frequent, the second rare, and of the last there is none.
-EQUAL = {
+EQUAL: dict[str, tuple[Any, Any, Any]] = {
     "status": (STATUSES[2], STATUSES[3], STATUSES[4]),
     "kind": ("job", "mail", "none"),
     "requester": ("a", "b", "none"),
     "worker": ("v", "w", "none"),
+    "whose": tuple(Whose(client, ("a", "c")) for client in ("shop", "bank", "none")),
 }
+CLIENTS = ("shop", "bank")
 type Filter = ItemFilter | EventFilter
 
 
@@ -42,7 +44,7 @@ def filters() -> Iterator[Filter]:
         {"id_prefix": "i-1"},
         {"id_prefix": "i-", "created_from": at(5_900)},
     )
-    some = chain.from_iterable(combinations(EQUAL, number) for number in range(5))
+    some = chain.from_iterable(combinations(EQUAL, number) for number in range(6))
     for names in list(some):
         for which in range(3):
             # of several, one that there is none of among frequent ones too
@@ -64,7 +66,10 @@ async def fill(store: SqliteStore | PostgresqlStore) -> None:
         items, events = [], []
         for number in range(first, first + 1_000):
             rare = number % 500 == 0
-            fields = {name: values[rare] for name, values in EQUAL.items()}
+            fields: dict[str, Any] = {
+                name: values[rare] for name, values in EQUAL.items() if name != "whose"
+            }
+            fields["client"] = CLIENTS[rare]
             items.append(item(f"i-{number}", number, **fields))
             events.append(event(number, f"i-{number}", "ItemClaimed", worker=fields["worker"]))
         page = change(since, events, items)

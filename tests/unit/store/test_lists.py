@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from workflow_backend.errors import BadCursor
 from workflow_backend.items import START, STATUSES, Event, Item, Place
 from workflow_backend.store import lists
-from workflow_backend.store.base import EventFilter, ItemFilter, Listed, WritableStore
+from workflow_backend.store.base import EventFilter, ItemFilter, Listed, Whose, WritableStore
 
 from .records import at, change, event, item
 
 HEIGHTS = 20
 KINDS, ACCOUNTS = ("job", "mail"), ("a" * 64, "b" * 64, "c" * 64)
+CLIENTS = ("", "shop", "bank")
 
 # A block holds three items, and what they have in common with others goes by counting. They were
 # changed at other times than they were made.
@@ -28,6 +29,7 @@ ITEMS = [
         kind=KINDS[number // 3 % 2],
         requester=ACCOUNTS[number // 5 % 3],
         worker=ACCOUNTS[number // 7 % 3],
+        client=CLIENTS[number // 2 % 3],
         updated_at=str(at(1 + (number * 7) % 40).replace(tzinfo=None)),
     )
     for number in range(3 * HEIGHTS)
@@ -46,6 +48,11 @@ def optional(values: tuple[str, ...]) -> st.SearchStrategy[str | None]:
 
 
 times = st.none() | st.integers(0, 2 * HEIGHTS + 2).map(at)
+whose = st.none() | st.builds(
+    Whose,
+    client=st.sampled_from(("shop", "bank", "none")),
+    requesters=st.sets(st.sampled_from(ACCOUNTS), min_size=1).map(lambda some: tuple(sorted(some))),
+)
 item_filters = st.builds(
     ItemFilter,
     status=optional(STATUSES),
@@ -57,6 +64,7 @@ item_filters = st.builds(
     created_before=times,
     updated_from=times,
     updated_before=times,
+    whose=whose,
 )
 event_filters = st.builds(
     EventFilter,
@@ -68,6 +76,7 @@ event_filters = st.builds(
     id_prefix=optional(("x", "y0", "z")),
     created_from=times,
     created_before=times,
+    whose=whose,
 )
 examples = settings(
     max_examples=60,
@@ -110,6 +119,7 @@ def expected_items(which: ItemFilter) -> list[Item]:
         and each.item_id.startswith(which.id_prefix or "")
         and in_range(each.created_at, which.created_from, which.created_before)
         and in_range(each.updated_at, which.updated_from, which.updated_before)
+        and (which.whose is None or which.whose.has(each.as_dict()))
     ]
     if which.id_prefix is not None:
         return sorted(found, key=lambda each: each.item_id)
@@ -133,6 +143,7 @@ def expected_events(which: EventFilter) -> list[Event]:
             and which.worker in (None, record.worker)
             and each.item_id.startswith(which.id_prefix or "")
             and in_range(each.created_at, which.created_from, which.created_before)
+            and (which.whose is None or which.whose.has(record.as_dict()))
         )
 
     return [each for each in reversed(EVENTS) if fits(each)]

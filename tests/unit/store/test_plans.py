@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from workflow_backend.store import lists
-from workflow_backend.store.base import EventFilter, ItemFilter
+from workflow_backend.store.base import EventFilter, ItemFilter, Whose
 from workflow_backend.store.postgresql import LIVE
 from workflow_backend.store.sqlite import SqliteStore
 
@@ -26,6 +26,7 @@ VALUES: dict[str, Any] = {
     "worker": "w-3",
     "item_id": "item-77",
     "name": "ItemClaimed",
+    "whose": Whose("c-3", ("r-3", "r-4")),
 }
 
 
@@ -41,7 +42,7 @@ def walks() -> Iterator[lists.Walk]:
         "updated": lists.items(ItemFilter(), (None, None), None).cursor(["2026", PLACE]),
         "id": lists.items(ItemFilter(), (None, None), None).cursor(["item-5"]),
     }
-    for equal in subsets(("status", "kind", "requester", "worker")):
+    for equal in subsets(("status", "kind", "requester", "worker", "whose")):
         for created in ((None, None), (PLACE // 2, PLACE * 2)):
             for order, which in (
                 ("place", ItemFilter(**equal)),
@@ -51,7 +52,7 @@ def walks() -> Iterator[lists.Walk]:
                 yield lists.items(which, created, None)
                 yield lists.items(which, created, cursors[order])
     behind = lists.events(EventFilter(), (None, None), None).cursor([PLACE])
-    for equal in subsets(("item_id", "name", "kind", "requester", "worker")):
+    for equal in subsets(("item_id", "name", "kind", "requester", "worker", "whose")):
         for created in ((None, None), (PLACE // 2, PLACE * 2)):
             yield lists.events(EventFilter(**equal), created, None)
             yield lists.events(EventFilter(**equal), created, behind)
@@ -112,7 +113,7 @@ async def database(dsn: str) -> AsyncIterator[asyncpg.Connection]:
                 n << 32, 'item-' || n, 'r-' || n % 50, 'job-' || n % 7, 'x', '',
                 (ARRAY['submitted', 'processing', 'completed', 'completed', 'failed'])[n % 5 + 1],
                 'w-' || n % 9, '', '', to_char(n, '0000000'), to_char(n * 7 % 20000, '0000000'),
-                1, 0, NULL
+                1, 0, NULL, CASE n % 3 WHEN 0 THEN 'c-' || n % 11 END
             FROM generate_series(1::bigint, 20000) n
             """
         )
@@ -121,7 +122,7 @@ async def database(dsn: str) -> AsyncIterator[asyncpg.Connection]:
             INSERT INTO events SELECT
                 n << 32, (ARRAY['ItemSubmitted', 'ItemClaimed', 'ItemCompleted'])[n % 3 + 1],
                 'item-' || n / 3, 'job-' || n % 7, 'r-' || n % 50, 'w-' || n % 9, '{}', 'AB',
-                to_char(n, '0000000')
+                to_char(n, '0000000'), CASE n % 3 WHEN 0 THEN 'c-' || n % 11 END
             FROM generate_series(1::bigint, 60000) n
             """
         )

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from workflow_backend.errors import ProjectionMoved
 from workflow_backend.items import START, STATUSES, Event, Item, Place
-from workflow_backend.store.base import Change, EventFilter, ItemFilter, WritableStore
+from workflow_backend.store.base import Change, EventFilter, ItemFilter, Whose, WritableStore
 
 from .databases import Database
 from .records import change, event, item, text
@@ -36,7 +36,7 @@ class Chain:
             attempt = history[-1].attempt + (status == "processing")
             now = replace(history[-1], status=status, updated_at=text(height), attempt=attempt)
         else:
-            now = item(item_id, height)
+            now = item(item_id, height, client="shop" if item_id < "c" else "")
         history.append(now)
         self.events.append(event(height, item_id, NAMES[now.status], tx=height % 2))
 
@@ -165,5 +165,8 @@ async def is_level(store: WritableStore, chain: Chain) -> None:
     assert items == [each.as_dict() for each in reversed(newest.values())]
     statuses = [each.status for each in newest.values()]
     assert await store.counts() == {status: statuses.count(status) for status in STATUSES}
+    assert all(counted == there for counted, there in (await store.recount()).values())
+    shop = await store.counts(Whose("shop", ("a" * 64,)))
+    assert sum(shop.values()) == sum(each.client == "shop" for each in newest.values())
     assert (await store.position()).height == len(chain.events)
     assert (await store.cursor()).place == (chain.events[-1].place if chain.events else START)

@@ -7,7 +7,7 @@ import pytest
 from workflow_backend.chain.events import Cursor
 from workflow_backend.errors import ProjectionMismatch, ProjectionMoved, ProjectionUnavailable
 from workflow_backend.items import START, Place
-from workflow_backend.store.base import EventFilter, ItemFilter, WritableStore
+from workflow_backend.store.base import EventFilter, ItemFilter, Whose, WritableStore
 
 from .databases import Database, everything
 from .records import CHAIN, CONTRACT, change, event, first_page, item
@@ -58,7 +58,7 @@ async def test_a_projected_item_has_the_contracts_fields(store: WritableStore) -
 
 async def test_an_event_tells_its_items_kind_and_requester(store: WritableStore) -> None:
     claimed = event(1, "a", "ItemClaimed", worker="w" * 64)
-    await store.apply(first_page(claimed, items=[item("a", kind="mail")]))
+    await store.apply(first_page(claimed, items=[item("a", kind="mail", client="shop")]))
     (row,) = (await store.events(EVERY)).rows
     assert row == {
         "id": "1-1-2",
@@ -67,11 +67,37 @@ async def test_an_event_tells_its_items_kind_and_requester(store: WritableStore)
         "item_id": "a",
         "kind": "mail",
         "requester": "a" * 64,
+        "client": "shop",
         "worker": "w" * 64,
         "data": {"item_id": "a", "worker": "w" * 64},
         "tx_hash": "AB",
         "created_at": "2026-01-01 00:00:01",
     }
+
+
+async def test_items_of_a_client_are_counted_apart(store: WritableStore) -> None:
+    ours, theirs = "a" * 64, "b" * 64
+    items = [
+        item("a", client="shop", requester=ours),
+        item("b", client="shop", requester=theirs),
+        item("c", client="shop", requester=ours),
+        item("d", client="mail", requester=ours),
+        item("e"),
+    ]
+    await store.apply(
+        first_page(*(event(n, each.item_id) for n, each in enumerate(items, 1)), items=items)
+    )
+    done = replace(items[0], status="completed")
+    await store.apply(change(Place(5, 1, 2), [event(6, "a", "ItemCompleted")], [done]))
+
+    async def counted(whose: Whose | None) -> dict[str, int]:
+        return {status: number for status, number in (await store.counts(whose)).items() if number}
+
+    assert await counted(None) == {"submitted": 4, "completed": 1}
+    assert await counted(Whose("shop", (ours,))) == {"submitted": 1, "completed": 1}
+    assert await counted(Whose("shop", (ours, theirs))) == {"submitted": 2, "completed": 1}
+    assert await counted(Whose("none", (ours, theirs))) == {}
+    assert all(counted == found for counted, found in (await store.recount()).values())
 
 
 async def test_a_page_that_fails_leaves_nothing(store: WritableStore) -> None:
