@@ -4,6 +4,8 @@ import json
 from typing import Any
 
 import pytest
+from xian_runtime_types.decimal import ContractingDecimal
+from xian_runtime_types.time import Datetime, Timedelta
 
 from .jobs import ALICE, OPERATOR, WALT, WANDA, Jobs
 from .vm import CHI_LIMIT, RECEIPT_LIMIT
@@ -22,17 +24,21 @@ BAD = {
     "lease_seconds": "invalid: lease_seconds must be 0 or an integer from 5 to 86400",
     "client": "invalid: client must be at most 64 of the characters A-Z a-z 0-9 _ -",
 }
-NO_TEXT = [5, 1.5, True, ["a"], {"a": "b"}, [[]], b"a", 10**30]
+OF_THE_CHAIN = [Datetime(2026, 1, 1), Timedelta(seconds=5), ContractingDecimal("5")]
+"""What a transaction can carry beside the types of JSON."""
+NO_TEXT = [5, 1.5, True, ["a"], {"a": "b"}, [[]], b"a", 10**30, *OF_THE_CHAIN]
 BAD_TEXT = [*NO_TEXT, "a\u0000b", "\u0000", "a\nb", "é", "aé", "\u007f", "日本"]
 BAD_ID = [*BAD_TEXT, None, "", "a:b", "a.b", "a/b", "a b", ":", "i" * 129, "i" * 200_000]
-NO_INTEGER = ["1", 1.0, True, False, None, [1], {"a": 1}, 10**400]
+NO_INTEGER = ["1", 1.0, True, False, None, [1], {"a": 1}, 10**400, *OF_THE_CHAIN]
 
 
 def submit(item_id: str, **fields: Any) -> dict[str, Any]:
     return {"action": "submit", "item_id": item_id, "payload_uri": "p", **fields}
 
 
-@pytest.mark.parametrize("entry", [None, 5, 1.5, True, "submit", [], ["submit"], [{}]])
+@pytest.mark.parametrize(
+    "entry", [None, 5, 1.5, True, "submit", [], ["submit"], [{}], *OF_THE_CHAIN]
+)
 def test_an_entry_that_is_no_dict(jobs: Jobs, entry: Any) -> None:
     good = submit("good")
     assert jobs.apply(ALICE, entry, good, entry) == [
@@ -42,7 +48,9 @@ def test_an_entry_that_is_no_dict(jobs: Jobs, entry: Any) -> None:
     ]
 
 
-@pytest.mark.parametrize("action", [None, "", "Submit", "delete", 5, True, [], ["submit"], {}])
+@pytest.mark.parametrize(
+    "action", [None, "", "Submit", "delete", 5, True, [], ["submit"], {}, *OF_THE_CHAIN]
+)
 def test_an_action_that_there_is_not(jobs: Jobs, action: Any) -> None:
     assert jobs.apply(ALICE, {"action": action, "item_id": "i", "payload_uri": "p"}) == [
         (BAD["entry"], 0)
