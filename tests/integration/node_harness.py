@@ -275,7 +275,8 @@ class Node(Client):
         role = ROLES / "postgres"
         defaults = yaml.safe_load((role / "defaults" / "main.yml").read_text())
         template = Template((role / "templates" / "postgresql.conf.j2").read_text())
-        return f"{template.render(**defaults, program_run=str(self.folder))}\n"
+        text = template.render(**defaults | {"postgres_run": str(self.folder)})
+        return f"{text}\n"
 
     def command(self, name: str) -> list[str]:
         """The command that the roles give to the program."""

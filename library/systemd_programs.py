@@ -1,0 +1,185 @@
+#!/usr/bin/python
+"""Programs as systemd units: defined, and running as they are defined."""
+
+import hashlib
+import hmac
+import os
+import secrets
+import tempfile
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = """
+module: systemd_programs
+short_description: Programs run as systemd units as they are defined
+description:
+  - Writes each unit and its credentials, starts those that do not run and restarts those that run
+    as something else than what is defined, in the order given. What an interrupted run left undone,
+    the next one does.
+  - Each process carries a digest of its definition, credentials and revision in its environment.
+    The digest is keyed with a secret of the host, so that it tells nothing of the credentials.
+options:
+  units:
+    description: Text of each unit by its name; C(@REVISION@) in it becomes the digest
+    type: dict
+    required: true
+  credentials: {description: Secrets by unit and name, type: dict, default: {}}
+  revisions:
+    description: Text by unit that changes when it has to be restarted with the same definition
+    type: dict
+    default: {}
+  folder: {description: Folder of the credentials, type: str, required: true}
+attributes:
+  check_mode: {support: full}
+  diff_mode: {support: full}
+author: The authors of this toolkit
+"""
+RETURN = """
+restarted:
+  description: Units that were or would be started or restarted
+  type: list
+  returned: always
+"""
+
+UNITS = Path("/etc/systemd/system")
+
+
+def main():
+    """Define the programs and see to it that they run so."""
+    module = AnsibleModule(
+        argument_spec={
+            "units": {"type": "dict", "required": True},
+            "credentials": {"type": "dict", "default": {}, "no_log": True},
+            "revisions": {"type": "dict", "default": {}},
+            "folder": {"type": "str", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        run(module)
+    except OSError as error:
+        module.fail_json(msg=str(error))
+
+
+def run(module):
+    """Do it, or in check mode only look."""
+    folder = Path(module.params["folder"])
+    texts, revisions = define(module, key_of(folder, module.check_mode))
+    changed = write_credentials(module, folder)
+    diff = write_units(module, texts)
+    stale = [unit for unit in texts if running_revision(module, unit) != revisions[unit]]
+    idle = [unit for unit in texts if not (UNITS / "multi-user.target.wants" / unit).is_symlink()]
+    if not module.check_mode:
+        if idle:
+            module.run_command(["systemctl", "enable", "--quiet", *idle], check_rc=True)
+        if stale:
+            # All at once: systemd stops what comes after a program before the program.
+            module.run_command(["systemctl", "stop", *stale], check_rc=True)
+        for unit in stale:
+            start(module, unit)
+    module.exit_json(changed=bool(changed or diff or stale or idle), restarted=stale, diff=diff)
+
+
+def key_of(folder, check):
+    """The host's secret that digests are keyed with, made where it is missing."""
+    path = folder / "revision.key"
+    if not path.exists():
+        if check:
+            return b""
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write(path, secrets.token_hex(32), 0o600)
+    return path.read_bytes()
+
+
+def define(module, key):
+    """The whole text of each unit, and its digest."""
+    texts, revisions = {}, {}
+    for unit, text in module.params["units"].items():
+        secret = module.params["credentials"].get(unit, {})
+        parts = [text, module.params["revisions"].get(unit, ""), *map(str, sorted(secret.items()))]
+        revisions[unit] = hmac.new(key, "\0".join(parts).encode(), hashlib.sha256).hexdigest()
+        texts[unit] = text.replace("@REVISION@", revisions[unit])
+    return texts, revisions
+
+
+def write_units(module, texts):
+    """Write the units that are not as they have to be; give the differences."""
+    diff = []
+    for unit, text in texts.items():
+        path = UNITS / unit
+        before = path.read_text(encoding="utf-8") if path.exists() else ""
+        if before == text:
+            continue
+        diff.append({"before": before, "after": text, "before_header": unit, "after_header": unit})
+        if not module.check_mode:
+            write(path, text, 0o644)
+    if diff and not module.check_mode:
+        module.run_command(["systemctl", "daemon-reload"], check_rc=True)
+    return diff
+
+
+def write_credentials(module, folder):
+    """Write the secrets, root's alone; tell whether one was another."""
+    changed = False
+    for unit, secret in module.params["credentials"].items():
+        place = folder / unit.removesuffix(".service").removeprefix("workflow-backend-")
+        for name, text in secret.items():
+            path = place / name
+            if path.exists() and path.read_text(encoding="utf-8") == text:
+                continue
+            changed = True
+            if not module.check_mode:
+                place.mkdir(mode=0o700, parents=True, exist_ok=True)
+                write(path, text, 0o600)
+    return changed
+
+
+def running_revision(module, unit):
+    """The digest that the unit's process was started with; empty where none runs."""
+    _, state, _ = module.run_command(
+        ["systemctl", "show", "--property=ActiveState,MainPID", unit], check_rc=True
+    )
+    facts = dict(line.split("=", 1) for line in state.splitlines() if "=" in line)
+    if facts.get("ActiveState") not in ("active", "activating", "reloading"):
+        return ""
+    try:
+        environment = Path(f"/proc/{facts['MainPID']}/environ").read_bytes()
+    except OSError:
+        return ""
+    for entry in environment.split(b"\0"):
+        name, _, value = entry.partition(b"=")
+        if name == b"WORKFLOW_REVISION":
+            return value.decode()
+    return ""
+
+
+def start(module, unit):
+    """Start a unit and wait until it is ready; fail with its last words where it is not."""
+    module.run_command(["systemctl", "reset-failed", unit])  # an old failure says nothing of now
+    status, _, reason = module.run_command(["systemctl", "start", unit])
+    if status != 0:
+        _, words, _ = module.run_command(
+            ["journalctl", "--unit", unit, "--lines", "5", "--output", "cat", "--no-pager"]
+        )
+        module.fail_json(
+            msg=f"{unit} does not start: {reason.strip()} Its last words: {words.strip()}"
+        )
+
+
+def write(path, text, mode):
+    """Put a new file in the place of the old one."""
+    descriptor, beside = tempfile.mkstemp(dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        Path(beside).rename(path)
+    except BaseException:
+        Path(beside).unlink()
+        raise
+
+
+if __name__ == "__main__":
+    main()
