@@ -14,19 +14,23 @@ import sys
 import threading
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-from abci import server  # type: ignore[import-untyped]
-
-from workflow_backend_node.asking import Refused, refuse
+from workflow_backend_node import logs
+from workflow_backend_node.asking import Refused
+from workflow_backend_node.notify import Manager
 from workflow_backend_node.toml import read_toml
 
 WRITTEN_FOR = "0.9.3"
 DATABASE_SECONDS = 60.0
 STOP_SECONDS = 5.0
+LISTENS_SECONDS = 0.02
 
 
 def main() -> int:
     """Run the app until it is told to stop."""
+    manager = Manager()
+    logs.begin("abci")
     try:
         _check_version(version("xian-tech-abci"))
         home = _home(sys.argv[1:])
@@ -37,12 +41,18 @@ def main() -> int:
         if indexed:
             if "XIAN_BDS_DSN" not in os.environ:
                 os.environ["XIAN_BDS_DSN"] = _credential("index_dsn")
+            manager.tell(STATUS="waits for the index's database")
             _prepare_index(home, os.environ["XIAN_BDS_DSN"])
     except (Refused, OSError) as error:
-        return refuse(f"the app does not start: {error}")
-    from xian.xian_abci import main as xian_abci  # noqa: PLC0415 - after HOME is set
+        logs.say("error", f"the app does not start: {error}")
+        return 1
+    manager.tell(STATUS="reads its state")
+    # After HOME is set, and the log has its shape.
+    from abci import server  # type: ignore[import-untyped]  # noqa: PLC0415
+    from xian.xian_abci import main as xian_abci  # noqa: PLC0415
 
-    _bound_stop()
+    _tell_life(server, manager)
+    _bound_stop(server, manager)
     xian_abci()
     return 0
 
@@ -89,7 +99,35 @@ def _prepare_index(home: Path, dsn: str) -> None:
     index.mend()
 
 
-def _bound_stop() -> None:
+def _tell_life(server: Any, manager: Manager) -> None:
+    """Tell the manager when the app listens, and from then on that its event loop goes round.
+
+    The loop itself tells it, so a loop that is dead can't. It is busy for as long as a block takes
+    to execute, ten seconds for one of 500 transactions, and a block that was too long for the
+    manager's patience would be executed again after each restart: that patience has to be minutes.
+    """
+    upstream = server.ABCIServer._start  # noqa: SLF001
+
+    async def tell(serving: Any) -> None:
+        # Upstream says nothing when it listens.
+        while not (hasattr(serving, "server") and serving.server.is_serving()):  # noqa: ASYNC110
+            await asyncio.sleep(LISTENS_SECONDS)
+        manager.tell(READY=1)
+        while True:
+            manager.tell(WATCHDOG=1, STATUS="listens")
+            await asyncio.sleep(manager.beat)
+
+    async def start(self: Any) -> None:
+        life = asyncio.create_task(tell(self), name="life")
+        try:
+            await upstream(self)
+        finally:
+            life.cancel()
+
+    server.ABCIServer._start = start  # noqa: SLF001
+
+
+def _bound_stop(server: Any, manager: Manager) -> None:
     """Let the app's stop take five seconds at most.
 
     It ends whenever CometBFT does, and waits then for a database that may never answer: no listener
@@ -99,6 +137,7 @@ def _bound_stop() -> None:
     upstream = server._stop  # noqa: SLF001
 
     async def stop() -> None:
+        manager.tell(STOPPING=1, STATUS="stops")
         timer = threading.Timer(STOP_SECONDS, _end)
         timer.daemon = True
         timer.start()
@@ -108,11 +147,8 @@ def _bound_stop() -> None:
 
 
 def _end() -> None:
-    print(
-        f"the app has not stopped within {STOP_SECONDS:.0f} s: it ends now",
-        file=sys.stderr,
-        flush=True,
-    )
+    logs.say("error", f"the app has not stopped within {STOP_SECONDS:.0f} s: it ends now")
+    logs.end()
     os._exit(1)
 
 

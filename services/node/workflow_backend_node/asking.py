@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from difflib import unified_diff
 from pathlib import Path
 from typing import Any
@@ -44,12 +44,13 @@ def refuse(reason: str) -> int:
 def parse[T](kind: type[T], request: Object, where: str) -> T:
     """Make the dataclass `kind` of a JSON object that must hold exactly its fields.
 
-    Raises `Refused` naming every field that is missing or unknown: a misspelt setting must not be
-    lost.
+    A field with a default may be left out. Raises `Refused` naming every field that is missing or
+    unknown: a misspelt setting must not be lost.
     """
-    wanted = {field.name for field in fields(kind)}  # type: ignore[arg-type]
-    problems = [f"{name} is missing" for name in sorted(wanted - set(request))]
-    problems += [f"{name} is unknown" for name in sorted(set(request) - wanted)]
+    wanted = {field.name: field.default for field in fields(kind)}  # type: ignore[arg-type]
+    needed = {name for name, default in wanted.items() if default is MISSING}
+    problems = [f"{name} is missing" for name in sorted(needed - set(request))]
+    problems += [f"{name} is unknown" for name in sorted(set(request) - set(wanted))]
     if problems:
         raise Refused(f"{where}: {', '.join(problems)}")
     return kind(**request)

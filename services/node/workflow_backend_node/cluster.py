@@ -1,10 +1,13 @@
 """Makes the PostgreSQL cluster of the node's index and its database, and keeps its configuration.
 
 The cluster is made beside its place and renamed, so it is there whole or not at all. Of one that is
-there only `postgresql.conf` is ever written. The account that runs this owns the cluster and may
-log in, by its name, over the unix socket; nobody else may.
+there only `postgresql.conf` is ever written. Two accounts may log in, each by its own name and over
+the unix socket alone: the one that runs this, which owns the cluster, and the database's owner.
 """
 
+import os
+import pwd
+import re
 import shutil
 import subprocess
 import sys
@@ -21,16 +24,21 @@ INITDB = (
     "--auth-local=peer",
     "--auth-host=reject",
 )
+ERROR = re.compile(r"\b(ERROR|FATAL):")
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A cluster; `programs` holds initdb and postgres, `configuration` is postgresql.conf."""
+    """A cluster; `programs` holds initdb and postgres, `configuration` is postgresql.conf.
+
+    `owner` is the account that the database of a new cluster belongs to; empty is the cluster's.
+    """
 
     directory: str
     programs: str
     database: str
     configuration: str
+    owner: str = ""
 
 
 def bring(request: Object, check: bool) -> Object:
@@ -65,13 +73,27 @@ def _make(wanted: Wanted, directory: Path) -> None:
         _run(
             wanted,
             *("postgres", "--single", "-D", str(beside), "postgres"),
-            given=f'CREATE DATABASE "{wanted.database}"\n',
+            given=_contents(wanted),
         )
         _verify(wanted, beside)
         write_private(beside / "postgresql.conf", wanted.configuration)
         beside.rename(directory)
     finally:
         shutil.rmtree(beside, ignore_errors=True)  # gone already when all went well
+
+
+def _contents(wanted: Wanted) -> str:
+    """What makes the database, a statement a line."""
+    account = pwd.getpwuid(os.geteuid()).pw_name  # initdb gave the superuser this name
+    owner = wanted.owner or account
+    role = "" if owner == account else f"CREATE ROLE {_quoted(owner)} LOGIN\n"
+    return f"{role}CREATE DATABASE {_quoted(wanted.database)} OWNER {_quoted(owner)}\n"
+
+
+def _quoted(name: str) -> str:
+    if '"' in name or not name.isprintable():
+        raise Refused(f"cluster: {name!r} is no name of an account or a database")
+    return f'"{name}"'
 
 
 def _verify(wanted: Wanted, directory: Path) -> None:
@@ -86,7 +108,8 @@ def _verify(wanted: Wanted, directory: Path) -> None:
 def _run(wanted: Wanted, program: str, *arguments: str, given: str = "") -> None:
     command = [str(Path(wanted.programs) / program), *arguments]
     done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
+    # Alone with its cluster, postgres goes on after a statement that failed.
+    if done.returncode != 0 or ERROR.search(done.stderr):
         raise Refused(f"{program} refuses: {done.stderr.strip()}")
 
 

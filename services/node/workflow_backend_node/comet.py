@@ -6,33 +6,53 @@ CometBFT is started once the app listens: asked too early, it would sleep three 
 It is ended when that app is gone: most often it ends by itself then, but it can also hang for ever
 with a dead consensus and an RPC that still answers. Who supervises this program starts it again
 either way.
+
+That one's manager is told when the RPC answers, and from then on while it does. CometBFT does not
+answer while it waits for a block's execution in the app, so the manager's patience with it has to
+be the one with the app.
 """
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import closing
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
-from workflow_backend_node.asking import Refused, refuse
+from workflow_backend_node import child, logs
+from workflow_backend_node.asking import Refused
+from workflow_backend_node.notify import Manager
 from workflow_backend_node.toml import read_toml
 
 APP_SECONDS = 300.0
 GRACE_SECONDS = 3.0  # for CometBFT to end by itself; killed, it goes on from its write-ahead log
 POLL_SECONDS = 0.25
+ANSWER_SECONDS = 3.0
 LISTENING = 0x10000  # __SO_ACCEPTCON in the flags of /proc/net/unix
 
 
 def main() -> int:
     """Run CometBFT and give its exit status, or say why it does not start."""
+    manager = Manager()
+    logs.begin("cometbft")
     try:
         cometbft, home = _arguments(sys.argv[1:])
-        socket = read_toml(home / "config" / "config.toml")["proxy_app"].removeprefix("unix://")
+        configuration = read_toml(home / "config" / "config.toml")
+        socket = configuration["proxy_app"].removeprefix("unix://")
+        manager.tell(STATUS="waits for the app")
         app = _wait_for_app(socket)
-        return _run([str(cometbft), "start", "--home", str(home)], socket, app)
+        return _run(
+            [str(cometbft), "start", "--home", str(home)],
+            _Teller(manager, configuration["rpc"]["laddr"]),
+            lambda: listener(socket, _sockets()) == app,
+        )
     except (Refused, OSError) as error:
-        return refuse(f"CometBFT does not start: {error}")
+        logs.say("error", f"CometBFT does not start: {error}")
+        return 1
 
 
 def _arguments(arguments: list[str]) -> tuple[Path, Path]:
@@ -55,26 +75,59 @@ def _wait_for_app(socket: str) -> str:
     return app
 
 
-def _run(command: list[str], socket: str, app: str) -> int:
-    # CometBFT must not outlive this program either, so the kernel kills it then.
-    comet = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "--", *command])
-    for how in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(how, lambda number, _: comet.send_signal(number))
-    while listener(socket, _sockets()) == app:
+class _Teller:
+    """Tells the manager of CometBFT what its RPC says, as often as the manager wants to hear it."""
+
+    def __init__(self, manager: Manager, rpc: str) -> None:
+        self.manager = manager
+        host, _, port = rpc.removeprefix("tcp://").rpartition(":")
+        self._address = host.strip("[]"), int(port)
+        self._ready = False
+        self._next = 0.0
+
+    def look(self) -> None:
+        """Ask, when it is time, and tell the answer; without an answer there is nothing to tell."""
+        if time.monotonic() < self._next:
+            return
+        height = self._height()
+        if height is not None:
+            self.manager.tell(READY=1, WATCHDOG=1, STATUS=f"block {height}")
+            self._ready = True
+        elif self._ready:
+            self.manager.tell(STATUS="the RPC does not answer")
+        self._next = time.monotonic() + (self.manager.beat if self._ready else POLL_SECONDS)
+
+    def _height(self) -> int | None:
         try:
-            return _status(comet.wait(POLL_SECONDS))
+            with closing(HTTPConnection(*self._address, timeout=ANSWER_SECONDS)) as connection:
+                connection.request("GET", "/status")
+                answer = json.load(connection.getresponse())
+            return int(answer["result"]["sync_info"]["latest_block_height"])
+        except OSError, HTTPException, ValueError, LookupError, TypeError:
+            return None
+
+
+def _run(command: list[str], teller: _Teller, app_listens: Callable[[], bool]) -> int:
+    # CometBFT must not outlive this program either, so the kernel kills it then.
+    comet = child.start(command, on_death="KILL")
+
+    def forward(number: int, _: object) -> None:
+        teller.manager.tell(STOPPING=1, STATUS="stops")
+        comet.send_signal(number)
+
+    for how in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(how, forward)
+    while app_listens():
+        try:
+            return child.exit_status(comet.wait(POLL_SECONDS))
         except subprocess.TimeoutExpired:
-            continue
+            teller.look()
     try:
-        return _status(comet.wait(GRACE_SECONDS))
+        return child.exit_status(comet.wait(GRACE_SECONDS))
     except subprocess.TimeoutExpired:
-        print("the app is gone and CometBFT hangs: it is killed", file=sys.stderr, flush=True)
+        logs.say("warning", "the app is gone and CometBFT hangs: it is killed")
         comet.kill()
-        return _status(comet.wait())
-
-
-def _status(code: int) -> int:
-    return code if code >= 0 else 128 - code  # as a shell tells a death by signal
+        return child.exit_status(comet.wait())
 
 
 def _sockets() -> str:

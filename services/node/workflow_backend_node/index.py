@@ -25,6 +25,7 @@ from xian.services.bds import bds
 from xian.services.bds.payloads import BdsBlockPayload
 from xian.services.bds.serializer import canonical_decimal, canonical_json_text
 
+from workflow_backend_node import logs
 from workflow_backend_node.asking import Refused
 
 # What is wrong with the value and will be wrong again: PostgreSQL's classes 22 and 54, and Python's
@@ -149,7 +150,7 @@ async def wait_for_database(dsn: str, seconds: float) -> None:
             await connection.close()
             return
         if reason != said:
-            print(f"waiting for the index's database: {reason}", flush=True)
+            logs.say("warning", f"waiting for the index's database: {reason}")
             said = reason
         if time.monotonic() > deadline:
             raise Refused(f"the index's database has not answered within {seconds:.0f} s: {reason}")
@@ -190,6 +191,6 @@ def set_unreadable_aside(spool: Path) -> None:
             BdsBlockPayload.from_spool_dict(json.loads(path.read_text(encoding="utf-8")))
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             path.rename(path.with_suffix(".unreadable"))
-            print(
-                f"the spooled block {path.name} can't be read and is set aside: {error}", flush=True
+            logs.say(
+                "warning", f"the spooled block {path.name} can't be read and is set aside: {error}"
             )
