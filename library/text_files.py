@@ -38,10 +38,9 @@ def main():
         },
         supports_check_mode=True,
     )
-    account = pwd.getpwnam(module.params["owner"])
-    owner = (account.pw_uid, account.pw_gid)
     changed, diff = [], []
     try:
+        owner = account(module.params["owner"], module.check_mode)
         folders = [Path(folder) for folder in module.params["folders"]]
         changed += [str(f) for f in folders if make_folder(f, owner, module.check_mode)]
         for name, text in sorted(module.params["files"].items()):
@@ -60,9 +59,20 @@ def main():
                 if not module.check_mode:
                     make_folder(path.parent, owner, False)
                     replace(path, text, owner)
-    except OSError as error:
+    except (OSError, KeyError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=bool(changed), changed_files=changed, diff=diff)
+
+
+def account(name, check):
+    """User and group id of an account; a rehearsal may come before the account is made."""
+    try:
+        found = pwd.getpwnam(name)
+    except KeyError:
+        if check:
+            return (-1, -1)
+        raise
+    return (found.pw_uid, found.pw_gid)
 
 
 def make_folder(path, owner, check):
