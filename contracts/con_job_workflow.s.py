@@ -54,6 +54,7 @@ OperatorChanged = LogEvent(
 
 # 128 entries of 1 KiB each (record, key and event) are what one transaction may write.
 MAX_BATCH = 128
+MAX_NAME = 128
 MAX_ID = 128
 MAX_KIND = 64
 MAX_CLIENT = 64
@@ -101,6 +102,7 @@ ACTIONS = ["submit", "claim", "complete", "fail", "renew", "release", "cancel", 
 @construct
 def seed(name: str = "Job Workflow", operator: str = None):
     operator = operator or ctx.caller
+    assert is_text(name, MAX_NAME), "the name must be at most 128 printable ASCII characters"
     assert_account(operator)
     metadata["name"] = name
     metadata["operator"] = operator
@@ -158,7 +160,7 @@ def is_account(value):
 
 def assert_account(account):
     assert is_account(account), (
-        "an account is 64 lowercase hexadecimal digits or the name of a contract, con_..."
+        "an account is 64 lowercase hexadecimal digits or con_ and up to 60 of a-z 0-9 _"
     )
 
 

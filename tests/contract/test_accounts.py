@@ -1,9 +1,11 @@
 """Workers, agents and the operator."""
 
+from typing import Any
+
 import pytest
 
 from .jobs import AGENT, ALICE, NAME, OPERATOR, SOURCE, STRANGER, WALT, WANDA, Jobs
-from .vm import Chain
+from .vm import Chain, Refused
 
 ONLY_OPERATOR = "only the operator may do this"
 
@@ -21,6 +23,13 @@ def test_the_constructor_names_contract_and_operator(chain: Chain) -> None:
     assert chain.read(ALICE, NAME, "get_operator") == WANDA
     assert chain.read(ALICE, NAME, "is_worker", account=ALICE) is False
     assert chain.driver.get(f"{NAME}.metadata:name") == "Orders"
+
+
+@pytest.mark.parametrize("name", ["x" * 129, "a\nb", "é", 5])
+def test_a_name_that_is_refused(chain: Chain, name: Any) -> None:
+    with pytest.raises(Refused, match="at most 128 printable ASCII characters"):
+        chain.deploy(ALICE, NAME, SOURCE, name=name)
+    assert chain.driver.get(f"{NAME}.metadata:operator") is None
 
 
 def test_workers_come_and_go(jobs: Jobs) -> None:
@@ -98,17 +107,22 @@ def test_a_proposal_is_withdrawn_by_proposing_oneself(jobs: Jobs) -> None:
 
 
 @pytest.mark.parametrize(
-    "account", ["", "a" * 63, "a" * 65, "A" * 64, "g" * 64, "con_a.b", "con_a:b", "con_é", "wanda"]
+    "account",
+    [
+        *("", "a" * 63, "a" * 65, "A" * 64, "g" * 64, "con_a.b", "con_a:b", "con_é", "wanda"),
+        "con_" + "a" * 61,
+    ],
 )
 def test_what_is_no_account(jobs: Jobs, account: str) -> None:
     for function in ("add_worker", "remove_worker", "propose_operator", "add_agent"):
         assert jobs.refusal(OPERATOR, function, account=account) == (
-            "an account is 64 lowercase hexadecimal digits or the name of a contract, con_..."
+            "an account is 64 lowercase hexadecimal digits or con_ and up to 60 of a-z 0-9 _"
         )
     assert jobs.read("is_worker", account=account) is False
     assert jobs.read("is_agent", principal=account, account=account) is False
 
 
 def test_a_contract_may_be_an_account(jobs: Jobs) -> None:
-    jobs.send(OPERATOR, "add_worker", account="con_robot_1")
-    assert jobs.read("is_worker", account="con_robot_1") is True
+    for account in ("con_robot_1", "con_" + "a" * 60):
+        jobs.send(OPERATOR, "add_worker", account=account)
+        assert jobs.read("is_worker", account=account) is True

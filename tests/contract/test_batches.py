@@ -93,6 +93,20 @@ def test_values_that_are_refused(jobs: Jobs) -> None:
     assert jobs.record() is None
 
 
+def test_fields_of_other_actions_have_no_effect(jobs: Jobs) -> None:
+    others = {"result_uri": "r", "reason": "r", "attempt": 7, "lease_seconds": 9, "unknown": [None]}
+    assert jobs.apply(ALICE, submit("i", status="completed", **others)) == [("ok", 0)]
+    plain = jobs.put("submitted", "j")
+    assert jobs.record("i").keys() == plain.keys()
+    claim = {"action": "claim", "item_id": "i", "kind": "other", "payload_uri": "x", **others}
+    assert jobs.apply(WANDA, claim) == [("ok", 1)]
+    record = jobs.record("i")
+    assert (record["kind"], record["payload_uri"], record["failure_reason"]) == ("job", "p", "")
+    assert jobs.apply(WANDA, {"action": "claim", "item_id": "j", "reason": 5}) == [
+        (BAD["reason"], 0)
+    ]
+
+
 def test_half_a_surrogate_pair_fails_the_call(jobs: Jobs) -> None:
     """It is no text to the VM and never reaches the contract: writers have to keep it out."""
     message = jobs.refusal(ALICE, "apply_items", batch=[submit("i"), submit("j", kind="\ud800")])
