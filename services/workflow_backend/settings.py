@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from .errors import SettingError
 
 _KEY = re.compile(r"[0-9a-fA-F]{64}")
+_ACCOUNT = re.compile(r"[0-9a-f]{64}")
 _CONTRACT = re.compile(r"con_[a-z0-9_]{1,60}")
 
 
@@ -29,6 +30,7 @@ class Settings:
     api_host: str
     api_port: int
     api_rate: float
+    api_wallets: tuple[str, ...]
     tokens_file: Path | None
     handlers_socket: Path
     lease_seconds: int
@@ -53,6 +55,7 @@ class Settings:
             api_host=api_host,
             api_port=api_port,
             api_rate=_positive(env, "XIAN_WORKFLOW_API_RATE", 1000.0),
+            api_wallets=accounts(env, "XIAN_WORKFLOW_API_WALLETS"),
             tokens_file=_path(env, "XIAN_WORKFLOW_TOKENS_FILE"),
             handlers_socket=_handlers_socket(env),
             lease_seconds=int(_seconds(env, "XIAN_WORKFLOW_LEASE_SECONDS", 60, 5, 86400)),
@@ -140,6 +143,23 @@ def api_token(env: Mapping[str, str]) -> str | None:
         raise SettingError(
             f"XIAN_WORKFLOW_API_TOKEN_FILE ({path}) can't be read: {type(error).__name__}"
         ) from None
+
+
+def parts(env: Mapping[str, str], name: str) -> list[str]:
+    """Return the parts of a list that is separated by commas."""
+    return [part.strip() for part in env.get(name, "").split(",") if part.strip()]
+
+
+def accounts(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """Return a list of public keys, each once; raises SettingError naming the one that is wrong."""
+    found = parts(env, name)
+    for account in found:
+        if not _ACCOUNT.fullmatch(account):
+            raise SettingError(
+                f"{name} must be public keys of 64 lower-case hexadecimal digits, separated by "
+                f"commas, one is {account!r}"
+            )
+    return tuple(dict.fromkeys(found))
 
 
 def _state_dir(env: Mapping[str, str]) -> Path:

@@ -6,23 +6,29 @@ from typing import Annotated
 from fastapi import Depends, HTTPException, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from .backend import Used
+from ..items import Item
+from ..store.base import Whose
+from .backend import Backend, Used
 from .tokens import EVERYBODY, Principal
 
 _bearer = HTTPBearer(auto_error=False, description="A token made by `workflow-backend tokens add`")
 
 
+Shown = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+
+
+def known(used: Backend, shown: Shown) -> Principal | None:
+    """Return whose token is shown just now, None where it is nobody's or not any more."""
+    if used.tokens is None:
+        return EVERYBODY
+    return used.tokens.principal(shown.credentials) if shown else None
+
+
 def allowed(scope: str) -> Callable[..., Awaitable[Principal]]:
     """Return the dependency that lets only principals with a scope through, at their rate."""
 
-    async def principal(
-        request: Request,
-        used: Used,
-        credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
-    ) -> Principal:
-        who: Principal | None = EVERYBODY
-        if used.tokens is not None:
-            who = used.tokens.principal(credentials.credentials) if credentials else None
+    async def principal(request: Request, used: Used, shown: Shown) -> Principal:
+        who = known(used, shown)
         if who is None:
             detail = "a valid bearer token is needed"
             raise HTTPException(401, detail, headers={"WWW-Authenticate": "Bearer"})
@@ -35,6 +41,32 @@ def allowed(scope: str) -> Callable[..., Awaitable[Principal]]:
         return who
 
     return principal
+
+
+def whose(used: Backend, who: Principal, client: str | None = None) -> Whose | None:
+    """Return the items that a list may have, None for all; `client` is the one asked for, if any.
+
+    An item's client is the name of the token that it was submitted with. As anybody may write any
+    name on the chain, only what these APIs submitted counts.
+    """
+    if not who.sees_all and client not in {None, who.name}:
+        raise HTTPException(403, f"token {who.name!r} sees only what was submitted with it")
+    name = client if who.sees_all else who.name
+    return None if name is None else Whose(name, used.requesters)
+
+
+async def seen_item(used: Backend, who: Principal, item_id: str) -> Item:
+    """Return the contract's record; raises the 404 where there is none that this principal sees."""
+    record = await used.node.item(item_id)
+    if record is None or not sees(used, who, record):
+        raise HTTPException(404, f"no item {item_id!r} on {used.settings.contract}")
+    return record
+
+
+def sees(used: Backend, who: Principal, item: Item) -> bool:
+    """Tell whether an item is one of those that a principal sees."""
+    seen = whose(used, who)
+    return seen is None or seen.has(item.as_dict())
 
 
 Reader = Annotated[Principal, Depends(allowed("read"))]

@@ -18,6 +18,7 @@ from ..heartbeat import Heartbeat
 from ..settings import Settings
 from ..store import open_store
 from ..store.base import Store
+from .agents import name_agents
 from .limits import RateLimit
 from .metrics import Metrics
 from .tokens import Tokens
@@ -28,7 +29,10 @@ REMEMBERED = 10_000
 
 @dataclass(slots=True)
 class Backend:
-    """Chain, projection and wallet of this process, and who may use them."""
+    """Chain, projection and wallet of this process, and who may use them.
+
+    `requesters` are the wallets of this API and of those that serve the same clients.
+    """
 
     settings: Settings
     node: Node
@@ -37,6 +41,7 @@ class Backend:
     waiting: Waiting
     tokens: Tokens | None
     rate: RateLimit
+    requesters: tuple[str, ...]
     metrics: Metrics = field(default_factory=Metrics)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     recent: OrderedDict[str, str] = field(default_factory=OrderedDict)
@@ -56,6 +61,9 @@ async def open_backend(settings: Settings) -> AsyncIterator[Backend]:
         async with Rpc(settings.node_url) as rpc, open_store(settings) as store:
             node = Node(rpc, settings.contract)
             await node.require_chain(settings.chain_id)
+            if settings.api_wallets:
+                await name_agents(node, account, settings.chain_id, settings.api_wallets)
+            requesters = tuple({account.address, *settings.api_wallets})
             heads = Heads(rpc)
             submitter = Submitter(node, heads, account, settings.chain_id)
             waiting = Waiting(node, heads)
@@ -67,7 +75,7 @@ async def open_backend(settings: Settings) -> AsyncIterator[Backend]:
                 submitter.running(),
                 waiting.looking(),
             ):
-                yield Backend(settings, node, submitter, store, waiting, tokens, rate)
+                yield Backend(settings, node, submitter, store, waiting, tokens, rate, requesters)
 
 
 async def backend(request: Request) -> Backend:

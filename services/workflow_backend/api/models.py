@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 ItemId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,128}\z")]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}\z")]
 Kind = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}\z")]
 Uri = Annotated[str, StringConstraints(pattern=r"^[\x20-\x7e]{1,1024}\z")]
 Reference = Annotated[str, StringConstraints(pattern=r"^[\x20-\x7e]{0,1024}\z")]
@@ -43,13 +44,17 @@ class Cancellation(BaseModel):
 
 
 class ItemRecord(BaseModel):
-    """An item as the contract keeps it; times are the chain's, in UTC."""
+    """An item as the contract keeps it; times are the chain's, in UTC.
+
+    `client` is the name of the token that the item was submitted with.
+    """
 
     item_id: str
     requester: str
     kind: str
     payload_uri: str
     metadata_ref: str
+    client: str
     status: Status
     worker: str | None
     result_uri: str | None

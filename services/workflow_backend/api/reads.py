@@ -3,14 +3,14 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, HTTPException, Path, Query
+from fastapi import APIRouter, Path, Query
 
 from ..errors import ProjectionUnavailable
-from ..items import SETTLED, Item
+from ..items import SETTLED
 from ..store.base import EventFilter, ItemFilter, Listed
-from .access import Reader
-from .backend import Backend, Used
-from .models import Activity, ItemList, ItemView, Status, Summary
+from .access import Reader, seen_item, whose
+from .backend import Used
+from .models import Activity, ItemList, ItemView, Name, Status, Summary
 from .problems import responses
 
 router = APIRouter()
@@ -20,6 +20,7 @@ Cursor = Annotated[
     str | None, Query(description="`next_cursor` of the page before", max_length=512)
 ]
 PathId = Annotated[str, Path(max_length=128, pattern=r"^[A-Za-z0-9_-]+\z")]
+Client = Annotated[Name | None, Query(description="the token that items were submitted with")]
 IdPrefix = Annotated[str | None, Query(max_length=128, pattern=r"^[A-Za-z0-9_-]+\z")]
 Time = Annotated[datetime | None, Query(description="with a zone, such as 2026-01-31T12:00:00Z")]
 Wait = Annotated[
@@ -33,21 +34,22 @@ RECENT = 20
 
 
 @router.get("/projection/summary", responses=responses(401, 403, 429, 503))
-async def summary(used: Used, _: Reader) -> Summary:
+async def summary(used: Used, who: Reader) -> Summary:
     """Count the projected items by status."""
-    counts = await used.store.counts()
+    counts = await used.store.counts(whose(used, who))
     return Summary(**counts, total=sum(counts.values()))
 
 
 @router.get("/items", responses=responses(401, 403, 422, 429, 503))
 async def items(
     used: Used,
-    _: Reader,
+    who: Reader,
     *,
     status: Status | None = None,
     kind: str | None = None,
     requester: str | None = None,
     worker: str | None = None,
+    client: Client = None,
     id_prefix: IdPrefix = None,
     created_from: Time = None,
     created_before: Time = None,
@@ -67,6 +69,7 @@ async def items(
         created_before=created_before,
         updated_from=updated_from,
         updated_before=updated_before,
+        whose=whose(used, who, client),
     )
     page = await used.store.items(which, limit, cursor)
     return ItemList.model_validate(
@@ -76,12 +79,13 @@ async def items(
 
 @router.get("/items/{item_id}", responses=responses(401, 403, 404, 422, 429, 503))
 async def item(
-    used: Used, _: Reader, item_id: PathId, wait: Wait = None, seconds: Seconds = 30.0
+    used: Used, who: Reader, item_id: PathId, wait: Wait = None, seconds: Seconds = 30.0
 ) -> ItemView:
     """Return the contract's own record of an item, and what the projection has of it."""
-    record = await required_item(used, item_id)
+    record = await seen_item(used, who, item_id)
     if wait and record.status not in SETTLED:
-        record = await used.waiting.settled(item_id, seconds) or await required_item(used, item_id)
+        settled = await used.waiting.settled(item_id, seconds)
+        record = settled or await seen_item(used, who, item_id)
     projected: dict[str, Any] | None = None
     recent: list[dict[str, Any]] = []
     try:
@@ -96,24 +100,26 @@ async def item(
 
 @router.get("/items/{item_id}/activity", responses=responses(401, 403, 404, 422, 429, 503))
 async def item_activity(
-    used: Used, _: Reader, item_id: PathId, limit: Limit = 100, cursor: Cursor = None
+    used: Used, who: Reader, item_id: PathId, limit: Limit = 100, cursor: Cursor = None
 ) -> Activity:
     """Return an item's events, newest first."""
-    page = await used.store.events(EventFilter(item_id=item_id), limit, cursor)
+    which = EventFilter(item_id=item_id, whose=whose(used, who))
+    page = await used.store.events(which, limit, cursor)
     if not page.rows:
-        await required_item(used, item_id)
+        await seen_item(used, who, item_id)
     return _activity(item_id, page)
 
 
 @router.get("/activity/recent", responses=responses(401, 403, 422, 429, 503))
 async def recent_activity(
     used: Used,
-    _: Reader,
+    who: Reader,
     *,
     event: str | None = None,
     kind: str | None = None,
     requester: str | None = None,
     worker: str | None = None,
+    client: Client = None,
     id_prefix: IdPrefix = None,
     created_from: Time = None,
     created_before: Time = None,
@@ -129,6 +135,7 @@ async def recent_activity(
         id_prefix=id_prefix,
         created_from=created_from,
         created_before=created_before,
+        whose=whose(used, who, client),
     )
     return _activity(None, await used.store.events(which, limit, cursor))
 
@@ -142,11 +149,3 @@ def _activity(item_id: str | None, page: Listed) -> Activity:
             "next_cursor": page.next_cursor,
         }
     )
-
-
-async def required_item(used: Backend, item_id: str) -> Item:
-    """Return the contract's record; raises the 404 where there is none."""
-    record = await used.node.item(item_id)
-    if record is None:
-        raise HTTPException(404, f"no item {item_id!r} on {used.settings.contract}")
-    return record

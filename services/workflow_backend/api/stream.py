@@ -6,14 +6,16 @@ that comes back misses nothing.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, HTTPException, Request
 from fastapi.responses import StreamingResponse
 
 from ..items import START, Place
-from .access import Reader
+from ..store.base import Store, Whose
+from .access import Reader, Shown, known, whose
 from .backend import Backend, Used
 from .problems import responses
 
@@ -34,7 +36,8 @@ KEEP_ALIVE_SECONDS = 15.0
 )
 async def stream(
     used: Used,
-    _: Reader,
+    who: Reader,
+    shown: Shown,
     request: Request,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> StreamingResponse:
@@ -43,8 +46,14 @@ async def stream(
     With `Last-Event-ID` it goes on behind that event; `0` begins at the first.
     """
     place = await _start(used, last_event_id)
+
+    async def is_over() -> bool:
+        """Tell whether the API ends, the client has gone, or its token is not what it was."""
+        gone = used.stopping.is_set() or await request.is_disconnected()
+        return gone or known(used, shown) != who
+
     return StreamingResponse(
-        _events(used, place, request),
+        _events(used.store, place, whose(used, who), is_over),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
@@ -56,30 +65,30 @@ async def _start(used: Backend, last_event_id: str | None) -> Place:
     if last_event_id == "0":
         return START
     try:
-        height, tx_index, event_index = (int(part) for part in last_event_id.split("-"))
+        return Place.parse(last_event_id)
     except ValueError:
         detail = f"Last-Event-ID must be an event's id or 0, it is {last_event_id!r}"
         raise HTTPException(422, detail) from None
-    return Place(height, tx_index, event_index)
 
 
-async def _events(used: Backend, place: Place, request: Request) -> AsyncIterator[str]:
+async def _events(
+    store: Store, place: Place, seen: Whose | None, is_over: Callable[[], Awaitable[bool]]
+) -> AsyncIterator[str]:
     yield "retry: 1000\n\n"
-    silent = 0.0
-    while not (used.stopping.is_set() or await request.is_disconnected()):
-        rows = await used.store.events_after(place, PAGE)
+    said = time.monotonic()
+    while not await is_over():
+        rows = await store.events_after(place, PAGE)
         for row in rows:
-            yield _message(row)
+            if seen is None or seen.has(row):
+                yield _message(row)
+                said = time.monotonic()
         if rows:
-            silent = 0.0
-            height, tx_index, event_index = (int(part) for part in rows[-1]["id"].split("-"))
-            place = Place(height, tx_index, event_index)
-            continue
-        silent += POLL_SECONDS
-        if silent >= KEEP_ALIVE_SECONDS:
-            silent = 0.0
+            place = Place.parse(rows[-1]["id"])
+        if time.monotonic() - said > KEEP_ALIVE_SECONDS:
+            said = time.monotonic()
             yield ": still here\n\n"
-        await asyncio.sleep(POLL_SECONDS)
+        # Of events that this client may not see there may be many: others have their turn.
+        await asyncio.sleep(0 if rows else POLL_SECONDS)
 
 
 def _message(row: dict[str, Any]) -> str:

@@ -40,7 +40,12 @@ class Principal:
 
     def may(self, scope: str) -> bool:
         """Tell whether it has a scope; admin has all."""
-        return scope in self.scopes or "admin" in self.scopes
+        return scope in self.scopes or self.sees_all
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether it sees every item, and not only those that were submitted with it."""
+        return "admin" in self.scopes
 
 
 EVERYBODY = Principal("", frozenset({"admin"}))

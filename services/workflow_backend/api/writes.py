@@ -10,7 +10,7 @@ from ..chain.tickets import Ticket
 from ..errors import ProjectionUnavailable, WorkflowError
 from ..items import SETTLED, Item, Outcome
 from ..store.base import EventFilter
-from .access import Canceller, Requester
+from .access import Canceller, Requester, seen_item, sees
 from .backend import Backend, Used
 from .models import (
     Accepted,
@@ -23,7 +23,8 @@ from .models import (
     Submissions,
 )
 from .problems import responses, status_of
-from .reads import PathId, Seconds, Wait, required_item
+from .reads import PathId, Seconds, Wait
+from .tokens import Principal
 
 router = APIRouter()
 
@@ -43,9 +44,10 @@ _REFUSALS = {
 @router.post("/items", status_code=201, responses=responses(401, 403, 409, 413, 422, 429, 502, 503))
 async def submit(
     used: Used,
-    _: Requester,
+    who: Requester,
     submission: Submission,
     response: Response,
+    *,
     wait: Wait = None,
     seconds: Seconds = 30.0,
 ) -> Accepted:
@@ -55,21 +57,20 @@ async def submit(
     With `wait=completed` the answer comes when the item is settled, or after `timeout` seconds
     with the item as it is then.
     """
-    ticket = used.submitter.enqueue(contract.submit(**submission.model_dump()))
-    accepted = await _submitted(used, submission, ticket)
+    accepted = await _submit(used, who, submission)
     if not accepted.finalized:
         response.status_code = HTTPStatus.ACCEPTED
     elif wait and accepted.item and accepted.item.status not in SETTLED:
         settled = await used.waiting.settled(submission.item_id, seconds)
-        record = settled or await required_item(used, submission.item_id)
+        record = settled or await seen_item(used, who, submission.item_id)
         accepted = accepted.model_copy(update={"item": _record(record)})
     return accepted
 
 
 @router.post("/items/batch", responses=responses(401, 403, 413, 422, 429, 503))
-async def submit_batch(used: Used, _: Requester, submissions: Submissions) -> BatchOutcome:
+async def submit_batch(used: Used, who: Requester, submissions: Submissions) -> BatchOutcome:
     """Submit up to 500 items and say of each what became of it."""
-    results = await asyncio.gather(*(_entry(used, submission) for submission in submissions.items))
+    results = await asyncio.gather(*(_entry(used, who, entry) for entry in submissions.items))
     accepted = sum(entry.accepted is not None for entry in results)
     return BatchOutcome(accepted=accepted, refused=len(results) - accepted, results=results)
 
@@ -79,29 +80,28 @@ async def submit_batch(used: Used, _: Requester, submissions: Submissions) -> Ba
 )
 async def cancel(
     used: Used,
-    _: Canceller,
+    who: Canceller,
     item_id: PathId,
     response: Response,
     cancellation: Cancellation | None = None,
 ) -> Accepted:
     """Cancel a submitted item."""
-    record = await required_item(used, item_id)
+    record = await seen_item(used, who, item_id)
     reason = cancellation.reason if cancellation else ""
     return await _directed(used, item_id, contract.cancel(record, reason), response)
 
 
 @router.post("/items/{item_id}/retry", responses=responses(401, 403, 404, 409, 422, 429, 502, 503))
-async def retry(used: Used, _: Canceller, item_id: PathId, response: Response) -> Accepted:
+async def retry(used: Used, who: Canceller, item_id: PathId, response: Response) -> Accepted:
     """Make a failed item claimable again."""
-    record = await required_item(used, item_id)
+    record = await seen_item(used, who, item_id)
     return await _directed(used, item_id, contract.retry(record), response)
 
 
-async def _entry(used: Backend, submission: Submission) -> BatchEntry:
+async def _entry(used: Backend, who: Principal, submission: Submission) -> BatchEntry:
     accepted = refusal = None
     try:
-        ticket = used.submitter.enqueue(contract.submit(**submission.model_dump()))
-        accepted = await _submitted(used, submission, ticket)
+        accepted = await _submit(used, who, submission)
     except HTTPException as error:
         refusal = Refusal(status=error.status_code, detail=error.detail)
     except WorkflowError as error:
@@ -109,7 +109,9 @@ async def _entry(used: Backend, submission: Submission) -> BatchEntry:
     return BatchEntry(item_id=submission.item_id, accepted=accepted, refusal=refusal)
 
 
-async def _submitted(used: Backend, submission: Submission, ticket: Ticket) -> Accepted:
+async def _submit(used: Backend, who: Principal, submission: Submission) -> Accepted:
+    action = contract.submit(**submission.model_dump(), client=who.name)
+    ticket = used.submitter.enqueue(action)
     outcome = await _decided(ticket)
     if outcome is None:
         return _pending(ticket)
@@ -117,8 +119,8 @@ async def _submitted(used: Backend, submission: Submission, ticket: Ticket) -> A
         used.remember(submission.item_id, outcome.tx_hash)
         return _accepted(submission.item_id, outcome.tx_hash, outcome.item)
     if outcome.code == "exists":
-        record = await required_item(used, submission.item_id)
-        if record.requester == used.submitter.address and _same(record, submission):
+        record = await used.node.item(submission.item_id)
+        if record is not None and _is_same(used, who, record, submission):
             return _accepted(submission.item_id, await _first_tx(used, record.item_id), record)
     raise _refused(outcome)
 
@@ -158,8 +160,11 @@ def _record(item: Item) -> ItemRecord:
     return ItemRecord.model_validate(item.as_dict())
 
 
-def _same(record: Item, submission: Submission) -> bool:
-    return all(getattr(record, name) == value for name, value in submission.model_dump().items())
+def _is_same(used: Backend, who: Principal, record: Item, submission: Submission) -> bool:
+    """Tell whether an item is what this principal asks for, submitted through us or our like."""
+    ours = record.requester in used.requesters and sees(used, who, record)
+    content = submission.model_dump().items()
+    return ours and all(getattr(record, name) == value for name, value in content)
 
 
 async def _first_tx(used: Backend, item_id: str) -> str | None:

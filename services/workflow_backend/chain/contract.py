@@ -19,7 +19,7 @@ BATCH_ENTRIES = 128
 BATCH_BYTES = 96 * 1024
 """The most bytes that one call may write: the VM stops at 131,072, the rest is head-room."""
 
-RECORD_BYTES = 480
+RECORD_BYTES = 496
 """What a record's key, field names and fixed-size fields take, in bytes."""
 
 

@@ -13,6 +13,9 @@ from .rpc import Rpc
 EVENT_PAGE = 1_000
 """The most events of one name that the index gives at once."""
 
+KEYS = 200
+"""The most keys of the state that a node gives at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class ChainStatus:
@@ -128,6 +131,21 @@ class Node:
     async def is_worker(self, account: str) -> bool:
         """Tell whether the contract lets the account claim items."""
         return await self.rpc.query(f"/get/{self.contract}.workers:{account}") is True
+
+    async def agents(self, account: str) -> list[str]:
+        """Return the accounts that may cancel and retry what this account submitted."""
+        prefix = f"{self.contract}.agents:{account}:"
+        names: list[str] = []
+        more = True
+        while more:
+            behind = f"/after={names[-1]}" if names else ""
+            page = await self.rpc.query(f"/keys/{prefix}/limit={KEYS}{behind}")
+            if not isinstance(page, dict):
+                raise NodeUnavailable("the node does not tell the agents in its state")
+            names += page["items"]
+            more = page["has_more"]
+        allowed = await self.rpc.queries([f"/get/{prefix}{name}" for name in names])
+        return [name for name, value in zip(names, allowed, strict=True) if value is True]
 
     async def _indexed(self, path: str) -> Any:
         try:

@@ -2,18 +2,16 @@
 
 import ast
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import SettingError
+from ..settings import accounts, parts
 
 FEE_MODES = ("free_metered", "paid_metered")
 FUND_TARGET = 100_000.0
 SERVICES = ("handlers", "processor", "projector", "api")
-
-_ACCOUNT = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +39,12 @@ class Expected:
         age = env.get("XIAN_WORKFLOW_BLOCK_AGE_SECONDS")
         return cls(
             contract_source=Path(source) if source else None,
-            workers=_accounts(env, "XIAN_WORKFLOW_WORKERS"),
-            wallets=_accounts(env, "XIAN_WORKFLOW_WALLETS"),
+            workers=accounts(env, "XIAN_WORKFLOW_WORKERS"),
+            wallets=accounts(env, "XIAN_WORKFLOW_WALLETS"),
             paid=_paid(env),
             fund_target=_positive(env, "XIAN_WORKFLOW_FUND_TARGET", FUND_TARGET),
             services=_services(env),
-            disks=tuple(Path(part) for part in _parts(env, "XIAN_WORKFLOW_DISKS")),
+            disks=tuple(Path(part) for part in parts(env, "XIAN_WORKFLOW_DISKS")),
             block_age=_positive(env, "XIAN_WORKFLOW_BLOCK_AGE_SECONDS", 0.0) if age else None,
         )
 
@@ -75,21 +73,6 @@ def same_source(one: str, other: str) -> bool:
     return one == other or ast.dump(ast.parse(one)) == ast.dump(ast.parse(other))
 
 
-def _parts(env: Mapping[str, str], name: str) -> list[str]:
-    return [part.strip() for part in env.get(name, "").split(",") if part.strip()]
-
-
-def _accounts(env: Mapping[str, str], name: str) -> tuple[str, ...]:
-    accounts = _parts(env, name)
-    for account in accounts:
-        if not _ACCOUNT.fullmatch(account):
-            raise SettingError(
-                f"{name} must be public keys of 64 lower-case hexadecimal digits, separated by "
-                f"commas, one is {account!r}"
-            )
-    return tuple(dict.fromkeys(accounts))
-
-
 def _paid(env: Mapping[str, str]) -> bool:
     mode = env.get("XIAN_WORKFLOW_FEE_MODE", FEE_MODES[0])
     if mode not in FEE_MODES:
@@ -113,7 +96,7 @@ def _positive(env: Mapping[str, str], name: str, default: float) -> float:
 def _services(env: Mapping[str, str]) -> dict[str, Path]:
     name = "XIAN_WORKFLOW_SERVICES"
     services: dict[str, Path] = {}
-    for part in _parts(env, name):
+    for part in parts(env, name):
         service, equals, directory = part.partition("=")
         if service not in SERVICES or not equals or not directory:
             raise SettingError(

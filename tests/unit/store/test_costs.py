@@ -25,7 +25,7 @@ STEPS_A_ROW = 10
 """What SQLite's machine takes to look at a row."""
 
 # The first of each is frequent, the second rare, and of the last there is none.
-EQUAL: dict[str, tuple[Any, Any, Any]] = {
+EQUAL: dict[str, tuple[Any, ...]] = {
     "status": (STATUSES[2], STATUSES[3], STATUSES[4]),
     "kind": ("job", "mail", "none"),
     "requester": ("a", "b", "none"),
