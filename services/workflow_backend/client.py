@@ -2,17 +2,19 @@
 
 import json
 import os
+import ssl
 import time
 from collections.abc import Iterator, Mapping
 from http.client import HTTPException
+from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode
 from urllib.request import Request, urlopen
 
-from .errors import WorkflowError
+from .errors import SettingError, WorkflowError
 from .items import SETTLED
-from .settings import api_token, api_url
+from .settings import api_ca_file, api_token, api_url
 
 TIMEOUT_SECONDS = 15.0
 POLL_SECONDS = 0.1
@@ -31,14 +33,20 @@ class ApiUnavailable(WorkflowError):
 class ApiClient:
     """Calls the API at one address. Its methods return the JSON answer.
 
-    `timeout` is how long to wait for one answer, in seconds; `token` is a bearer token.
+    `timeout` is how long to wait for one answer, in seconds; `token` is a bearer token; `ca_file`
+    has the authorities that an https:// address is held to, by default those of the system.
     """
 
     def __init__(
-        self, url: str, timeout: float = TIMEOUT_SECONDS, token: str | None = None
+        self,
+        url: str,
+        timeout: float = TIMEOUT_SECONDS,
+        token: str | None = None,
+        ca_file: Path | None = None,
     ) -> None:
         self.url = url
         self._timeout = timeout
+        self._trust = _trust(ca_file) if url.startswith("https:") else None
         self._headers = {"Content-Type": "application/json"}
         if token is not None:
             self._headers["Authorization"] = f"Bearer {token}"
@@ -47,8 +55,8 @@ class ApiClient:
     def from_environment(
         cls, env: Mapping[str, str] = os.environ, timeout: float = TIMEOUT_SECONDS
     ) -> ApiClient:
-        """Take address and token from the environment; raises SettingError."""
-        return cls(api_url(env), timeout, api_token(env))
+        """Take address, token and authorities from the environment; raises SettingError."""
+        return cls(api_url(env), timeout, api_token(env), api_ca_file(env))
 
     def submit(
         self, item_id: str, payload_uri: str, kind: str = "job", metadata_ref: str = ""
@@ -101,7 +109,9 @@ class ApiClient:
             self.url + path, data, self._headers, method=method
         )
         try:
-            with urlopen(request, timeout=self._timeout) as response:  # noqa: S310
+            with urlopen(  # noqa: S310
+                request, timeout=self._timeout, context=self._trust
+            ) as response:
                 answer: dict[str, Any] = json.load(response)
                 return answer
         except HTTPError as error:
@@ -109,6 +119,16 @@ class ApiClient:
         except (URLError, OSError, HTTPException, ValueError) as error:
             reason = getattr(error, "reason", None) or error
             raise ApiUnavailable(f"no answer from the API at {self.url}: {reason}") from error
+
+
+def _trust(ca_file: Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except (ssl.SSLError, OSError) as error:
+        raise SettingError(
+            f"XIAN_WORKFLOW_API_CA_FILE ({ca_file}) is no PEM file of authorities: "
+            f"{error.strerror or error}"
+        ) from None
 
 
 def _detail(error: HTTPError) -> str:

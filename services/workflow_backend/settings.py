@@ -63,6 +63,31 @@ class Settings:
             environment=env,
         )
 
+    def certificate(self) -> tuple[Path, Path] | None:
+        """Return the files of the API's certificate and its key; None where it speaks plain HTTP.
+
+        They are named in the environment, or the credentials `api_certificate` and
+        `api_certificate_key`. Raises SettingError where there is only one of them.
+        """
+        pair = [
+            self._file("XIAN_WORKFLOW_API_CERTIFICATE", "api_certificate"),
+            self._file("XIAN_WORKFLOW_API_CERTIFICATE_KEY", "api_certificate_key"),
+        ]
+        found = [path for path in pair if path is not None]
+        if len(found) == 1:
+            raise SettingError(
+                "XIAN_WORKFLOW_API_CERTIFICATE and XIAN_WORKFLOW_API_CERTIFICATE_KEY go together, "
+                f"there is only {found[0]}"
+            )
+        return (found[0], found[1]) if found else None
+
+    def _file(self, name: str, credential: str) -> Path | None:
+        path = _path(self.environment, name)
+        credentials = self.environment.get("CREDENTIALS_DIRECTORY")
+        if path is None and credentials and Path(credentials, credential).exists():
+            path = Path(credentials, credential)
+        return path
+
     def projection_dsn(self) -> str | None:
         """Return the PostgreSQL DSN of the projection; None where it is in a file.
 
@@ -143,6 +168,11 @@ def api_token(env: Mapping[str, str]) -> str | None:
         raise SettingError(
             f"XIAN_WORKFLOW_API_TOKEN_FILE ({path}) can't be read: {type(error).__name__}"
         ) from None
+
+
+def api_ca_file(env: Mapping[str, str]) -> Path | None:
+    """Return the file of the authorities that may have signed the API's certificate, if not all."""
+    return _path(env, "XIAN_WORKFLOW_API_CA_FILE")
 
 
 def parts(env: Mapping[str, str], name: str) -> list[str]:

@@ -13,6 +13,7 @@ from ..errors import SettingError
 from ..settings import Settings
 from .app import create_app
 from .backend import open_backend
+from .certificate import Certificate
 
 log = logging.getLogger(__name__)
 
@@ -28,10 +29,16 @@ class _Server(uvicorn.Server):
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Serve until `stop` is set; raises WorkflowError where it can't begin."""
+    pair = settings.certificate()
+    certificate = Certificate(*pair) if pair else None
     with _listen(settings) as listener:
-        async with open_backend(settings) as backend:
+        async with (
+            open_backend(settings) as backend,
+            certificate.watched() if certificate else contextlib.nullcontext(),
+        ):
             config = uvicorn.Config(
                 create_app(backend),
+                ssl_context_factory=(lambda *_: certificate.context) if certificate else None,
                 log_config=None,
                 access_log=False,
                 lifespan="off",
@@ -39,7 +46,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 timeout_graceful_shutdown=GRACE_SECONDS,
             )
             server = _Server(config)
-            log.info("serving on http://%s:%s", settings.api_host, settings.api_port)
+            scheme = "https" if certificate else "http"
+            log.info("serving on %s://%s:%s", scheme, settings.api_host, settings.api_port)
             serving = asyncio.create_task(server.serve(sockets=[listener]))
             stopping = asyncio.create_task(stop.wait())
             await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
