@@ -15,7 +15,7 @@ from typing import Any
 
 from ..chain.events import Cursor
 from ..errors import ProjectionBusy, ProjectionUnavailable
-from . import migrations
+from . import files, migrations
 from .sql import Decide, SqlStore
 
 _KNOWN = """
@@ -195,9 +195,10 @@ class _Database:
 
 
 def _connect(path: Path, *, create: bool = False) -> sqlite3.Connection:
-    mode = "rwc" if create else "rw"
+    if create:
+        files.make(path)
     database = sqlite3.connect(
-        f"{path.resolve().as_uri()}?mode={mode}",
+        f"{path.resolve().as_uri()}?mode=rw",
         uri=True,
         timeout=5,
         autocommit=True,
@@ -220,7 +221,8 @@ def _trouble(what: str) -> Iterator[None]:
 
 @contextmanager
 def _alone(lock: Path) -> Iterator[None]:
-    with lock.open("w") as file:
+    files.make(lock)
+    with lock.open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
