@@ -47,10 +47,10 @@ def parse[T](kind: type[T], request: Object, where: str) -> T:
     A field with a default may be left out. Raises `Refused` naming every field that is missing or
     unknown: a misspelt setting must not be lost.
     """
-    wanted = {field.name: field.default for field in fields(kind)}  # type: ignore[arg-type]
-    needed = {name for name, default in wanted.items() if default is MISSING}
+    known = fields(kind)  # type: ignore[arg-type]
+    needed = {f.name for f in known if f.default is MISSING and f.default_factory is MISSING}
     problems = [f"{name} is missing" for name in sorted(needed - set(request))]
-    problems += [f"{name} is unknown" for name in sorted(set(request) - set(wanted))]
+    problems += [f"{name} is unknown" for name in sorted(set(request) - {f.name for f in known})]
     if problems:
         raise Refused(f"{where}: {', '.join(problems)}")
     return kind(**request)

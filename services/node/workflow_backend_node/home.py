@@ -1,9 +1,10 @@
 """Brings a node's home (`.cometbft`) to the wanted configuration.
 
 A home that is not there is made whole: identity (genesis and keys), configuration, an empty store.
-Of a home that is there only `config/config.toml` and `config/xian.toml` are ever written. It is
-refused when it belongs to another network or holds another key, and when a part of its identity or
-of its signing state is lost: whoever guesses there may sign twice.
+Of a home that is there, whoever made it, only `config/config.toml` and `config/xian.toml` are ever
+written, and its keys are made private. It is refused when it belongs to another network or holds
+another key, and when a part of its identity or of its signing state is lost: whoever guesses there
+may sign twice.
 """
 
 import hashlib
@@ -29,14 +30,15 @@ from workflow_backend_node.asking import (
     write_private,
 )
 from workflow_backend_node.configuration import Settings, render
+from workflow_backend_node.identity import IDENTITY, NODE_KEY, STATE, VALIDATOR_KEY
 from workflow_backend_node.ports import refuse_taken
-
-IDENTITY = ("genesis.json", "node_key.json", "priv_validator_key.json")
 
 
 @dataclass(frozen=True)
 class Wanted:
     """A home: `identity` is the folder that a home not yet there is made of; it is taken away then.
+
+    It holds genesis and keys, and what the validator signed last where it has signed.
 
     Without that folder the answer says what would change, as in a rehearsal: the home stays unmade.
     """
@@ -68,12 +70,16 @@ def bring(request: Object, check: bool) -> Object:
         _verify_store(home)
     files = render(settings, validators)
     changes = list(_changes(home / "config", files))
+    open_to_others = [] if new else list(_open_to_others(home))
     if new and not check:
         _make(home, source, files)
     elif not check:
+        for path in open_to_others:
+            path.chmod(0o600)
         for path, _, text in changes:
             write_private(path, text)
-    changed = ([str(home)] if new else []) + [str(path) for path, _, _ in changes]
+    changed = [str(home)] if new else [str(path) for path in open_to_others]
+    changed += [str(path) for path, _, _ in changes]
     return {
         "made": not check or not new,
         "changed": changed,
@@ -110,12 +116,18 @@ def _verify(wanted: Wanted, config: Path) -> int:
 
 
 def _verify_store(home: Path) -> None:
-    state = home / "data" / "priv_validator_state.json"
+    state = home / "data" / STATE
     if not state.is_file():
         raise Refused(
             f"{state} is missing: without it this validator may sign twice. "
             "Put it back, or restore the home from a backup"
         )
+
+
+def _open_to_others(home: Path) -> Iterator[Path]:
+    for path in (home / "config" / NODE_KEY, home / "config" / VALIDATOR_KEY):
+        if path.stat().st_mode & 0o077:
+            yield path
 
 
 def _changes(config: Path, files: dict[str, str]) -> Iterator[tuple[Path, str, str]]:
@@ -136,8 +148,9 @@ def _make(home: Path, identity: Path, files: dict[str, str]) -> None:
             write_private(beside / "config" / name, (identity / name).read_text(encoding="utf-8"))
         for name, text in files.items():
             write_private(beside / "config" / name, text)
-        state = beside / "data" / "priv_validator_state.json"
-        write_private(state, as_json(build_priv_validator_state()))
+        signed = identity / STATE  # there for a validator that has signed elsewhere
+        state = signed.read_text() if signed.exists() else as_json(build_priv_validator_state())
+        write_private(beside / "data" / STATE, state)
         beside.rename(home)
     finally:
         shutil.rmtree(beside, ignore_errors=True)  # gone already when all went well

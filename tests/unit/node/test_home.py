@@ -33,6 +33,32 @@ def test_a_new_home_is_whole_and_private(home_request: Request) -> None:
     assert not Path(home_request["identity"]).exists()  # the key has one place
 
 
+def test_what_a_validator_signed_elsewhere_is_kept(home_request: Request) -> None:
+    signed = json.dumps({"height": "7", "round": 0, "step": 3})
+    (Path(home_request["identity"]) / "priv_validator_state.json").write_text(signed)
+    path = made(home_request)
+    assert (path / "data" / "priv_validator_state.json").read_text() == signed
+
+
+def test_a_home_that_others_made_is_taken_over(home_request: Request) -> None:
+    """Its configuration becomes ours, its keys private, and the rest stays."""
+    path = made(home_request)
+    (path / "config" / "config.toml").write_text('moniker = "elsewhere"\n')
+    for name in ("node_key.json", "priv_validator_key.json"):
+        (path / "config" / name).chmod(0o644)
+    rehearsed = home.bring(home_request, check=True)
+    assert (path / "config" / "node_key.json").stat().st_mode & 0o777 == 0o644
+    answer = home.bring(home_request, check=False)
+    assert answer["changed"] == rehearsed["changed"]
+    assert {Path(name).name for name in answer["changed"]} == {
+        "config.toml",
+        "node_key.json",
+        "priv_validator_key.json",
+    }
+    assert {f.stat().st_mode & 0o777 for f in path.rglob("*") if f.is_file()} == {0o600}
+    assert home.bring(home_request, check=False)["changed"] == []
+
+
 def test_the_second_time_changes_nothing(home_request: Request) -> None:
     made(home_request)
     answer = home.bring(home_request, check=False)

@@ -1,14 +1,32 @@
 """A network is made once, whole, and for its owner alone."""
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from workflow_backend_node import network
+from workflow_backend_node import identity, network
 from workflow_backend_node.asking import Refused
 
 from .conftest import network_request
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file of a network's folder."""
+    return {str(f.relative_to(folder)): f.read_bytes() for f in folder.rglob("*") if f.is_file()}
+
+
+@pytest.fixture
+def mine(founded: Path, tmp_path: Path) -> Path:
+    """A copy of the founded network that a test may change."""
+    return Path(shutil.copytree(founded, tmp_path / "network"))
+
+
+def make(directory: Path, **changes: Any) -> dict[str, Any]:
+    """Make or extend the network in the folder."""
+    return network.make(network_request(directory, **changes), check=False)
 
 
 def test_everything_is_for_the_owner_alone(founded: Path) -> None:
@@ -58,9 +76,137 @@ def test_another_chain_id_is_refused_with_both_named(founded: Path) -> None:
         network.make(network_request(founded, chain_id="unit-2"), check=False)
 
 
-def test_a_host_without_keys_is_named(founded: Path) -> None:
-    with pytest.raises(Refused, match="gamma"):
-        network.make(network_request(founded, hosts={"alpha": 10, "gamma": 10}), check=False)
+def test_a_host_that_came_later_gets_keys_and_no_vote(mine: Path) -> None:
+    before = contents(mine)
+    rehearsed = network.make(network_request(mine, hosts={"alpha": 10, "gamma": 0}), check=True)
+    assert rehearsed["changed"] == [str(mine / "hosts" / "gamma")]
+    assert contents(mine) == before
+    answer = make(mine, hosts={"alpha": 10, "gamma": 0})
+    assert answer["changed"] == rehearsed["changed"]
+    after = contents(mine)
+    assert {name: after[name] for name in before if name != "network.json"} == {
+        name: text for name, text in before.items() if name != "network.json"
+    }
+    hosts = json.loads(after["network.json"])["hosts"]
+    assert {name: host["power"] for name, host in hosts.items()} == {
+        "alpha": 10,
+        "beta": 10,
+        "gamma": 0,
+    }
+    assert identity.read(mine / "hosts" / "gamma").public_key == hosts["gamma"]["public_key"]
+    assert make(mine, hosts={"alpha": 10, "gamma": 0})["changed"] == []
+
+
+def test_a_host_that_came_later_can_not_be_given_a_vote_here(mine: Path) -> None:
+    before = contents(mine)
+    with pytest.raises(Refused, match=r"gamma is no validator of the genesis.*power 0"):
+        make(mine, hosts={"alpha": 10, "gamma": 10})
+    assert contents(mine) == before
+
+
+def test_keys_that_an_ended_run_left_are_taken_up(mine: Path) -> None:
+    text = (mine / "network.json").read_text()
+    make(mine, hosts={"gamma": 0})
+    left = contents(mine / "hosts" / "gamma")
+    (mine / "network.json").write_text(text)  # it is written last
+    make(mine, hosts={"gamma": 0})
+    assert contents(mine / "hosts" / "gamma") == left
+
+
+def test_a_network_is_joined_by_its_genesis(founded: Path, tmp_path: Path) -> None:
+    given = founded / "genesis.json"
+    directory = tmp_path / "joined"
+    answer = make(directory, hosts={"delta": 0}, contracts="", genesis=str(given))
+    assert answer["changed"] == [str(directory)]
+    assert not (directory / "operator.json").exists()
+    joined = json.loads((directory / "network.json").read_text())
+    assert joined["operator"] is None
+    assert (
+        joined["genesis_sha256"]
+        == json.loads((founded / "network.json").read_text())["genesis_sha256"]
+    )
+    assert joined["hosts"]["delta"]["power"] == 0
+    assert (directory / "hosts" / "delta" / "genesis.json").read_bytes() == given.read_bytes()
+    again = make(directory, hosts={"delta": 0}, contracts="", genesis="/gone/since.json")
+    assert again["changed"] == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"chain_id": "unit-2"}, r"genesis of unit-1, asked for unit-2"),
+        ({"genesis": "/nowhere/genesis.json"}, "is no genesis: .*No such file"),
+        ({"hosts": {"delta": 10}}, "delta is no validator of the genesis"),
+    ],
+)
+def test_a_network_is_not_joined_by_mistake(
+    founded: Path, tmp_path: Path, changes: dict[str, Any], reason: str
+) -> None:
+    request = {"hosts": {"delta": 0}, "genesis": str(founded / "genesis.json"), **changes}
+    with pytest.raises(Refused, match=reason):
+        make(tmp_path / "joined", **request)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_genesis_than_the_folders_is_refused(mine: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    make(other)
+    with pytest.raises(Refused, match="another genesis of unit-1"):
+        make(mine, genesis=str(other / "genesis.json"))
+
+
+def test_homes_that_were_made_elsewhere_keep_keys_and_votes(founded: Path, tmp_path: Path) -> None:
+    keys = founded / "hosts"
+    answer = make(
+        tmp_path / "joined",
+        hosts={"one": 0, "two": 10, "three": 0},
+        genesis=str(founded / "genesis.json"),
+        homes={"one": str(keys / "alpha"), "two": str(keys / "beta")},
+    )
+    public = json.loads((founded / "network.json").read_text())["hosts"]
+    hosts = answer["network"]["hosts"]
+    assert (hosts["one"], hosts["two"]) == (public["alpha"], public["beta"])
+    assert hosts["three"]["power"] == 0
+    for theirs, ours in (("alpha", "one"), ("beta", "two")):
+        assert contents(tmp_path / "joined" / "hosts" / ours) == contents(keys / theirs)
+
+
+def test_a_validators_key_of_ones_own_founds_a_network(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.mkdir()
+    mine = identity.generate()
+    (key / identity.VALIDATOR_KEY).write_text(json.dumps(mine.validator_key))
+    make(tmp_path / "network", hosts={"alpha": 10}, homes={"alpha": str(key)})
+    genesis = json.loads((tmp_path / "network" / "genesis.json").read_text())
+    (validator,) = genesis["validators"]
+    assert validator["pub_key"] == mine.validator_key["pub_key"]
+
+
+def test_a_home_of_another_network_is_refused(founded: Path, tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="belongs to network unit-1 with another genesis"):
+        make(tmp_path / "network", homes={"alpha": str(founded / "hosts" / "alpha")})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_key_is_for_one_host(founded: Path, tmp_path: Path) -> None:
+    home = str(founded / "hosts" / "alpha")
+    genesis = str(founded / "genesis.json")
+    with pytest.raises(Refused, match="alpha and beta have one public_key"):
+        make(tmp_path / "network", genesis=genesis, homes={"alpha": home, "beta": home})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_home_that_comes_too_late_is_refused(mine: Path, founded: Path) -> None:
+    home = str(founded / "hosts" / "beta")
+    with pytest.raises(Refused, match="alpha has another key in"):
+        make(mine, homes={"alpha": home})
+    assert make(mine, homes={"beta": home})["changed"] == []
+    assert make(mine, homes={"alpha": "/gone/since"})["changed"] == []
+
+
+def test_a_home_without_a_host_is_refused(mine: Path) -> None:
+    with pytest.raises(Refused, match="homes for omega"):
+        make(mine, homes={"omega": "/home"})
 
 
 def test_a_rehearsal_writes_nothing(tmp_path: Path) -> None:

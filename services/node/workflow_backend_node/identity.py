@@ -1,0 +1,196 @@
+"""Who a node is: its node key and its validator key, made anew or taken from what others made.
+
+Other programs prepare homes too, or a validator's key alone: a folder, or an archive of one. What
+is taken from there is verified and written anew; nothing else of it is used.
+"""
+
+import hashlib
+import json
+import tarfile
+import zipfile
+from base64 import b64decode
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePath, PurePosixPath
+from typing import Any
+
+from nacl.signing import SigningKey
+from xian.node_setup import build_node_key, generate_validator_material
+
+from workflow_backend_node.asking import Object, Refused, as_json, write_private
+
+GENESIS = "genesis.json"
+NODE_KEY = "node_key.json"
+VALIDATOR_KEY = "priv_validator_key.json"
+STATE = "priv_validator_state.json"
+IDENTITY = (GENESIS, NODE_KEY, VALIDATOR_KEY)
+
+_BLOCKS = "blockstore.db"
+_VAULT = b"$ANSIBLE_VAULT;"
+
+type Files = dict[str, Callable[[], bytes]]
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A node's keys; `state` is what its validator signed last, None where it never signed.
+
+    `genesis` is the one that the keys were found with, None where there was none.
+    """
+
+    node_key: Object
+    validator_key: Object
+    state: Object | None = None
+    genesis: bytes | None = None
+
+    @property
+    def node_id(self) -> str:
+        """The name by which peers know the node."""
+        public = _public(_seed(self.node_key, NODE_KEY))
+        return hashlib.sha256(public).digest()[:20].hex()
+
+    @property
+    def public_key(self) -> str:
+        """The validator's public key in hexadecimal digits, as the chain writes it."""
+        return _public(_seed(self.validator_key, VALIDATOR_KEY)).hex()
+
+    def write(self, folder: Path, genesis: bytes) -> None:
+        """Write what one host is given into a folder of its own."""
+        write_private(folder / GENESIS, genesis.decode())
+        write_private(folder / NODE_KEY, as_json(self.node_key))
+        write_private(folder / VALIDATOR_KEY, as_json(self.validator_key))
+        if self.state is not None:
+            write_private(folder / STATE, as_json(self.state))
+
+
+def generate() -> Identity:
+    """Make new keys."""
+    return Identity(
+        node_key={"priv_key": build_node_key()["priv_key"]},
+        validator_key=generate_validator_material()["priv_validator_key"],
+    )
+
+
+def read(place: Path) -> Identity:
+    """Read the identity in a home, in a host's folder of a network, or a validator's key alone.
+
+    A node key that is missing is made: nothing is signed with it. Raises `Refused` naming the file
+    that is missing, broken or encrypted, and for a home that has blocks and lost what it signed.
+    """
+    with _opened(place) as files:
+        if VALIDATOR_KEY not in files:
+            raise Refused(f"{place} is no home of a node: it has no {VALIDATOR_KEY}")
+        found = {
+            name: _object(f"{name} in {place}", files[name]())
+            for name in (NODE_KEY, VALIDATOR_KEY, STATE)
+            if name in files
+        }
+        if STATE not in found and _BLOCKS in files:
+            raise Refused(
+                f"{place} has blocks but no {STATE}: without it this validator may sign twice. "
+                "Put it back, or restore the home from a backup"
+            )
+        genesis = files[GENESIS]() if GENESIS in files else None
+    return Identity(
+        node_key=_node_key(found.get(NODE_KEY), place),
+        validator_key=_validator_key(found[VALIDATOR_KEY], place),
+        state=_signed(found.get(STATE), place),
+        genesis=genesis,
+    )
+
+
+@contextmanager
+def _opened(place: Path) -> Iterator[Files]:
+    """Give what reads each file of a home, by the file's name."""
+    if place.is_dir():
+        folders = (place, place / "config", place / "data")
+        yield {path.name: path.read_bytes for folder in folders for path in _listed(folder)}
+    elif zipfile.is_zipfile(place):
+        with zipfile.ZipFile(place) as archive:
+            names = [info.filename for info in archive.infolist()]
+            yield _of_one_home(place, names, archive.read)
+    elif place.is_file() and tarfile.is_tarfile(place):
+        with tarfile.open(place) as tar:
+            yield _of_one_home(place, tar.getnames(), partial(_member, tar, place))
+    else:
+        raise Refused(f"there is no home in {place}: give a folder, or a tar or zip archive of one")
+
+
+def _listed(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def _of_one_home(place: Path, names: list[str], member: Callable[[str], bytes]) -> Files:
+    paths = {PurePosixPath(name): name for name in names}
+    keys = [path for path in paths if path.name == VALIDATOR_KEY]
+    if len(keys) > 1:
+        raise Refused(f"{place} holds several homes: {', '.join(str(path) for path in keys)}")
+    files: Files = {}
+    for key in keys:
+        home = key.parent.parent if key.parent.name == "config" else key.parent
+        folders: tuple[PurePath, ...] = (home, home / "config", home / "data")
+        for path, name in paths.items():
+            # Some archives have no entry for a folder, only for what is in it.
+            for part in (path, *path.parents):
+                if part.parent in folders:
+                    files.setdefault(part.name, partial(member, name))
+    return files
+
+
+def _member(archive: tarfile.TarFile, place: Path, name: str) -> bytes:
+    file = archive.extractfile(name)
+    if file is None:
+        raise Refused(f"{name} in {place} is no file")
+    return file.read()
+
+
+def _object(what: str, text: bytes) -> Object:
+    if text.startswith(_VAULT):
+        raise Refused(f"{what} is encrypted: decrypt it with ansible-vault")
+    try:
+        value: Any = json.loads(text)
+    except ValueError as error:
+        raise Refused(f"{what} is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise Refused(f"{what} is no JSON object")
+    return value
+
+
+def _node_key(found: Object | None, place: Path) -> Object:
+    if found is None:
+        return generate().node_key
+    seed = _seed(found, f"{NODE_KEY} in {place}")
+    return {"priv_key": build_node_key(seed.hex())["priv_key"]}
+
+
+def _validator_key(found: Object, place: Path) -> Object:
+    what = f"{VALIDATOR_KEY} in {place}"
+    key: Object = generate_validator_material(_seed(found, what).hex())["priv_validator_key"]
+    if found.get("pub_key") != key["pub_key"]:
+        raise Refused(f"{what}: the public key is not the private key's")
+    return key
+
+
+def _signed(state: Object | None, place: Path) -> Object | None:
+    """Give the state of a validator that has signed."""
+    try:
+        return state if state is not None and int(state["height"]) > 0 else None
+    except (KeyError, TypeError, ValueError) as error:
+        raise Refused(f"{STATE} in {place} tells no height") from error
+
+
+def _seed(key: Object, what: str) -> bytes:
+    """Give the private part of an Ed25519 key; its file holds the public one behind it."""
+    try:
+        secret = b64decode(key["priv_key"]["value"], validate=True)
+    except KeyError, TypeError, ValueError:
+        secret = b""
+    if len(secret) != 64 or _public(secret[:32]) != secret[32:]:
+        raise Refused(f"{what} holds no Ed25519 key")  # and none of what it holds is shown
+    return secret[:32]
+
+
+def _public(seed: bytes) -> bytes:
+    return SigningKey(seed).verify_key.encode()

@@ -1,0 +1,152 @@
+"""Keys that others made are taken as they are, or refused in words."""
+
+import io
+import json
+import shutil
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from xian.node_setup import (
+    NodeConfigOptions,
+    build_node_key,
+    generate_validator_material,
+    materialize_cometbft_home,
+    render_node_configs,
+)
+
+from workflow_backend_node import identity
+from workflow_backend_node.asking import Refused
+
+
+def prepared(folder: Path) -> tuple[Path, str, str]:
+    """A home as the platform's own programs prepare it; its node id and the validator's key."""
+    node_key, validator = build_node_key(), generate_validator_material()
+    home = folder / ".cometbft"
+    configs = render_node_configs(options=NodeConfigOptions(moniker="elsewhere"))
+    materialize_cometbft_home(
+        home=home,
+        config=configs["cometbft"],
+        xian_config=configs["xian"],
+        genesis={"chain_id": "unit-1"},
+        priv_validator_key=validator["priv_validator_key"],
+        node_key=node_key,
+    )
+    return home, node_key["node_id"].lower(), validator["validator_public_key_hex"]
+
+
+def as_folder(home: Path) -> Path:
+    return home
+
+
+def as_tar(home: Path) -> Path:
+    path = home.with_name("home.tar.gz")
+    with tarfile.open(path, "w:gz") as archive:
+        archive.add(home, "./")
+    return path
+
+
+def as_zip(home: Path) -> Path:
+    path = home.with_name("home.zip")
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in home.rglob("*"):
+            if file.is_file():
+                archive.write(file, f"backup/.cometbft/{file.relative_to(home)}")
+    return path
+
+
+@pytest.mark.parametrize("form", [as_folder, as_tar, as_zip])
+def test_a_home_is_read_whatever_its_form(form: Callable[[Path], Path], tmp_path: Path) -> None:
+    home, node_id, public_key = prepared(tmp_path)
+    found = identity.read(form(home))
+    assert (found.node_id, found.public_key) == (node_id, public_key)
+    assert found.state is None  # it has not signed yet
+    assert found.genesis is not None
+    assert json.loads(found.genesis) == {"chain_id": "unit-1"}
+
+
+@pytest.mark.parametrize("form", [as_folder, as_tar, as_zip])
+def test_what_was_signed_comes_along(form: Callable[[Path], Path], tmp_path: Path) -> None:
+    home, _, _ = prepared(tmp_path)
+    state = {"height": "7", "round": 0, "step": 3, "signature": "c2ln", "signbytes": "00"}
+    (home / "data" / identity.STATE).write_text(json.dumps(state))
+    found = identity.read(form(home))
+    assert found.state == state
+    folder = tmp_path / "host"
+    folder.mkdir()
+    found.write(folder, b"{}")
+    assert identity.read(folder).state == state
+    assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {0o600}
+
+
+@pytest.mark.parametrize("form", [as_folder, as_tar, as_zip])
+def test_blocks_without_what_was_signed_are_refused(
+    form: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    home, _, _ = prepared(tmp_path)
+    (home / "data" / identity.STATE).unlink()
+    (home / "data" / "blockstore.db").mkdir()
+    (home / "data" / "blockstore.db" / "LOG").write_text("")
+    with pytest.raises(Refused, match="may sign twice"):
+        identity.read(form(home))
+
+
+def test_a_validators_key_alone_gets_a_node_key(tmp_path: Path) -> None:
+    home, _, public_key = prepared(tmp_path)
+    alone = tmp_path / "key"
+    alone.mkdir()
+    shutil.copy(home / "config" / identity.VALIDATOR_KEY, alone)
+    found = identity.read(alone)
+    assert found.public_key == public_key
+    assert len(found.node_id) == 40
+    assert found.genesis is None
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("$ANSIBLE_VAULT;1.1;AES256\n6162", "is encrypted"),
+        ("{", "is not JSON"),
+        ("[]", "is no JSON object"),
+        ("{}", "holds no Ed25519 key"),
+        ('{"priv_key": {"value": "c2VjcmV0"}}', "holds no Ed25519 key"),
+    ],
+)
+def test_a_broken_key_is_named_and_not_shown(text: str, reason: str, tmp_path: Path) -> None:
+    home, _, _ = prepared(tmp_path)
+    (home / "config" / identity.VALIDATOR_KEY).write_text(text)
+    with pytest.raises(Refused, match=f"priv_validator_key.json in .*{reason}") as raised:
+        identity.read(home)
+    assert "c2VjcmV0" not in str(raised.value)
+
+
+def test_another_public_key_in_the_file_is_refused(tmp_path: Path) -> None:
+    home, _, _ = prepared(tmp_path)
+    path = home / "config" / identity.VALIDATOR_KEY
+    other = generate_validator_material()["priv_validator_key"]["pub_key"]
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"pub_key": other}))
+    with pytest.raises(Refused, match="the public key is not the private key's"):
+        identity.read(home)
+
+
+def test_what_is_no_home_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=r"has no priv_validator_key\.json"):
+        identity.read(tmp_path)
+    with pytest.raises(Refused, match=r"there is no home in .*nowhere"):
+        identity.read(tmp_path / "nowhere")
+    (tmp_path / "text").write_text("no archive")
+    with pytest.raises(Refused, match=r"there is no home in .*text"):
+        identity.read(tmp_path / "text")
+
+
+def test_an_archive_of_several_homes_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "homes.tar"
+    with tarfile.open(path, "w") as archive:
+        for name in ("one", "two"):
+            archive.addfile(
+                tarfile.TarInfo(f"{name}/config/{identity.VALIDATOR_KEY}"), io.BytesIO()
+            )
+    with pytest.raises(Refused, match=r"several homes: one/config/.*, two/config/"):
+        identity.read(path)
