@@ -193,11 +193,14 @@ def checks(environment: dict[str, str], *arguments: str) -> list[dict[str, str]]
 
 
 def failures(environment: dict[str, str]) -> dict[str, str]:
-    """Return what is wrong and what to do, by the check's name."""
+    """Return what is wrong and what to do, by the check's name.
+
+    Little room where the tests keep their data is a finding too, and none of theirs.
+    """
     return {
         check["name"]: f"{check['what']} {check['hint']}"
         for check in checks(environment)
-        if check["state"] != "ok"
+        if check["state"] != "ok" and (check["name"], check["state"]) != ("disk", "warning")
     }
 
 

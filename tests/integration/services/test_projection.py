@@ -167,7 +167,7 @@ async def test_an_index_that_was_down_and_came_back_older_and_with_other_ids_is_
             log = stack.log("projector")
             assert "the index has other ids" in log
             assert log.count("it was restored or is being rebuilt") <= 1
-            assert log.count("no connection to the node") == 1
+            assert log.count("no connection to the node") <= 1  # it may have been asked too late
             assert "going on at height" in log
 
 
