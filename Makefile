@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PLAY := $(BIN)/ansible-playbook -i inventories/dev
 CONTRACTS := $(sort $(wildcard contracts/*.s.py contracts/genesis/*.s.py))
 
-.PHONY: help dev dev-down test lint bench lock toolchain stack-toolchain clean
+.PHONY: help dev dev-down test lint bench release lock toolchain stack-toolchain clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -40,6 +40,9 @@ lint: toolchain ## Style, types, layers, playbooks, YAML, contracts
 bench: toolchain ## What the services do beside what the node allows; needs `make dev`
 	@test -f .dev/env || { echo "error: no development stack: do this: make dev" >&2; exit 1; }
 	@. .dev/env && $(BIN)/python -m tests.bench
+
+release: toolchain ## One archive with all that a host runs, in dist/
+	@$(BIN)/workflow-backend release build
 
 lock: ## Renew the locked requirements with the newest versions that fit together
 	@python3 setup/lock.py

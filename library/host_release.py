@@ -1,0 +1,107 @@
+#!/usr/bin/python
+"""Releases on a host: unpacked side by side, one of them current, the oldest removed."""
+
+import os
+import platform
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.release_files import Trouble, explained
+from ansible.module_utils.release_store import Store, locked
+
+DOCUMENTATION = """
+module: host_release
+short_description: Installs a release, makes it the current one, removes old ones
+description:
+  - An archive is verified before it is unpacked, each file of it while it is written.
+  - A release is there once its mark is written, the last act of installing it.
+  - What was interrupted is done anew.
+  - Where the archive is needed and is not on the host, nothing is done and C(missing) is true.
+options:
+  root: {description: Folder of the releases and of C(current), type: str, required: true}
+  id: {description: The release; not needed to look or to prune, type: str, default: ""}
+  steps:
+    description: What to do, in this order. Nothing is only to look.
+    type: list
+    elements: str
+    choices: [install, activate, prune]
+    required: true
+  archive: {description: Where the archive is on the host if it is there, type: str}
+  description: {description: What the build says of the release; needed to install, type: dict}
+  keep:
+    description: How many releases stay; the current and the previous one always do.
+    type: int
+    default: 3
+  wait: {description: Seconds to wait for another run on this host, type: int, default: 60}
+attributes:
+  check_mode: {support: full}
+  diff_mode: {support: full}
+author: The authors of this toolkit
+"""
+RETURN = """
+missing: {description: Whether the archive has to be brought first, type: bool, returned: success}
+folder: {description: Folder of the release, type: str, returned: success}
+current: {description: The current release, type: str, returned: success}
+previous: {description: The release that was current before, type: str, returned: success}
+releases: {description: The releases that are there, type: list, returned: success}
+removed: {description: Releases that were or would be removed, type: list, returned: success}
+"""
+
+
+def main():
+    """Do the steps, and tell Ansible."""
+    module = AnsibleModule(
+        argument_spec={
+            "root": {"type": "str", "required": True},
+            "id": {"type": "str", "default": ""},
+            "steps": {
+                "type": "list",
+                "elements": "str",
+                "choices": ["install", "activate", "prune"],
+                "required": True,
+            },
+            "archive": {"type": "str"},
+            "description": {"type": "dict"},
+            "keep": {"type": "int", "default": 3},
+            "wait": {"type": "int", "default": 60},
+        },
+        supports_check_mode=True,
+    )
+    os.umask(0o022)
+    given = module.params
+    store = Store(Path(given["root"]), module.check_mode)
+    try:
+        with locked(store.root, given["wait"], module.check_mode):
+            missing = work(store, given)
+    except (Trouble, OSError) as error:
+        module.fail_json(
+            msg=f"release {given['id']} on {platform.node()}: {store.step}: {explained(error)}",
+            changed=bool(store.changes),
+        )
+    module.exit_json(
+        changed=bool(store.changes),
+        diff={"prepared": "".join(f"{line}\n" for line in store.changes)},
+        missing=missing,
+        folder=str(store.releases / given["id"]),
+        current=store.linked("current"),
+        previous=store.linked("previous"),
+        releases=store.installed(),
+        removed=store.removed,
+    )
+
+
+def work(store, given):
+    """Do the steps; return whether the archive is missing."""
+    if "install" in given["steps"]:
+        archive = Path(given["archive"]) if given["archive"] else None
+        if not store.install(given["id"], archive, given["description"]):
+            return True
+    if "activate" in given["steps"]:
+        store.activate(given["id"])
+    if "prune" in given["steps"]:
+        store.prune(given["keep"])
+    return False
+
+
+if __name__ == "__main__":
+    main()

