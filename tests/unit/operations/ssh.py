@@ -1,12 +1,16 @@
-"""Stands for `ssh` in tests: forwards like it, to this machine, and takes no login.
+"""Stands for `ssh` in tests: every host is this machine, and takes no login.
 
-The host's name says what becomes of it; `ssh` says the same in such a case.
+It forwards like ssh, and runs a command. A host's name may say what becomes of it; ssh says the
+same in such a case. The file SSH_STUB_RECORD gets all that a host is told.
 """
 
 import asyncio
 import getopt
 import os
+import subprocess
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 ENDS = {
     "unreachable": "ssh: connect to host unreachable port 22: No route to host",
@@ -16,11 +20,12 @@ ENDS = {
 
 async def run(arguments: list[str]) -> int:
     """Forward until standard input is over."""
-    options, (host, *_, command) = getopt.getopt(arguments, "TL:i:o:p:")
+    options, (host, *_, command) = getopt.getopt(arguments, "CTL:i:o:p:")
     if host in ENDS:
         print(ENDS[host], file=sys.stderr)
         return 255
-    assert command == "cat"
+    if command != "cat":
+        return tell(command)
     address, port, *to = dict(options)["-L"].split(":")
 
     async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -35,6 +40,23 @@ async def run(arguments: list[str]) -> int:
     async with await asyncio.start_server(forward, address, int(port)):
         await asyncio.to_thread(echo)
     return 0
+
+
+def tell(command: str) -> int:
+    """Run what a host is told to run."""
+    there = os.environ | {"SSH_STUB": "there"}
+    with (
+        Path(os.environ.get("SSH_STUB_RECORD", os.devnull)).open("ab", buffering=0) as record,
+        subprocess.Popen(["/bin/sh", "-c", command], stdin=subprocess.PIPE, env=there) as process,
+        suppress(BrokenPipeError),
+    ):
+        record.write(command.encode() + b"\n")
+        assert process.stdin is not None
+        while part := os.read(0, 65536):
+            record.write(part)
+            process.stdin.write(part)
+            process.stdin.flush()
+    return process.returncode
 
 
 async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,0 +1,112 @@
+"""Filters say what Ansible itself does."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPO = Path(__file__).parents[2]
+
+PLAY = [
+    {
+        "hosts": "all",
+        "gather_facts": False,
+        "tasks": [
+            {
+                "ansible.builtin.copy": {
+                    "content": "{{ hostvars[inventory_hostname] | ssh_command }}",
+                    "dest": "{{ said }}",
+                    "mode": "0600",
+                },
+                "delegate_to": "localhost",
+            },
+            {"ansible.builtin.raw": "true"},
+        ],
+    }
+]
+INVENTORY: dict[str, Any] = {
+    "all": {
+        "hosts": {"node-1": {"ansible_host": "{{ net }}.7", "ansible_port": 2222}},
+        "vars": {
+            "net": "10.0.0",
+            "ansible_ssh_private_key_file": "~/{{ inventory_hostname }}.key",
+            "ansible_ssh_common_args": "-o ProxyCommand='ssh -W %h:%p way' -o UserKnownHostsFile=k",
+        },
+    }
+}
+
+
+def options(words: list[str]) -> dict[str, str]:
+    """The options in an ssh command, the first value of each."""
+    found: dict[str, str] = {}
+    for flag, option in pairwise(words):
+        if flag == "-o":
+            name, _, value = option.partition("=")
+            found.setdefault(name, value)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment"),
+    [
+        ([], {}),
+        (["--user", "operator"], {"ANSIBLE_HOST_KEY_CHECKING": "false"}),
+        (["--ssh-extra-args=-o LogLevel=ERROR"], {"ANSIBLE_REMOTE_USER": "someone"}),
+        (["-e", "ansible_user=other", "--timeout", "7"], {"ANSIBLE_SSH_ARGS": "-C"}),
+    ],
+)
+def test_the_ssh_command_is_ansibles_own(
+    tmp_path: Path, arguments: list[str], environment: dict[str, str]
+) -> None:
+    ssh, ran, said = tmp_path / "ssh", tmp_path / "ran", tmp_path / "said"
+    ssh.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {ran}\n')
+    ssh.chmod(0o700)
+    (tmp_path / "hosts.json").write_text(json.dumps(INVENTORY))
+    (tmp_path / "play.json").write_text(json.dumps(PLAY))
+    subprocess.run(
+        [
+            *(Path(sys.executable).with_name("ansible-playbook"), "play.json"),
+            *("-i", "hosts.json", "-e", f"said={said} ansible_ssh_executable={ssh}"),
+            *arguments,
+        ],
+        cwd=tmp_path,
+        env=os.environ | {"ANSIBLE_CONFIG": str(REPO / "ansible.cfg")} | environment,
+        check=True,
+        capture_output=True,
+    )
+    ours, theirs = shlex.split(said.read_text()), ran.read_text().splitlines()
+    assert ours[0] == str(ssh)
+    assert ours[-1] == theirs[-2]  # behind the host comes what Ansible lets it run
+    without_a_password = {
+        "KbdInteractiveAuthentication",
+        "PreferredAuthentications",
+        "PasswordAuthentication",
+        "NumberOfPasswordPrompts",
+    }
+    of_the_connection = {"ControlPath"}
+    assert options(ours) == {
+        name: value
+        for name, value in options(theirs).items()
+        if name not in without_a_password | of_the_connection
+    }
+
+
+def test_a_host_that_ansible_is_on_has_none() -> None:
+    done = subprocess.run(
+        [
+            *(Path(sys.executable).with_name("ansible"), "-i", "here,", "here"),
+            *("-m", "ansible.builtin.debug", "-e", "ansible_connection=local"),
+            *("-a", "msg=<{{ hostvars[inventory_hostname] | ssh_command }}>"),
+        ],
+        env=os.environ | {"ANSIBLE_CONFIG": str(REPO / "ansible.cfg")},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert "<>" in done.stdout
