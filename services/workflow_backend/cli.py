@@ -322,6 +322,13 @@ def _verify(_: argparse.Namespace) -> int:
     return 1 if found["differences"] else 0
 
 
+def _build(arguments: argparse.Namespace) -> int:
+    from .operations.release.build import build
+
+    print(json.dumps(build(Path.cwd(), arguments.out)))
+    return 0
+
+
 def _bootstrap(arguments: argparse.Namespace) -> int:
     from .operations.bootstrap import bootstrap
     from .operations.tunnel import reached
@@ -340,13 +347,6 @@ def _health(arguments: argparse.Namespace) -> int:
     checks = asyncio.run(health.wait_for_health(settings, arguments.wait))
     report = json.dumps(health.as_json(settings, checks))
     to_stdout = arguments.json == Path("-")
-def _build(arguments: argparse.Namespace) -> int:
-    from .operations.release.build import build
-
-    print(json.dumps(build(Path.cwd(), arguments.out)))
-    return 0
-
-
     if to_stdout:
         print(report)
     elif arguments.json:
