@@ -94,3 +94,7 @@ class BadCursor(WorkflowError):
     """The cursor is none that this list gave."""
 
     hint = "leave the cursor out to begin with the newest"
+
+
+class RecoveryRefused(WorkflowError):
+    """This would do harm, so nothing was changed."""

@@ -1,0 +1,44 @@
+"""How a playbook asks for an operation: one JSON object on standard input, one as the answer."""
+
+import json
+from typing import IO, Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ..errors import SettingError
+
+type Object = dict[str, Any]
+
+
+class Request(BaseModel):
+    """What an operation is asked; a field that is unknown is as wrong as one that is missing."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def read(stream: IO[str]) -> Object:
+    """Return the request; raises SettingError where there is none."""
+    try:
+        request = json.load(stream)
+    except ValueError as error:
+        raise SettingError(f"the request on standard input is not JSON: {error}") from None
+    if not isinstance(request, dict):
+        raise SettingError("the request on standard input is no JSON object")
+    return request
+
+
+def parse[T: BaseModel](kind: type[T], given: Object, where: str) -> T:
+    """Make a request of what was given; raises SettingError naming each field that is wrong.
+
+    What the fields hold is not repeated: one may be a secret in a wrong place.
+    """
+    try:
+        return kind.model_validate(given)
+    except ValidationError as error:
+        raise SettingError(f"{where}: {problems(error)}") from None
+
+
+def problems(error: ValidationError) -> str:
+    """Say in one line which fields are wrong and why, without what they hold."""
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found)
