@@ -16,7 +16,7 @@ description:
 options:
   argv: {description: The program and its arguments, type: list, elements: str, required: true}
   request: {description: The JSON object. No secret may be in it, type: dict}
-  key: {description: A secret for standard input in place of the request, type: str}
+  key: {description: What is or holds a secret; standard input in place of the request, type: str}
   environment: {description: Environment variables without secrets, type: dict, default: {}}
 attributes:
   check_mode: {support: full}
