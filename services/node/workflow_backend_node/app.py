@@ -18,6 +18,7 @@ from typing import Any
 
 from workflow_backend_node import logs
 from workflow_backend_node.asking import Refused
+from workflow_backend_node.half_restored import refuse_half_restored
 from workflow_backend_node.notify import Manager
 from workflow_backend_node.toml import read_toml
 
@@ -31,9 +32,12 @@ def main() -> int:
     """Run the app until it is told to stop."""
     manager = Manager()
     logs.begin("abci")
+    # Otherwise the log shows the values of a traceback's variables, and one of them is the DSN.
+    os.environ["LOGURU_DIAGNOSE"] = "NO"
     try:
         _check_version(version("xian-tech-abci"))
         home = _home(sys.argv[1:])
+        refuse_half_restored(home)
         indexed = read_toml(home / "config" / "xian.toml")["bds_enabled"]
         # xian-abci knows its home and the database by these two alone, and reads HOME when it is
         # imported.

@@ -4,6 +4,7 @@ A request's `action` is one of these:
 
 - `export` writes the archive of a home whose node may run, and may offer it to peers;
 - `import` makes the app's state from an archive, in a folder that nothing uses yet;
+- `count` tells how many keys of a state in such a folder begin with a prefix;
 - `stopped` says that a home's app does not run, or refuses.
 
 The archive is upstream's (`xian-state-snapshot`), so peers and upstream's own tools can read it.
@@ -60,6 +61,15 @@ class Import:
 
 
 @dataclass(frozen=True)
+class Count:
+    """The folder of a state, and how the keys begin that are counted."""
+
+    action: str
+    storage: str
+    prefix: str
+
+
+@dataclass(frozen=True)
 class Stopped:
     """The home of an app that must not run."""
 
@@ -74,10 +84,12 @@ def answer(request: Object, check: bool) -> Object:
             return export(parse(Export, request, "export"), check)
         case "import":
             return import_(parse(Import, request, "import"), check)
+        case "count":
+            return count(parse(Count, request, "count"))
         case "stopped":
             return stopped(parse(Stopped, request, "stopped"))
         case other:
-            raise Refused(f"action is {other!r}, wanted export, import or stopped")
+            raise Refused(f"action is {other!r}, wanted export, import, count or stopped")
 
 
 def export(wanted: Export, check: bool) -> Object:
@@ -207,7 +219,14 @@ def _read(wanted: Import, storage: Path) -> Object:
         "height": made["height"],
         "app_hash": made["app_hash"],
         "keys": made["keys_imported"],
+        "index_schema": sql.SCHEMA_VERSION,
     }
+
+
+def count(wanted: Count) -> Object:
+    """Answer with the number of keys."""
+    with Driver(storage_home=wanted.storage) as driver:
+        return {"keys": len(driver.keys(wanted.prefix))}
 
 
 def stopped(wanted: Stopped) -> Object:

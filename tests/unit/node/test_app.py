@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from manager_harness import Ear
 
 from workflow_backend_node import app
 from workflow_backend_node.asking import Refused
@@ -61,3 +62,59 @@ def test_a_password_in_a_bad_dsn_is_not_shown(indexed: str) -> None:
     reason = refused(indexed, XIAN_BDS_DSN="mysql://me:hunter2@host:port/x")
     assert "index_dsn is no PostgreSQL DSN" in reason
     assert "hunter2" not in reason
+
+
+LOOP = """
+import asyncio, sys, threading, time
+from abci import server
+from workflow_backend_node import app
+from workflow_backend_node.notify import Manager
+
+class App:
+    async def start_runtime(self):
+        print("starts", flush=True)
+        await asyncio.to_thread(sys.stdin.readline)
+
+class Server(server.ABCIServer):
+    async def _start(self):
+        asyncio.get_running_loop().create_task(self.occupy())
+        await super()._start()
+
+    async def occupy(self):
+        await asyncio.to_thread(sys.stdin.readline)
+        print("occupied", flush=True)
+        time.sleep(3)  # other threads run meanwhile
+        print("free", flush=True)
+
+app._tell_life(server, Manager())
+Server(App(), sys.argv[1]).run()
+"""
+
+
+def test_only_the_loop_itself_says_that_it_lives(tmp_path: Path) -> None:
+    with (
+        Ear(patience=1) as ear,
+        subprocess.Popen(
+            [sys.executable, "-c", LOOP, str(tmp_path / "app.sock")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+            env={**os.environ, **ear.environment},
+        ) as program,
+    ):
+        assert program.stdin is not None
+        assert program.stdout is not None
+        assert program.stdout.readline() == "starts\n"
+        assert ear.hear(0.5) == {}  # it does not listen yet
+        program.stdin.write("listen\n")
+        ear.wait_for("READY", 5)
+        assert (tmp_path / "app.sock").is_socket()
+        ear.wait_for("WATCHDOG", 1)
+        program.stdin.write("occupy\n")
+        assert program.stdout.readline() == "occupied\n"
+        ear.forget()
+        assert ear.hear(2) == {}
+        assert program.stdout.readline() == "free\n"
+        ear.wait_for("WATCHDOG", 1)
+        program.terminate()

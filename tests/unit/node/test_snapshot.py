@@ -65,6 +65,8 @@ def test_what_is_read_back_is_what_was_there(home: Path, tmp_path: Path) -> None
         assert driver.get("con_a.value") == 7
         assert driver.get("__n.me") == 7
         assert compute_driver_state_root(driver).hex() == told["app_hash"]
+    count = {"action": "count", "storage": str(storage), "prefix": "con_a."}
+    assert snapshot.answer(count, check=False) == {"keys": 2}
 
 
 def test_a_rehearsal_writes_nothing(home: Path, tmp_path: Path) -> None:
@@ -142,5 +144,5 @@ def test_nothing_is_written_over(home: Path, tmp_path: Path) -> None:
     with pytest.raises(Refused, match="written over"):
         snapshot.answer(wanted(archive, home / "xian", told), check=False)
     assert snapshot.answer({"action": "stopped", "home": str(home)}, check=False)["stopped"]
-    with pytest.raises(Refused, match="wanted export, import or stopped"):
+    with pytest.raises(Refused, match="wanted export, import, count or stopped"):
         snapshot.answer({"action": "destroy"}, check=False)
