@@ -1,0 +1,134 @@
+"""Preflight: everything that would stop a deployment half-way, found before anything is changed.
+
+Ansible tells what each host's variables are and what was seen on it; here it is judged, and all of
+it comes out as one report. `judge` is pure: it is given what the files of the control machine say.
+"""
+
+import platform
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ...errors import SettingError
+from ..asking import Request, parse
+from . import (
+    addresses,
+    credentials,
+    exposure,
+    hosts,
+    machines,
+    networks,
+    plain,
+    reading,
+    variables,
+    wallets,
+)
+from .catalogue import Catalogue
+from .findings import Finding, Level, accept, merged, report
+from .inventory import Host, Inventory
+from .machines import Control
+
+
+class Given(Request):
+    """One host: the names of its variables, and the value of each that has one, as JSON text.
+
+    `machine` is what the module machine_facts said, or `trouble` why it could not be asked.
+    """
+
+    names: list[str]
+    values: dict[str, str]
+    machine: dict[str, Any] | None = None
+    trouble: str = ""
+
+
+class Asked(Request):
+    """An inventory: `play` names the hosts that the deployment is about.
+
+    `roles` is the folder of the roles, `prefixes` are the beginnings of their variables' names,
+    `variables` those that playbooks use beside them. `sources` are the inventory's files,
+    `playbooks` the folder of the playbook. `accepted` names checks whose problems are known.
+    """
+
+    roles: Path
+    prefixes: list[str]
+    variables: list[str]
+    sources: list[str]
+    playbooks: str
+    accepted: list[str]
+    play: list[str]
+    hosts: dict[str, Given]
+
+
+def preflight(request: dict[str, Any], *, rehearsal: bool) -> dict[str, Any]:
+    """Judge an inventory and its hosts; in a rehearsal there need not be a network yet."""
+    asked = parse(Asked, request, "preflight")
+    catalogue = reading.catalogue(asked.roles, asked.variables)
+    known = {
+        name: Host.parse(name, given.model_dump(), catalogue) for name, given in asked.hosts.items()
+    }
+    found, networks_of = _networks(known)
+    inventory = Inventory(
+        known,
+        frozenset(asked.play),
+        networks_of,
+        {folder: files for folder in networks_of if (files := reading.open_files(folder))},
+        reading.inventory_files(asked.sources, asked.playbooks),
+        _no_release(known, asked.roles.parent / "dist" / "latest.json"),
+    )
+    control = Control(time.time(), platform.machine())
+    found += judge(inventory, catalogue, asked.prefixes, control, rehearsal=rehearsal)
+    findings = merged(accept(found, asked.accepted))
+    return {
+        "ok": not any(finding.level == Level.PROBLEM for finding in findings),
+        "report": report(findings, len(known)),
+        "findings": [finding.as_dict() for finding in findings],
+    }
+
+
+def judge(
+    inventory: Inventory,
+    catalogue: Catalogue,
+    prefixes: Sequence[str],
+    control: Control,
+    *,
+    rehearsal: bool,
+) -> list[Finding]:
+    """Return what is wrong with the hosts that the deployment is about."""
+    found = [
+        *variables.judge(inventory, catalogue, prefixes, rehearsal=rehearsal),
+        *hosts.judge(inventory),
+        *networks.judge(inventory, rehearsal=rehearsal),
+        *addresses.judge(inventory),
+        *credentials.judge(inventory),
+        *wallets.judge(inventory),
+        *exposure.judge(inventory),
+        *plain.judge(inventory, catalogue.secrets),
+        *machines.judge(inventory, control),
+    ]
+    return [f for f in found if not f.hosts or inventory.play.intersection(f.hosts)]
+
+
+def _no_release(known: dict[str, Host], usual: Path) -> dict[str, Path]:
+    """Return what is missing of the release of each host for which something is."""
+    files = {
+        host.name: Path(host.text("release_file") or usual)
+        for host in known.values()
+        if host.systemd
+    }
+    missing = {file: reading.missing_release(file) for file in set(files.values())}
+    return {name: lost for name, file in files.items() if (lost := missing[file])}
+
+
+def _networks(known: dict[str, Host]) -> tuple[list[Finding], dict[str, dict[str, Any] | None]]:
+    """Read the network folders that hosts name; one that is broken is a finding."""
+    found: list[Finding] = []
+    networks_of: dict[str, dict[str, Any] | None] = {}
+    for host in known.values():
+        folder = host.text("xian_node_network")
+        if folder and host.node and folder not in networks_of:
+            try:
+                networks_of[folder] = reading.network(folder)
+            except SettingError as error:
+                found.append(Finding("network", (), str(error), "move it away, or put it right"))
+    return found, networks_of

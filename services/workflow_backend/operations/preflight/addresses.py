@@ -1,0 +1,125 @@
+"""Addresses and ports: what one host listens on, and what clashes with what."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from itertools import combinations
+from urllib.parse import urlsplit
+
+from .findings import Finding, Level
+from .inventory import Host, Inventory
+
+type Ip = IPv4Address | IPv6Address
+
+CHECK = "ports"
+
+NODE_ADDRESSES = (
+    "xian_node_rpc_address",
+    "xian_node_p2p_address",
+    "xian_node_metrics_address",
+    "xian_node_cometbft_metrics_address",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An address that a program will listen on; `variable` is where it is set."""
+
+    variable: str
+    ip: Ip
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.ip}]:{self.port}" if self.ip.version == 6 else f"{self.ip}:{self.port}"
+
+    def meets(self, ip: Ip, port: int) -> bool:
+        """Tell whether a listener on that address would be in the way."""
+        return self.port == port and (self.ip == ip or self.ip.is_unspecified or ip.is_unspecified)
+
+
+def endpoints(host: Host) -> list[Endpoint]:
+    """Return what the programs of a host will listen on, as far as its variables are right."""
+    found = []
+    for name, text in _listened(host):
+        try:
+            found.append(_endpoint(name, text))
+        except ValueError:
+            continue
+    return found
+
+
+def judge(inventory: Inventory) -> Iterator[Finding]:
+    """Find addresses that are none, and two programs of one host on one port."""
+    for host in inventory.hosts.values():
+        for name, text in _listened(host):
+            try:
+                _endpoint(name, text)
+            except ValueError:
+                yield Finding(CHECK, (host.name,), f"{name} is {text!r}, wanted IP-ADDRESS:PORT")
+        for one, other in combinations([*endpoints(host), *_databases(host)], 2):
+            if one.variable != other.variable and one.meets(other.ip, other.port):
+                yield Finding(
+                    CHECK,
+                    (host.name,),
+                    f"{one.variable} and {other.variable} are both on port {one.port}",
+                    "give one of them another port",
+                )
+        yield from _reachable(host, inventory)
+
+
+def _listened(host: Host) -> Iterator[tuple[str, str]]:
+    if host.node:
+        for name in NODE_ADDRESSES:
+            yield name, host.text(name)
+    if "api" in host.services:
+        address = host.text("workflow_services_api_host")
+        bracketed = f"[{address}]" if ":" in address else address
+        yield "workflow_services_api_port", f"{bracketed}:{host.text('workflow_services_api_port')}"
+
+
+def _endpoint(variable: str, text: str) -> Endpoint:
+    address, _, port = text.rpartition(":")
+    number = int(port) if port.isascii() and port.isdigit() else 0
+    if not 0 < number < 65536:
+        raise ValueError(text)
+    return Endpoint(variable, ip_address(address.removeprefix("[").removesuffix("]")), number)
+
+
+def _databases(host: Host) -> Iterator[Endpoint]:
+    """The ports of databases that a DSN expects on this host: another program listens there."""
+    shown: dict[tuple[Ip, int], str] = {}
+    for name in sorted(host.names):
+        if name.endswith("_dsn") and name in host.values:
+            try:
+                parts = urlsplit(host.text(name))
+                address = "127.0.0.1" if parts.hostname == "localhost" else parts.hostname or ""
+                # Two DSNs may well lead to one database.
+                shown.setdefault((ip_address(address), parts.port or 5432), name)
+            except ValueError:
+                continue  # it is a socket's, or another machine's by its name
+    for (ip, port), name in shown.items():
+        if ip.is_loopback:
+            yield Endpoint(name, ip, port)
+
+
+def _reachable(host: Host, inventory: Inventory) -> Iterator[Finding]:
+    """A node of several must be where the others can come, and its RPC where they can't."""
+    network = inventory.network(host)
+    for endpoint in endpoints(host):
+        if endpoint.variable == "xian_node_p2p_address" and endpoint.ip.is_loopback:
+            others = len(network["hosts"]) if network else 1
+            if others > 1 and not host.local:
+                yield Finding(
+                    CHECK,
+                    (host.name,),
+                    f"xian_node_p2p_address is {endpoint}: no other node of the network gets there",
+                    "give it the host's address in the network that the nodes share",
+                )
+        if endpoint.variable == "xian_node_rpc_address" and not endpoint.ip.is_loopback:
+            yield Finding(
+                "exposure",
+                (host.name,),
+                f"xian_node_rpc_address is {endpoint}: whoever reaches it may send transactions",
+                "keep it on 127.0.0.1, or see that a firewall lets only your own hosts through",
+                Level.WARNING,
+            )

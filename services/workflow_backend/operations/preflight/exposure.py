@@ -1,0 +1,66 @@
+"""Who may reach what: an API that others reach asks for tokens and speaks TLS."""
+
+import hashlib
+from collections.abc import Iterator
+from ipaddress import ip_address
+
+from .findings import Finding, Level
+from .inventory import Host, Inventory
+
+CHECK = "exposure"
+
+
+def judge(inventory: Inventory) -> Iterator[Finding]:
+    """Look at the API of each host that has one."""
+    for host in inventory.hosts.values():
+        if "api" in host.services:
+            yield from _open(host)
+            yield from _operator(host)
+
+
+def _open(host: Host) -> Iterator[Finding]:
+    address = host.text("workflow_services_api_host")
+    try:
+        if ip_address(address).is_loopback:
+            return
+    except ValueError:
+        return  # that it is no address is a finding already
+    if not host.get("workflow_services_tokens"):
+        yield Finding(
+            CHECK,
+            (host.name,),
+            f"the API listens on {address} and asks nobody for a token",
+            "set workflow_services_tokens, or leave the API on 127.0.0.1",
+        )
+    if not host.text("workflow_services_api_certificate"):
+        yield Finding(
+            CHECK,
+            (host.name,),
+            f"the API listens on {address} without TLS: items and tokens are there to read",
+            "set workflow_services_api_certificate and workflow_services_api_key, or leave the API "
+            "on 127.0.0.1 behind a proxy that speaks TLS",
+        )
+
+
+def _operator(host: Host) -> Iterator[Finding]:
+    """Health and smoke show the API a token, which has to be one of its own."""
+    tokens = host.get("workflow_services_tokens")
+    token = host.text("workflow_services_operator_token")
+    if not isinstance(tokens, dict) or not tokens:
+        return
+    hashes = {str(entry.get("sha256")) for entry in tokens.values() if isinstance(entry, dict)}
+    if not token:
+        yield Finding(
+            CHECK,
+            (host.name,),
+            "the API asks for tokens, and health and smoke have none to show",
+            "set workflow_services_operator_token",
+            Level.WARNING,
+        )
+    elif hashlib.sha256(token.encode()).hexdigest() not in hashes:
+        yield Finding(
+            CHECK,
+            (host.name,),
+            "workflow_services_operator_token is none of workflow_services_tokens",
+            "add it there by its SHA-256, with the scopes that it needs",
+        )

@@ -1,0 +1,33 @@
+"""The hosts of the inventory: each is a machine of its own, and there is a release for it."""
+
+from collections.abc import Iterator
+
+from .findings import Finding
+from .inventory import Inventory
+
+
+def judge(inventory: Inventory) -> Iterator[Finding]:
+    """Find two names of one machine, and hosts that there is nothing to bring to."""
+    yield from _two_names(inventory)
+    for name, missing in inventory.no_release.items():
+        yield Finding(
+            "release", (name,), f"there is no release: {missing}", "do this: make release"
+        )
+
+
+def _two_names(inventory: Inventory) -> Iterator[Finding]:
+    """The second would be put over the first."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for host in inventory.hosts.values():
+        if not host.local:
+            address = str(host.values.get("ansible_host", host.name))
+            port = str(host.values.get("ansible_port", 22))
+            names.setdefault((address.lower(), port), []).append(host.name)
+    for (address, _), same in names.items():
+        if len(same) > 1:
+            yield Finding(
+                "hosts",
+                tuple(same),
+                f"{' and '.join(same)} are one machine, {address}",
+                "give each the ansible_host of its own, or take one out",
+            )

@@ -1,0 +1,121 @@
+"""The hosts of an inventory, with what each of them sets and what that comes to."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .catalogue import Catalogue
+
+PROGRAMS = ("postgres", "abci", "cometbft", "handlers", "projector", "processor", "api")
+SERVICES = ("handlers", "projector", "processor", "api")
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host: the variables that the inventory gives it, by name, and what was seen on it.
+
+    `machine` is what the module machine_facts says, None where it could not be asked; `trouble` is
+    why not. A name without a value is of a variable that can't be evaluated.
+    """
+
+    name: str
+    catalogue: Catalogue
+    names: frozenset[str]
+    values: Mapping[str, Any]
+    machine: Mapping[str, Any] | None = None
+    trouble: str = ""
+
+    @classmethod
+    def parse(cls, name: str, given: Mapping[str, Any], catalogue: Catalogue) -> Host:
+        """Make it of the request's JSON, in which every value is a JSON text of its own."""
+        return cls(
+            name,
+            catalogue,
+            frozenset(given["names"]),
+            {key: json.loads(text) for key, text in given["values"].items()},
+            given.get("machine") or None,
+            given.get("trouble") or "",
+        )
+
+    def get(self, name: str) -> Any:
+        """Return what a variable is here: set, by default, or None where that is not known."""
+        if name in self.values:
+            return self.values[name]
+        return None if name in self.names else self.catalogue.default(name, self.values)
+
+    def text(self, name: str) -> str:
+        """Return a variable as text; empty where it is not set."""
+        value = self.get(name)
+        return "" if value is None else str(value)
+
+    def flag(self, name: str) -> bool:
+        """Return a variable as Ansible reads a truth."""
+        return truth(self.get(name)) is True
+
+    @property
+    def local(self) -> bool:
+        """Whether it is the control machine itself."""
+        return bool(self.values.get("ansible_connection") == "local")
+
+    @property
+    def systemd(self) -> bool:
+        """Whether systemd keeps its programs, as on every host but a development machine."""
+        return self.text("program_manager") != "supervisor"
+
+    @property
+    def programs(self) -> Sequence[str]:
+        """The programs that run here."""
+        names = self.get("program_names")
+        return names if isinstance(names, list) else PROGRAMS
+
+    @property
+    def services(self) -> Sequence[str]:
+        """The services that run here."""
+        names = self.get("workflow_services_names")
+        return [
+            name
+            for name in (names if isinstance(names, list) else SERVICES)
+            if name in self.programs
+        ]
+
+    @property
+    def node(self) -> bool:
+        """Whether a node runs here."""
+        return "cometbft" in self.programs
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """All hosts, and what the control machine's files say of them.
+
+    `networks` holds the network.json of each network folder that a host names, None where there is
+    none; `open_files` those key files in them that others may read; `files` the texts of the
+    inventory's own files; `no_release` what is missing of the release of each host for which
+    something is. `play` are the hosts that the deployment is about.
+    """
+
+    hosts: Mapping[str, Host]
+    play: frozenset[str]
+    networks: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
+    open_files: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    files: Mapping[Path, str] = field(default_factory=dict)
+    no_release: Mapping[str, Path] = field(default_factory=dict)
+
+    @property
+    def nodes(self) -> list[Host]:
+        """The hosts with a node."""
+        return [host for host in self.hosts.values() if host.node]
+
+    def network(self, host: Host) -> Mapping[str, Any] | None:
+        """Return the network.json of a host's network folder."""
+        return self.networks.get(host.text("xian_node_network"))
+
+
+def truth(value: Any) -> bool | None:
+    """Return what Ansible makes of a value that has to be a truth; None where it refuses it."""
+    word = str(value).lower()
+    if word in {"y", "yes", "on", "1", "true", "t", "1.0"}:
+        return True
+    return False if word in {"n", "no", "off", "0", "false", "f", "0.0"} else None

@@ -1,0 +1,262 @@
+"""Machines: each host can take what is put on it, and nothing of others is in the way."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
+
+from ..judge import DISK_FAILED, DISK_WARNING
+from .addresses import endpoints
+from .findings import Finding, Level
+from .inventory import Host, Inventory
+
+GIB = 1 << 30
+
+OLDEST_SYSTEMD = 252
+OLDEST_SYSTEM = {"debian": (12,), "ubuntu": (22, 4)}
+RELEASE_ROOM = 2 * GIB
+"""A release is unpacked beside the one in use."""
+
+FILES = 20_000
+"""Files that a release has, about, and a node's database makes in months."""
+
+MEMORY_LEAST = 900 << 20
+MEMORY_ENOUGH = 1800 << 20
+CLOCK_SECONDS = 5.0
+
+REACHING = {
+    r"minimum of Python|interpreter .*not found|No python|SyntaxError": (
+        "it needs Python 3.9 or later: apt-get install python3, or set ansible_python_interpreter"
+    ),
+    r"[Mm]issing .*password|[Ii]ncorrect .*password|a password is required": (
+        "give the password that ansible_become wants, by --ask-become-pass or from a vault"
+    ),
+    "Host key verification": "learn the host's key first: ssh-keyscan, or ssh to it once",
+    "Permission denied": "see ansible_user and its SSH key",
+}
+"""What Ansible says of a host that it does not reach, and what to do then."""
+
+UNIT = re.compile(r"workflow-backend-[a-z]+\.service")
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """The control machine: its clock, now, and the kind of machine it is."""
+
+    time: float
+    machine: str
+
+
+def judge(inventory: Inventory, control: Control) -> Iterator[Finding]:
+    """Look at what was seen on every host that was asked."""
+    for host in inventory.hosts.values():
+        if host.trouble:
+            yield _trouble(host)
+        elif host.machine is not None:
+            yield from _host(host, host.machine, inventory, control)
+    yield from _one_key_each(inventory)
+
+
+def _host(
+    host: Host, seen: Mapping[str, Any], inventory: Inventory, control: Control
+) -> Iterator[Finding]:
+    if host.systemd:
+        yield from _system(host, seen, control)
+        yield from _memory(host, seen["memory"])
+        yield from _release(host, seen)
+        yield from _strange(host, seen)
+    if not host.local:
+        yield from _clock(host, seen, control)
+    yield from _disks(host, seen)
+    yield from _ports(host, seen["listeners"])
+    if host.node:
+        yield from _home(host, seen["home"], inventory)
+
+
+def _trouble(host: Host) -> Finding:
+    """A host that could not be looked at."""
+    said = " ".join(host.trouble.split())
+    hint = f"try: ansible {host.name} -m ansible.builtin.ping"
+    for pattern, better in REACHING.items():
+        if re.search(pattern, said):
+            hint = better
+            break
+    return Finding("reach", (host.name,), f"it can't be looked at: {said}", hint)
+
+
+def _system(host: Host, seen: Mapping[str, Any], control: Control) -> Iterator[Finding]:
+    def found(what: str, hint: str = "", level: Level = Level.PROBLEM) -> Finding:
+        return Finding("system", (host.name,), what, hint, level)
+
+    system = seen["os"]
+    oldest = OLDEST_SYSTEM.get(system["id"])
+    version = tuple(int(part) for part in re.findall(r"\d+", system["version"]))
+    if oldest is None or (version and version < oldest):
+        name = system["name"] or "of an unknown kind"
+        what = f"its system is {name}; Debian 12 and Ubuntu 22.04 or later are known to work"
+        yield found(what, "it may work as well", Level.WARNING)
+    if seen["machine"] != control.machine:
+        what = f"it is a machine of the kind {seen['machine']}, the control machine is"
+        hint = "a release is for the kind it was built on: build it there, deploy from there"
+        yield found(f"{what} {control.machine}", hint)
+    if seen["init"] != "systemd":
+        yield found(f"its first process is {seen['init']}, not systemd")
+    elif seen["systemd"] < OLDEST_SYSTEMD:
+        what = f"its systemd is {seen['systemd']}, {OLDEST_SYSTEMD} or later is needed"
+        yield found(what, "Debian 12 and Ubuntu 24.04 have it")
+    if not seen["root"]:
+        hint = "connect as root, or set ansible_become: true"
+        yield found("Ansible is not root there", hint)
+
+
+def _memory(host: Host, total: int) -> Iterator[Finding]:
+    share = 1 if host.node else 0.5
+    if total < MEMORY_ENOUGH * share:
+        short = total < MEMORY_LEAST * share
+        yield Finding(
+            "memory",
+            (host.name,),
+            f"it has {total / GIB:.1f} GiB of memory",
+            f"{2 * share:g} GiB are enough for what runs there",
+            Level.PROBLEM if short else Level.WARNING,
+        )
+
+
+def _clock(host: Host, seen: Mapping[str, Any], control: Control) -> Iterator[Finding]:
+    # The host looked at its clock at some time between the question and now.
+    ahead, behind = seen["time"] - control.time, seen["asked_at"] - seen["time"]
+    if max(ahead, behind) > CLOCK_SECONDS:
+        way = "ahead of" if ahead > behind else "behind"
+        yield Finding(
+            "clock",
+            (host.name,),
+            f"its clock is {max(ahead, behind):.0f} s {way} the control machine's",
+            "set both by NTP: blocks carry the hosts' time",
+        )
+    elif host.systemd and seen["synchronised"] is False:
+        yield Finding(
+            "clock",
+            (host.name,),
+            "nothing keeps its clock right",
+            "apt-get install systemd-timesyncd, or chrony",
+            Level.WARNING,
+        )
+
+
+def _disks(host: Host, seen: Mapping[str, Any]) -> Iterator[Finding]:
+    """Each file system has room for all that comes onto it."""
+    systems: dict[int, list[tuple[str, int, int]]] = {}
+    for path, place in seen["places"].items():
+        room = RELEASE_ROOM if path == seen["release"] else DISK_FAILED
+        if host.systemd or path != seen["release"]:
+            systems.setdefault(place["device"], []).append((path, room, place["free"]))
+    for device, entries in systems.items():
+        paths = " and ".join(path for path, _, _ in entries)
+        free, needed = entries[0][2], sum(room for _, room, _ in entries)
+        enough = needed - DISK_FAILED + DISK_WARNING
+        data = any(path != seen["release"] for path, _, _ in entries)
+        if free < needed or (data and free < enough):
+            short = free < needed
+            yield Finding(
+                "disk",
+                (host.name,),
+                f"{free / GIB:.1f} GiB are free for {paths}",
+                f"{(needed if short else enough) / GIB:.0f} GiB are "
+                f"{'needed' if short else 'better'}: a full disk stops a node",
+                Level.PROBLEM if short else Level.WARNING,
+            )
+        place = next(place for place in seen["places"].values() if place["device"] == device)
+        if place["inodes"] and place["inodes_free"] < FILES * len(entries):
+            yield Finding(
+                "disk",
+                (host.name,),
+                f"the file system of {paths} has room for {place['inodes_free']} files more",
+                f"remove small files, or make it with more inodes: {FILES * len(entries)} are "
+                "needed",
+            )
+
+
+def _ports(host: Host, listeners: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+    account = host.text("program_account")
+    for endpoint in endpoints(host):
+        for listener in listeners:
+            ip = ip_address(listener["address"])
+            ours = UNIT.fullmatch(listener["unit"]) if host.systemd else listener["user"] == account
+            if not ours and endpoint.meets(ip, listener["port"]):
+                program = listener["program"] or f"a program of {listener['user']}"
+                where = f" ({listener['unit']})" if listener["unit"] else ""
+                yield Finding(
+                    "ports",
+                    (host.name,),
+                    f"{program}{where} listens on {ip}:{listener['port']}, "
+                    f"which {endpoint.variable} wants",
+                    f"end it, or set another {endpoint.variable}",
+                )
+
+
+def _release(host: Host, seen: Mapping[str, Any]) -> Iterator[Finding]:
+    """The folder of the releases holds releases, or nothing."""
+    path = seen["release"]
+    entries = seen["places"][path]["entries"]
+    if entries and ("releases" not in entries or seen["current"] not in {"link", "missing"}):
+        yield Finding(
+            "data",
+            (host.name,),
+            f"{path} holds something else than releases: {', '.join(entries[:5])}",
+            "move it away",
+        )
+
+
+def _strange(host: Host, seen: Mapping[str, Any]) -> Iterator[Finding]:
+    """Data that lies where nothing was deployed yet came from elsewhere."""
+    for path, place in seen["places"].items():
+        if path != seen["release"] and place["entries"] and not seen["deployed"]:
+            yield Finding(
+                "data",
+                (host.name,),
+                f"{path} holds data, and nothing was deployed on this host yet: "
+                f"{', '.join(place['entries'][:5])}",
+                "it is taken over as it is; move it away where it is not meant to be",
+                Level.WARNING,
+            )
+
+
+def _home(host: Host, home: Mapping[str, Any], inventory: Inventory) -> Iterator[Finding]:
+    """A home is of this network and this host, or there is none yet."""
+
+    def found(what: str, hint: str) -> Finding:
+        return Finding("data", (host.name,), what, hint)
+
+    path = host.text("xian_node_home")
+    network = inventory.network(host)
+    if home["problem"]:
+        yield found(f"{path} is no node's home: {home['problem']}", "move it away, or mend it")
+    elif home["chain_id"] and network:
+        identity = network["hosts"].get(host.name, {})
+        if home["chain_id"] != network["chain_id"]:
+            what = f"{path} is a home of the chain {home['chain_id']}, not {network['chain_id']}"
+            yield found(what, "move it away, or set the chain id back")
+        elif home["genesis_sha256"] != network["genesis_sha256"]:
+            what = f"{path} has another genesis of {home['chain_id']} than the network folder"
+            yield found(what, "move it away, or bring back the folder it was made of")
+        elif identity and home["validator"] and home["validator"] != identity["public_key"]:
+            what = f"{path} holds the key of another validator than the network gives this host"
+            yield found(what, "one of the two is another host's: a key may sign in one place only")
+
+
+def _one_key_each(inventory: Inventory) -> Iterator[Finding]:
+    """No two machines sign with one key."""
+    owners: dict[str, list[str]] = {}
+    for host in inventory.nodes:
+        if host.machine and (key := host.machine["home"]["validator"]):
+            owners.setdefault(key, []).append(host.name)
+    for names in owners.values():
+        if len(names) > 1:
+            yield Finding(
+                "identity",
+                tuple(names),
+                f"the homes on {' and '.join(names)} hold one validator's key",
+                "stop all but one of them at once, then move their homes away: two sign against "
+                "each other",
+            )

@@ -1,0 +1,133 @@
+"""The network: hosts and keys that its folder knows, and settings that its nodes must share."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from .findings import Finding, Level
+from .inventory import Host, Inventory
+
+CRITICAL = ("xian_node_fee_mode",)
+"""Every node judges proposals and charges fees by it: nodes that differ part at the next block."""
+
+UNWISE = (
+    "xian_node_block_policy",
+    "xian_node_block_interval",
+    "xian_node_timeout_propose",
+    "xian_node_timeout_prevote",
+    "xian_node_timeout_precommit",
+    "xian_node_timeout_commit",
+    "xian_node_max_pending_nonces",
+)
+"""The chain agrees whatever each node has here, but its rhythm then hangs on who proposes."""
+
+CHAIN_IDS = ("xian_network_chain_id", "workflow_contract_chain_id", "workflow_services_chain_id")
+
+
+def judge(inventory: Inventory, *, rehearsal: bool) -> Iterator[Finding]:
+    """Look at network folders, identities and settings of consensus."""
+    for host in inventory.nodes:
+        yield from _folder(host, inventory, rehearsal)
+    yield from _one_genesis(inventory)
+    for network in inventory.networks.values():
+        if network:
+            yield from _identities(network)
+    yield from _same(inventory, CRITICAL, "consensus", Level.PROBLEM)
+    yield from _same(inventory, UNWISE, "settings", Level.WARNING)
+    for host in inventory.nodes:
+        yield from _contract_fees(host)
+
+
+def _folder(host: Host, inventory: Inventory, rehearsal: bool) -> Iterator[Finding]:
+    folder = host.text("xian_node_network")
+    if not folder:
+        known = "xian_node_network" in host.values or "xian_node_network" not in host.names
+        if known:  # else it can't be evaluated, which is told
+            yield Finding("network", (host.name,), "xian_node_network is not set")
+        return
+    network = inventory.network(host)
+    if network is None:
+        level = Level.WARNING if rehearsal else Level.PROBLEM
+        hint = "playbooks/prepare-network.yml makes one"
+        yield Finding("network", (host.name,), f"there is no network in {folder}", hint, level)
+        return
+    if host.name not in network["hosts"]:
+        yield Finding(
+            "network",
+            (host.name,),
+            f"the network {network['chain_id']} in {folder} does not know this host",
+            "name it as the network does, or let playbooks/prepare-network.yml add it",
+        )
+    for name in CHAIN_IDS:
+        if (wanted := host.text(name)) and wanted != network["chain_id"]:
+            yield Finding(
+                "network",
+                (host.name,),
+                f"{name} is {wanted}, the network in {folder} is {network['chain_id']}",
+                "set the chain id back, or name another folder",
+            )
+
+
+def _one_genesis(inventory: Inventory) -> Iterator[Finding]:
+    """Two hosts of one chain id must have one genesis."""
+    seen: dict[str, tuple[str, str]] = {}
+    for host in inventory.nodes:
+        if network := inventory.network(host):
+            chain, digest = network["chain_id"], network["genesis_sha256"]
+            first, known = seen.setdefault(chain, (host.name, digest))
+            if known != digest:
+                yield Finding(
+                    "consensus",
+                    (first, host.name),
+                    f"{first} and {host.name} have different geneses of {chain}",
+                    "give both the same xian_node_network",
+                )
+
+
+def _identities(network: Mapping[str, Any]) -> Iterator[Finding]:
+    for field, what in (("public_key", "validator's key"), ("node_id", "node id")):
+        owners: dict[str, list[str]] = {}
+        for name, identity in sorted(network["hosts"].items()):
+            owners.setdefault(str(identity[field]).lower(), []).append(name)
+        for names in owners.values():
+            if len(names) > 1:
+                yield Finding(
+                    "identity",
+                    tuple(names),
+                    f"{' and '.join(names)} have one {what}",
+                    "each host needs keys of its own: two with one key sign against each other",
+                )
+
+
+def _same(
+    inventory: Inventory, names: tuple[str, ...], check: str, level: Level
+) -> Iterator[Finding]:
+    """Compare settings between the nodes of one network."""
+    networks: dict[str, list[Host]] = {}
+    for host in inventory.nodes:
+        networks.setdefault(host.text("xian_node_network"), []).append(host)
+    for hosts in networks.values():
+        for name in names:
+            values: dict[str, list[str]] = {}
+            for host in hosts:
+                if (value := host.get(name)) is not None:
+                    values.setdefault(str(value), []).append(host.name)
+            if len(values) > 1:
+                listed = "; ".join(f"{v or 'empty'} on {', '.join(h)}" for v, h in values.items())
+                yield Finding(
+                    check,
+                    tuple(host for group in values.values() for host in group),
+                    f"{name} differs: {listed}",
+                    "set it once for all nodes, in group_vars",
+                    level,
+                )
+
+
+def _contract_fees(host: Host) -> Iterator[Finding]:
+    node, contract = host.text("xian_node_fee_mode"), host.text("workflow_contract_fee_mode")
+    if node and contract and node != contract:
+        yield Finding(
+            "settings",
+            (host.name,),
+            f"workflow_contract_fee_mode is {contract}, the nodes have {node}",
+            "wallets are funded by the one and pay by the other: set both to the same",
+        )

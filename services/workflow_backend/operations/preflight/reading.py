@@ -1,0 +1,112 @@
+"""What preflight reads on the control machine: specs of roles, files of the inventory, networks."""
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ...errors import SettingError
+from .catalogue import Catalogue
+from .plain import ENCRYPTED
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast where it is
+
+_LARGEST = 1 << 20
+"""A file of an inventory is small; others lie there by chance."""
+
+_KEY_FILES = ("operator.json", "hosts/*/node_key.json", "hosts/*/priv_validator_key.json")
+
+
+def catalogue(roles: Path, variables: Iterable[str]) -> Catalogue:
+    """Read every role's argument specs and the profiles that their defaults name."""
+    specs = {
+        file.parts[-3]: _yaml(file) for file in sorted(roles.glob("*/meta/argument_specs.yml"))
+    }
+    profiles: dict[str, dict[str, Any]] = {}
+    for file in sorted(roles.glob("*/vars/main/*.yml")):
+        content = _yaml(file)
+        if len(content) == 1:  # a profile is the only thing in its file
+            profiles.setdefault(file.parts[-4], {})[file.name] = next(iter(content.values()))
+    return Catalogue(specs, profiles, variables)
+
+
+def inventory_files(sources: Iterable[str], playbooks: str) -> dict[Path, str]:
+    """Read the files in which an inventory's variables may stand, by their paths."""
+    found: dict[Path, str] = {}
+    for source in [Path(source) for source in sources]:
+        if source.is_file():
+            found.update(_texts([source]))
+        base = source if source.is_dir() else source.parent
+        if source.is_dir():
+            found.update(_texts(path for path in sorted(source.iterdir()) if path.is_file()))
+        found.update(_variables(base))
+    found.update(_variables(Path(playbooks)))
+    return found
+
+
+def network(folder: str) -> dict[str, Any] | None:
+    """Read a network folder's network.json; None where there is none."""
+    path = Path(folder) / "network.json"
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise SettingError(f"{path} can't be read: {error.strerror}") from error
+    except ValueError as error:
+        raise SettingError(f"{path} is no network: {error}") from error
+    return content
+
+
+def missing_release(file: Path) -> Path | None:
+    """Return which file of a release is missing; `file` is what its build wrote beside it."""
+    try:
+        archive = file.parent / json.loads(file.read_text(encoding="utf-8"))["archive"]
+    except OSError, ValueError, KeyError, TypeError:
+        return file
+    return None if archive.is_file() else archive
+
+
+def open_files(folder: str) -> list[str]:
+    """Return the key files of a network folder that others may read and that are not encrypted."""
+    base = Path(folder)
+    try:
+        if not base.is_dir() or not base.stat().st_mode & 0o077:
+            return []
+        return [
+            str(path.relative_to(base))
+            for pattern in _KEY_FILES
+            for path in sorted(base.glob(pattern))
+            if path.stat().st_mode & 0o077 and not _encrypted(path)
+        ]
+    except OSError:
+        return []
+
+
+def _variables(base: Path) -> dict[Path, str]:
+    folders = [base / name for name in ("group_vars", "host_vars")]
+    return _texts(path for folder in folders for path in sorted(folder.rglob("*")))
+
+
+def _texts(paths: Iterable[Path]) -> dict[Path, str]:
+    return dict(_read(paths))
+
+
+def _read(paths: Iterable[Path]) -> Iterator[tuple[Path, str]]:
+    for path in paths:
+        try:
+            if path.is_file() and path.stat().st_size <= _LARGEST and path.name[0] != ".":
+                yield path, path.read_text(encoding="utf-8")
+        except OSError, UnicodeDecodeError:
+            continue  # Ansible could not read it either, or it is no file of variables
+
+
+def _encrypted(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(ENCRYPTED)) == ENCRYPTED.encode()
+
+
+def _yaml(path: Path) -> Any:
+    return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - it is a safe one

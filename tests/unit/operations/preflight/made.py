@@ -1,0 +1,144 @@
+"""A made-up inventory in which nothing is wrong, to spoil one thing of at a time."""
+
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from workflow_backend.operations.preflight import judge, reading
+from workflow_backend.operations.preflight.findings import Finding, Level, merged
+from workflow_backend.operations.preflight.inventory import Host, Inventory
+from workflow_backend.operations.preflight.machines import GIB, Control
+
+REPO = Path(__file__).parents[4]
+ROLES = REPO / "roles"
+VARS = yaml.safe_load((ROLES / "preflight/vars/main.yml").read_text())
+PREFIXES = VARS["_preflight_prefixes"]
+CATALOGUE = reading.catalogue(ROLES, VARS["_preflight_variables"])
+
+NOW = 1_800_000_000.0
+CONTROL = Control(NOW + 2, "x86_64")
+HOME = "/var/lib/workflow-backend/node/.cometbft"
+RELEASE, DATA = "/opt/workflow-backend", "/var/lib/workflow-backend"
+NO_HOME = {"chain_id": "", "genesis_sha256": "", "validator": "", "problem": ""}
+
+
+def key(of: str) -> str:
+    """Return 64 hexadecimal digits that are no other's."""
+    return sha256(of.encode()).hexdigest()
+
+
+def variables(name: str) -> dict[str, Any]:
+    """Return what a host of the inventory sets."""
+    return {
+        "ansible_host": f"192.0.2.{len(name)}",
+        "program_names": ["postgres", "abci", "cometbft", *CATALOGUE.default(
+            "workflow_services_names", {}
+        )],
+        "xian_node_network": "/net",
+        "xian_node_home": HOME,
+        "xian_node_p2p_address": "192.0.2.1:26656",
+        "xian_network_chain_id": "net-1",
+        "workflow_contract_chain_id": "net-1",
+        "workflow_services_chain_id": "net-1",
+        "workflow_services_keys": {
+            "processor": key(f"processor {name}"), "api": key(f"api {name}")
+        },
+    }  # fmt: skip
+
+
+def machine(**other: Any) -> dict[str, Any]:
+    """Return what the module machine_facts says of a machine that is as it has to be."""
+    return {
+        "time": NOW + 1,
+        "asked_at": NOW,
+        "synchronised": True,
+        "os": {"id": "debian", "version": "12", "name": "Debian GNU/Linux 12 (bookworm)"},
+        "machine": "x86_64",
+        "root": True,
+        "init": "systemd",
+        "systemd": 252,
+        "memory": 4 * GIB,
+        "release": RELEASE,
+        "current": "missing",
+        "deployed": False,
+        "places": {RELEASE: place(1), DATA: place(2)},
+        "listeners": [],
+        "home": dict(NO_HOME),
+        **other,
+    }
+
+
+def place(device: int, **other: Any) -> dict[str, Any]:
+    """Return what the module says of a folder that is not there yet, with room for it."""
+    room = {"free": 50 * GIB, "inodes": 10**7, "inodes_free": 10**6}
+    return {"entries": [], "device": device, **room, **other}
+
+
+def host(
+    name: str = "one",
+    /,
+    seen: Any = None,
+    lost: Any = (),
+    catalogue: Any = CATALOGUE,
+    trouble: Any = "",
+    **other: Any,
+) -> Host:
+    """Make a host; `other` are variables that differ, `lost` those that can't be evaluated.
+
+    The rest is as in Host, `seen` is its machine.
+    """
+    values = {n: v for n, v in (variables(name) | other).items() if n not in lost}
+    return Host(name, catalogue, frozenset(values) | set(lost), values, seen, trouble)
+
+
+def network(*names: str, **other: Any) -> dict[str, Any]:
+    """Return the network.json of a network of some hosts."""
+    hosts = {
+        name: {"public_key": key(f"validator {name}"), "node_id": key(name)[:40], "power": 10}
+        for name in names
+    }
+    return {"chain_id": "net-1", "genesis_sha256": key("genesis"), "hosts": hosts, **other}
+
+
+def found(
+    *hosts: Host,
+    networks: Mapping[str, Any] | None = None,
+    files: Mapping[str, str] | None = None,
+    play: tuple[str, ...] = (),
+    no_release: Mapping[str, Path] | None = None,
+    rehearsal: bool = False,
+) -> list[Finding]:
+    """Judge an inventory, of which `files` are the texts of files by their names."""
+    names = [host.name for host in hosts]
+    inventory = Inventory(
+        {host.name: host for host in hosts},
+        frozenset(play or names),
+        {"/net": network(*names)} if networks is None else networks,
+        {},
+        {Path(name): text for name, text in (files or {}).items()},
+        no_release or {},
+    )
+    return merged(judge(inventory, CATALOGUE, PREFIXES, CONTROL, rehearsal=rehearsal))
+
+
+def only(findings: list[Finding]) -> Finding:
+    """Return the one finding that there is."""
+    assert len(findings) == 1, findings
+    return findings[0]
+
+
+def problem(findings: list[Finding], check: str) -> str:
+    """Return the words of the one finding, a problem of that check."""
+    finding = only(findings)
+    assert (finding.check, finding.level) == (check, Level.PROBLEM)
+    return finding.what
+
+
+def warning(findings: list[Finding], check: str) -> str:
+    """Return the words of the one finding, a warning of that check."""
+    finding = only(findings)
+    assert (finding.check, finding.level) == (check, Level.WARNING)
+    return finding.what

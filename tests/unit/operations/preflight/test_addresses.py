@@ -1,0 +1,109 @@
+"""Addresses: what clashes on a host, what is no address, who reaches whom."""
+
+import pytest
+
+from .made import found, host, machine, problem, warning
+
+
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        ("xian_node_metrics_address", "127.0.0.1:26657"),
+        ("xian_node_metrics_address", "0.0.0.0:26657"),
+        ("xian_node_metrics_address", "127.0.0.1:8000"),
+        ("xian_node_cometbft_metrics_address", "[::]:9108"),
+        ("xian_node_p2p_address", "0.0.0.0:26660"),
+    ],
+)
+def test_two_programs_on_one_port(name: str, address: str) -> None:
+    what = problem(found(host(**{name: address})), "ports")
+    assert name in what
+    assert what.endswith(f"are both on port {address.rpartition(':')[2]}")
+
+
+def test_one_port_on_two_addresses_is_no_clash() -> None:
+    assert found(host(xian_node_metrics_address="192.0.2.1:26657")) == []
+
+
+def test_what_does_not_run_on_a_host_is_not_in_the_way() -> None:
+    free = host(workflow_services_api_port=26657, program_names=["api"])
+    assert found(free) == []
+    assert found(host(workflow_services_api_port=26657)) != []
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "postgresql://app:0f3a9c5577e1d2b4@127.0.0.1:26657/x",
+        "postgresql://app:0f3a9c5577e1d2b4@localhost:26657/x",
+        "postgresql://app:0f3a9c5577e1d2b4@[::1]:9108/x",
+    ],
+)
+def test_a_database_on_this_host_has_its_port(dsn: str) -> None:
+    addresses = {"xian_node_metrics_address": "[::1]:9108"}
+    findings = found(host(workflow_services_projection_dsn=dsn, **addresses))
+    assert "workflow_services_projection_dsn" in problem(findings, "ports")
+
+
+def test_two_ways_to_one_database_are_no_clash() -> None:
+    dsn = "postgresql://{}@127.0.0.1:5432/x"
+    both = host(
+        workflow_services_projection_dsn=dsn.format("one:0f3a9c5577e1d2b4"),
+        xian_node_index_dsn=dsn.format("two:9b8a9c5577e1d2c5"),
+    )
+    assert found(both) == []
+    assert found(host(xian_node_index_dsn="postgresql://db.example:26657/x")) == []
+
+
+@pytest.mark.parametrize(
+    "address", ["", "26657", "localhost:26657", "127.0.0.1", "127.0.0.1:0", "127.0.0.1:70000"]
+)
+def test_what_is_no_address(address: str) -> None:
+    what = problem(found(host(xian_node_rpc_address=address)), "ports")
+    assert what == f"xian_node_rpc_address is {address!r}, wanted IP-ADDRESS:PORT"
+
+
+def test_a_node_of_several_is_where_the_others_can_come() -> None:
+    inward = {"xian_node_p2p_address": "127.0.0.1:26656"}
+    assert found(host("one", **inward)) == []
+    what = problem(found(host("one", **inward), host("four")), "ports")
+    assert "no other node of the network gets there" in what
+    local = {"ansible_connection": "local"}
+    assert found(host("one", **inward, **local), host("four", **inward, **local)) == []
+
+
+def test_an_rpc_that_others_reach_is_told() -> None:
+    findings = found(host(xian_node_rpc_address="192.0.2.1:26657"))
+    assert "whoever reaches it may send transactions" in warning(findings, "exposure")
+
+
+def listening(address: str, port: int, unit: str = "", user: str = "root") -> dict[str, object]:
+    """What the module says of one socket."""
+    return {"address": address, "port": port, "unit": unit, "user": user, "program": "nginx"}
+
+
+@pytest.mark.parametrize(
+    ("address", "port", "unit", "taken"),
+    [
+        ("127.0.0.1", 26657, "nginx.service", True),
+        ("127.0.0.1", 26657, "", True),
+        ("0.0.0.0", 8000, "nginx.service", True),  # noqa: S104
+        ("::", 8000, "nginx.service", True),
+        ("192.0.2.1", 8000, "nginx.service", False),
+        ("127.0.0.1", 26657, "workflow-backend-cometbft.service", False),
+        ("127.0.0.1", 80, "nginx.service", False),
+    ],
+)
+def test_a_port_that_another_program_has(address: str, port: int, unit: str, taken: bool) -> None:
+    findings = found(host(seen=machine(listeners=[listening(address, port, unit)])))
+    assert bool(findings) is taken
+    if taken:
+        assert problem(findings, "ports").startswith("nginx")
+
+
+def test_under_supervisor_the_account_tells_whose_a_socket_is() -> None:
+    here = {"program_manager": "supervisor", "program_account": "dev"}
+    ours = machine(listeners=[listening("127.0.0.1", 8000, user="dev")])
+    others = machine(listeners=[listening("127.0.0.1", 8000, user="root")])
+    assert found(host(seen=ours, **here)) == []
+    assert problem(found(host(seen=others, **here)), "ports")

@@ -1,0 +1,152 @@
+"""The module that looks at a machine: what it reads out of the texts and tables of a system."""
+
+import importlib.util
+import json
+import os
+import socket
+from base64 import b64encode
+from hashlib import sha256
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from .made import NO_HOME, REPO, machine
+
+
+def loaded() -> ModuleType:
+    spec = importlib.util.spec_from_file_location(
+        "machine_facts", REPO / "library" / "machine_facts.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+facts: Any = loaded()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('ID=debian\nVERSION_ID="12"\nPRETTY_NAME="Debian 12"', ("debian", "12", "Debian 12")),
+        ("PRETTY_NAME='Debian forky/sid'\nID=debian\n", ("debian", "", "Debian forky/sid")),
+        ("", ("", "", "")),
+    ],
+)
+def test_the_system_is_named(text: str, told: tuple[str, str, str]) -> None:
+    assert tuple(facts.system(text).values()) == told
+
+
+def test_figures_are_read_out_of_what_programs_say() -> None:
+    assert facts.systemd("systemd 252 (252.39-1~deb12u1)\n+PAM") == 252
+    assert facts.systemd("systemd 257.9-1") == 257
+    assert facts.systemd("") == 0
+    assert facts.synchronised("NTP=no\nNTPSynchronized=yes\nTimeUSec=x") is True
+    assert facts.synchronised("NTPSynchronized=no") is False
+    assert facts.synchronised("") is None
+    assert facts.memory("MemFree: 1 kB\nMemTotal:       2048 kB\n") == 2 << 20
+    assert facts.memory("") == 0
+
+
+@pytest.mark.parametrize(
+    ("table", "address"),
+    [
+        ("0100007F", "127.0.0.1"),
+        ("00000000", "0.0.0.0"),  # noqa: S104
+        ("00000000000000000000000001000000", "::1"),
+        ("0000000000000000FFFF00000100007F", "127.0.0.1"),
+    ],
+)
+def test_addresses_of_the_kernels_table(table: str, address: str) -> None:
+    assert facts.decoded(table) == address
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+def test_a_socket_of_this_process_is_found_with_its_program(family: int) -> None:
+    address = "127.0.0.1" if family == socket.AF_INET else "::1"
+    with socket.create_server((address, 0), family=family) as server:
+        port = server.getsockname()[1]
+        mine = [one for one in facts.listeners() if one["port"] == port]
+    assert [(one["address"], one["user"]) for one in mine] == [
+        (address, facts.account(os.getuid()))
+    ]
+    assert mine[0]["program"] == Path("/proc/self/comm").read_text().strip()
+    assert [one for one in facts.listeners() if one["port"] == port] == []
+
+
+def test_the_unit_of_a_process(tmp_path: Path) -> None:
+    group = tmp_path / "cgroup"
+    group.write_text("0::/system.slice/workflow-backend-abci.service\n")
+    assert facts.unit(tmp_path) == "workflow-backend-abci.service"
+    group.write_text("0::/user.slice/user@0.service/app.slice/a-b.service/payload\n")
+    assert facts.unit(tmp_path) == "a-b.service"
+    group.write_text("0::/init.scope\n")
+    assert facts.unit(tmp_path) == ""
+
+
+def test_places_that_are_there_and_that_will_be(tmp_path: Path) -> None:
+    (tmp_path / "b").touch()
+    (tmp_path / "a").mkdir()
+    there, later = facts.place(tmp_path), facts.place(tmp_path / "a/b/c")
+    assert there["entries"] == ["a", "b"]
+    assert later["entries"] == []
+    assert there["device"] == later["device"] == tmp_path.stat().st_dev
+    assert there["free"] > 0
+    (tmp_path / "link").symlink_to("nowhere")
+    kinds = [facts.kind(tmp_path / name) for name in ("a", "b", "c", "link")]
+    assert kinds == ["folder", "file", "missing", "link"]
+
+
+def made_home(path: Path) -> bytes:
+    """A node's home; returns its genesis."""
+    (path / "config").mkdir(parents=True)
+    genesis = json.dumps({"chain_id": "net-1"}).encode()
+    (path / "config/genesis.json").write_bytes(genesis)
+    key = {"pub_key": {"value": b64encode(bytes(32)).decode()}, "priv_key": {"value": "hunter2"}}
+    (path / "config/priv_validator_key.json").write_text(json.dumps(key))
+    return genesis
+
+
+def test_a_home_is_told_by_its_public_parts(tmp_path: Path) -> None:
+    genesis = made_home(tmp_path / "home")
+    assert facts.home(tmp_path / "home") == {
+        "chain_id": "net-1",
+        "genesis_sha256": sha256(genesis).hexdigest(),
+        "validator": "00" * 32,
+        "problem": "",
+    }
+
+
+def test_where_there_is_no_home(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert facts.home(tmp_path / "none") == facts.home(tmp_path / "empty") == NO_HOME
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "said"),
+    [
+        ("genesis.json", None, "genesis.json: No such file"),
+        ("genesis.json", "{", "broken"),
+        ("genesis.json", "[]", "broken"),
+        ("priv_validator_key.json", None, "priv_validator_key.json: No such file"),
+        ("priv_validator_key.json", "{}", "broken"),
+    ],
+)
+def test_a_home_with_a_lost_or_broken_part(
+    tmp_path: Path, file: str, text: str | None, said: str
+) -> None:
+    made_home(tmp_path / "home")
+    path = tmp_path / "home/config" / file
+    path.unlink() if text is None else path.write_text(text)
+    seen = facts.home(tmp_path / "home")
+    assert said in seen["problem"]
+    assert seen | {"problem": ""} == NO_HOME
+
+
+def test_what_the_module_tells_is_what_is_judged() -> None:
+    source = (REPO / "library/machine_facts.py").read_text()
+    assert [name for name in machine() if f'"{name}":' not in source] == []

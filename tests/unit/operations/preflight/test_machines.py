@@ -1,0 +1,232 @@
+"""Machines: what a host lacks is told, and data of others that is in the way."""
+
+from typing import Any
+
+import pytest
+
+from workflow_backend.operations.preflight.findings import Level
+from workflow_backend.operations.preflight.machines import GIB
+
+from .made import (
+    DATA,
+    HOME,
+    NO_HOME,
+    NOW,
+    RELEASE,
+    found,
+    host,
+    key,
+    machine,
+    network,
+    only,
+    place,
+    problem,
+    warning,
+)
+
+SUPERVISOR = {"program_manager": "supervisor", "ansible_connection": "local"}
+
+
+def of(system: str, version: str) -> dict[str, Any]:
+    """A machine with another system."""
+    return machine(os={"id": system, "version": version, "name": f"{system} {version}"})
+
+
+@pytest.mark.parametrize(
+    ("system", "version", "known"),
+    [
+        ("debian", "12", True),
+        ("debian", "13", True),
+        ("debian", "", True),  # testing has no number
+        ("debian", "11", False),
+        ("ubuntu", "22.04", True),
+        ("ubuntu", "24.04", True),
+        ("ubuntu", "20.04", False),
+        ("fedora", "42", False),
+    ],
+)
+def test_an_unknown_system_is_a_warning(system: str, version: str, known: bool) -> None:
+    findings = found(host(seen=of(system, version)))
+    assert findings == [] or f"its system is {system}" in warning(findings, "system")
+    assert (findings == []) is known
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"machine": "aarch64"}, "a machine of the kind aarch64"),
+        ({"init": "runit", "systemd": 0}, "its first process is runit"),
+        ({"systemd": 249}, "its systemd is 249"),
+        ({"root": False}, "Ansible is not root"),
+    ],
+)
+def test_what_nothing_works_without(other: dict[str, Any], said: str) -> None:
+    assert said in problem(found(host(seen=machine(**other))), "system")
+    assert found(host(seen=machine(**other), **SUPERVISOR)) == []
+
+
+@pytest.mark.parametrize(
+    ("total", "programs", "level"),
+    [
+        (0.5, ["cometbft"], Level.PROBLEM),
+        (1, ["cometbft"], Level.WARNING),
+        (2, ["cometbft"], None),
+        (0.5, ["handlers"], Level.WARNING),
+        (1, ["handlers"], None),
+    ],
+)
+def test_memory_is_judged_by_what_runs(total: float, programs: list[str], level: Level) -> None:
+    findings = found(host(seen=machine(memory=int(total * GIB)), program_names=programs))
+    assert [finding.level for finding in findings] == ([level] if level else [])
+
+
+@pytest.mark.parametrize(
+    ("asked_at", "time", "said"),
+    [
+        (NOW, NOW + 20, "18 s ahead of"),
+        (NOW, NOW - 20, "20 s behind"),
+        (NOW, NOW + 6, ""),
+        (NOW - 30, NOW - 15, ""),  # it was busy between the question and the judgement
+    ],
+)
+def test_clocks_agree(asked_at: float, time: float, said: str) -> None:
+    seen = machine(asked_at=asked_at, time=time)
+    findings = found(host(seen=seen))
+    assert said in problem(findings, "clock") if said else findings == []
+    assert found(host(seen=seen, **SUPERVISOR)) == []
+
+
+@pytest.mark.parametrize(("synchronised", "told"), [(True, False), (None, False), (False, True)])
+def test_a_clock_that_nothing_keeps_right(synchronised: bool | None, told: bool) -> None:
+    findings = found(host(seen=machine(synchronised=synchronised)))
+    assert bool(findings) is told
+    if told:
+        assert warning(findings, "clock")
+
+
+@pytest.mark.parametrize(
+    ("release", "data", "together", "levels"),
+    [
+        (1, 50, False, [Level.PROBLEM]),
+        (3, 50, False, []),
+        (50, 0.5, False, [Level.PROBLEM]),
+        (50, 3, False, [Level.WARNING]),
+        (2.5, 2.5, True, [Level.PROBLEM]),
+        (6, 6, True, [Level.WARNING]),
+        (8, 8, True, []),
+        (0.1, 0.1, False, [Level.PROBLEM] * 2),
+    ],
+)
+def test_disks_have_room(release: float, data: float, together: bool, levels: list[Level]) -> None:
+    places = {
+        RELEASE: place(1, free=int(release * GIB)),
+        DATA: place(1 if together else 2, free=int(data * GIB)),
+    }
+    findings = found(host(seen=machine(places=places)))
+    assert [finding.level for finding in findings] == levels
+    assert all(finding.check == "disk" for finding in findings)
+
+
+def test_under_supervisor_no_release_needs_room() -> None:
+    places = {RELEASE: place(1, free=0), DATA: place(1, free=10 * GIB)}
+    assert found(host(seen=machine(places=places), **SUPERVISOR)) == []
+
+
+def test_file_systems_have_inodes_or_count_none() -> None:
+    for inodes, left, told in ((10**6, 5, True), (10**6, 10**5, False), (0, 0, False)):
+        places = {RELEASE: place(1), DATA: place(2, inodes=inodes, inodes_free=left)}
+        findings = found(host(seen=machine(places=places)))
+        assert bool(findings) is told
+        if told:
+            assert "files" in problem(findings, "disk")
+
+
+@pytest.mark.parametrize(
+    ("entries", "current", "told"),
+    [
+        ([], "missing", False),
+        (["current", "releases"], "link", False),
+        (["releases"], "missing", False),
+        (["bin", "lib"], "missing", True),
+        (["current", "releases"], "folder", True),
+    ],
+)
+def test_the_folder_of_releases_is_ours(entries: list[str], current: str, told: bool) -> None:
+    places = {RELEASE: place(1, entries=entries), DATA: place(2)}
+    findings = found(host(seen=machine(places=places, current=current, deployed=True)))
+    assert bool(findings) is told
+    if told:
+        assert "something else than releases" in problem(findings, "data")
+
+
+@pytest.mark.parametrize("deployed", [True, False])
+def test_data_where_nothing_was_deployed(deployed: bool) -> None:
+    places = {RELEASE: place(1), DATA: place(2, entries=["node", "postgres"])}
+    findings = found(host(seen=machine(places=places, deployed=deployed)))
+    if deployed:
+        assert findings == []
+    else:
+        assert "node, postgres" in warning(findings, "data")
+
+
+def home(**other: str) -> dict[str, Any]:
+    """A machine with a node's home, that of host one but for what differs."""
+    ours = {
+        "chain_id": "net-1",
+        "genesis_sha256": key("genesis"),
+        "validator": key("validator one"),
+        "problem": "",
+    }
+    return machine(home=ours | other, deployed=True)
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"chain_id": "net-0"}, f"{HOME} is a home of the chain net-0, not net-1"),
+        ({"genesis_sha256": key("x")}, "another genesis of net-1"),
+        ({"validator": key("x")}, "the key of another validator"),
+        ({"problem": "genesis.json: No such file"}, "no node's home"),
+        (NO_HOME, ""),
+        ({}, ""),
+    ],
+)
+def test_a_home_is_this_networks_and_this_hosts(other: dict[str, str], said: str) -> None:
+    findings = found(host(seen=home(**other)))
+    assert said in problem(findings, "data") if said else findings == []
+    assert found(host(seen=home(**other)), networks={"/net": None}) != []
+
+
+def test_two_machines_with_one_validators_key() -> None:
+    net = network("one", "four")
+    hosts = host("one", home()), host("four", home(validator=key("validator one")))
+    findings = found(*hosts, networks={"/net": net})
+    assert {finding.check for finding in findings} == {"identity", "data"}
+    assert findings[0].hosts == ("four",)
+    both = next(finding for finding in findings if finding.check == "identity")
+    assert both.hosts == ("four", "one")
+
+
+def test_two_names_of_one_machine() -> None:
+    same = {"ansible_host": "192.0.2.9"}
+    finding = only(found(host("one", **same), host("four", **same)))
+    assert finding.what == "one and four are one machine, 192.0.2.9"
+    assert found(host("one", **same), host("four", ansible_port=2222, **same)) == []
+
+
+@pytest.mark.parametrize(
+    ("trouble", "hint"),
+    [
+        ("Failed to connect to the host via ssh: Connection refused", "ansible one -m"),
+        ("root@192.0.2.1: Permission denied (publickey).", "SSH key"),
+        ("Missing sudo password", "--ask-become-pass"),
+        ("Host key verification failed.", "ssh-keyscan"),
+        ("ansible-core requires a minimum of Python version 3.9. Current version: 3.7", "3.9"),
+        ("The module interpreter '/usr/bin/python3' was not found.", "apt-get install python3"),
+    ],
+)
+def test_a_host_that_can_not_be_asked(trouble: str, hint: str) -> None:
+    finding = only(found(host(trouble=trouble), host("four", machine())))
+    assert (finding.check, finding.hosts, finding.level) == ("reach", ("one",), Level.PROBLEM)
+    assert trouble in finding.what
+    assert hint in finding.hint

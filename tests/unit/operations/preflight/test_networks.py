@@ -1,0 +1,107 @@
+"""The network: hosts it knows, keys that are one host's alone, settings that nodes must share."""
+
+from typing import Any
+
+import pytest
+
+from workflow_backend.operations.preflight.findings import Level
+
+from .made import found, host, key, network, only, problem, warning
+
+
+def test_without_a_network_nothing_can_be_deployed() -> None:
+    assert problem(found(host(), networks={"/net": None}), "network").endswith("in /net")
+
+
+def test_a_host_that_the_network_does_not_know() -> None:
+    findings = found(host("one"), host("four"), networks={"/net": network("one", "other")})
+    finding = only(findings)
+    assert finding.hosts == ("four",)
+    assert "does not know this host" in finding.what
+
+
+def test_a_host_without_a_node_need_not_be_known() -> None:
+    api = host("four", program_names=["api"])
+    assert found(host("one"), api, networks={"/net": network("one")}) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["xian_network_chain_id", "workflow_contract_chain_id", "workflow_services_chain_id"]
+)
+def test_another_chain_id_than_the_networks(name: str) -> None:
+    what = problem(found(host(**{name: "net-2"})), "network")
+    assert what == f"{name} is net-2, the network in /net is net-1"
+
+
+def test_no_network_named() -> None:
+    assert problem(found(host(xian_node_network="")), "network") == "xian_node_network is not set"
+    lost = found(host(lost=("xian_node_network",)))
+    assert problem(lost, "variables") == "can't be evaluated: xian_node_network"
+
+
+@pytest.mark.parametrize("field", ["public_key", "node_id"])
+def test_two_hosts_with_one_identity(field: str) -> None:
+    net = network("one", "four")
+    net["hosts"]["four"][field] = net["hosts"]["one"][field].upper()
+    finding = only(found(host("one"), host("four"), networks={"/net": net}))
+    assert (finding.check, finding.level) == ("identity", Level.PROBLEM)
+    assert finding.hosts == ("four", "one")
+
+
+def test_two_geneses_of_one_chain() -> None:
+    networks = {
+        "/net": network("one"),
+        "/net2": network("four", genesis_sha256=key("another genesis")),
+    }
+    findings = found(host("one"), host("four", xian_node_network="/net2"), networks=networks)
+    assert "different geneses of net-1" in problem(findings, "consensus")
+
+
+def test_fee_modes_that_differ_would_split_the_chain() -> None:
+    paid = {"xian_node_fee_mode": "paid_metered", "workflow_contract_fee_mode": "paid_metered"}
+    finding = only(found(host("one"), host("four", **paid), host("seven")))
+    assert (finding.check, finding.level) == ("consensus", Level.PROBLEM)
+    assert "free_metered on one, seven; paid_metered on four" in finding.what
+    assert found(host("one", **paid), host("four", **paid)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("xian_node_block_policy", "periodic"),
+        ("xian_node_block_interval", "3s"),
+        ("xian_node_timeout_propose", "9s"),
+        ("xian_node_timeout_prevote", "9s"),
+        ("xian_node_timeout_precommit", "9s"),
+        ("xian_node_timeout_commit", "9s"),
+        ("xian_node_max_pending_nonces", 5),
+    ],
+)
+def test_settings_of_the_rhythm_that_differ_are_unwise(name: str, value: Any) -> None:
+    assert warning(found(host("one"), host("four", **{name: value})), "settings").startswith(name)
+    both = {name: value}
+    assert found(host("one", **both), host("four", **both)) == []
+
+
+def test_profiles_that_differ_are_told_by_what_they_make_differ() -> None:
+    findings = found(host("one"), host("four", xian_node_profile="single-node-indexed"))
+    assert {finding.what.split()[0] for finding in findings} == {
+        "xian_node_block_interval",
+        "xian_node_block_policy",
+    }
+
+
+def test_nodes_of_different_networks_may_differ() -> None:
+    networks = {"/net": network("one"), "/net2": network("four", chain_id="net-2")}
+    paid = {"xian_node_fee_mode": "paid_metered", "workflow_contract_fee_mode": "paid_metered"}
+    ids = dict.fromkeys(
+        ("xian_network_chain_id", "workflow_contract_chain_id", "workflow_services_chain_id"),
+        "net-2",
+    )
+    other = host("four", xian_node_network="/net2", **paid, **ids)
+    assert found(host("one"), other, networks=networks) == []
+
+
+def test_wallets_are_funded_by_the_mode_that_the_nodes_have() -> None:
+    findings = found(host(workflow_contract_fee_mode="paid_metered"))
+    assert "the nodes have free_metered" in problem(findings, "settings")

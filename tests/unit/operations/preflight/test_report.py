@@ -1,0 +1,110 @@
+"""The report: one line a finding, a hint below it, and what an operator has accepted."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from workflow_backend.errors import SettingError
+from workflow_backend.operations.preflight import preflight
+from workflow_backend.operations.preflight.findings import (
+    NEVER_ACCEPTED,
+    Finding,
+    Level,
+    accept,
+    merged,
+    report,
+)
+
+from .made import PREFIXES, ROLES
+
+DISK = Finding("disk", ("b",), "it is full", "free some")
+CLOCK = Finding("clock", ("a",), "it is late", level=Level.WARNING)
+
+
+def test_problems_come_first_and_columns_are_aligned() -> None:
+    assert report(merged([CLOCK, DISK]), 2) == [
+        "1 problem, 1 warning",
+        "PROBLEM  b  disk   it is full",
+        "                   -> free some",
+        "WARNING  a  clock  it is late",
+    ]
+    assert report([], 2) == []
+
+
+def test_what_is_the_same_on_several_hosts_is_said_once() -> None:
+    same = [Finding("disk", (name,), "it is full") for name in "cab"]
+    assert merged(same) == [Finding("disk", ("a", "b", "c"), "it is full")]
+
+
+@pytest.mark.parametrize(
+    ("names", "total", "said"),
+    [
+        (("a", "b"), 3, "a, b"),
+        (("a", "b", "c"), 3, "all hosts"),
+        (("a",), 1, "a"),
+        ((), 3, "all hosts"),
+        (("a", "b", "c", "d", "e"), 9, "a, b, c +2"),
+    ],
+)
+def test_hosts_are_named(names: tuple[str, ...], total: int, said: str) -> None:
+    assert report([Finding("disk", names, "it is full")], total)[1].split("  ")[1] == said
+
+
+def test_problems_of_an_accepted_check_are_warnings() -> None:
+    assert [finding.level for finding in accept([DISK, CLOCK], ["disk"])] == [Level.WARNING] * 2
+    assert [finding.level for finding in accept([DISK], ["clock"])] == [Level.PROBLEM]
+
+
+@pytest.mark.parametrize("check", NEVER_ACCEPTED)
+def test_what_the_chain_would_pay_for_is_never_accepted(check: str) -> None:
+    found = list(accept([Finding(check, ("a",), "x")], [check]))
+    assert [finding.level for finding in found] == [Level.PROBLEM] * 2
+    assert check in found[0].what
+
+
+def request(**other: object) -> dict[str, object]:
+    """What the role asks, of an inventory without hosts."""
+    return {
+        "roles": str(ROLES),
+        "prefixes": PREFIXES,
+        "variables": [],
+        "sources": [],
+        "playbooks": "/none",
+        "accepted": [],
+        "play": [],
+        "hosts": {},
+        **other,
+    }
+
+
+def test_an_empty_inventory_is_well() -> None:
+    assert preflight(request(), rehearsal=False) == {"ok": True, "report": [], "findings": []}
+
+
+def test_a_request_with_a_misspelt_field_is_refused_without_what_it_holds() -> None:
+    with pytest.raises(SettingError) as caught:
+        preflight(
+            request(hosts={"a": {"names": [], "values": {}, "geheim": "hunter2"}}), rehearsal=False
+        )
+    assert "geheim" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_host_needs_a_release_that_was_built(tmp_path: Path) -> None:
+    file = tmp_path / "latest.json"
+    values = {"release_file": json.dumps(str(file)), "program_names": "[]"}
+    asked = request(play=["a"], hosts={"a": {"names": list(values), "values": values}})
+
+    def missing() -> list[str]:
+        found = preflight(asked, rehearsal=False)["findings"]
+        return [one["what"] for one in found if one["check"] == "release"]
+
+    assert missing() == [f"there is no release: {file}"]
+    file.write_text('{"archive": "1.tar.gz"}')
+    assert missing() == [f"there is no release: {tmp_path / '1.tar.gz'}"]
+    (tmp_path / "1.tar.gz").touch()
+    assert missing() == []
+    values["program_manager"] = '"supervisor"'
+    file.unlink()
+    assert missing() == []

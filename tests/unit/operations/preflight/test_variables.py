@@ -1,0 +1,141 @@
+"""Variables: a name that no role knows is found, and a value that its role does not take."""
+
+from typing import Any
+
+import pytest
+
+from workflow_backend.operations.preflight import variables
+from workflow_backend.operations.preflight.catalogue import RENAMED, Catalogue
+from workflow_backend.operations.preflight.findings import Level
+from workflow_backend.operations.preflight.inventory import Inventory
+
+from .made import CATALOGUE, PREFIXES, found, host, only, problem, warning
+
+
+def test_a_misspelt_name_is_told_with_the_one_that_is_meant() -> None:
+    finding = only(found(host(xian_node_block_polcy="on_demand")))
+    assert (finding.check, finding.level) == ("variables", Level.PROBLEM)
+    assert finding.what == "no role knows xian_node_block_polcy"
+    assert finding.hint == "is it xian_node_block_policy?"
+
+
+def test_a_name_like_no_other_is_told_too() -> None:
+    finding = only(found(host(preflight_party="tonight")))
+    assert finding.what == "no role knows preflight_party"
+    assert "another beginning" in finding.hint
+
+
+def test_names_that_begin_otherwise_are_the_operators_own() -> None:
+    assert found(host(my_release="1", xiannode="2", node_xian_node_x="3")) == []
+
+
+def test_a_renamed_variable_is_told_with_its_new_name() -> None:
+    renamed = {"xian_node_policy": "xian_node_block_policy"}
+    catalogue = Catalogue({}, {}, list(CATALOGUE.options), renamed)
+    one = host(xian_node_policy="on_demand", catalogue=catalogue)
+    inventory = Inventory({"one": one}, frozenset({"one"}))
+    finding = only(list(variables.judge(inventory, catalogue, PREFIXES, rehearsal=False)))
+    assert finding.what == "xian_node_policy has another name now"
+    assert finding.hint == "rename it to xian_node_block_policy"
+
+
+def test_what_is_renamed_is_gone_and_its_new_name_is_there() -> None:
+    assert not RENAMED.keys() & CATALOGUE.options.keys()
+    assert set(RENAMED.values()) <= CATALOGUE.options.keys()
+
+
+def test_what_can_not_be_evaluated_is_told_in_one_line() -> None:
+    lost = ("workflow_services_report", "workflow_contract_workers")
+    what = problem(found(host(lost=lost)), "variables")
+    assert what == "can't be evaluated: workflow_contract_workers, workflow_services_report"
+
+
+def test_a_rehearsal_may_come_before_the_network_and_its_files() -> None:
+    findings = found(
+        host(lost=("workflow_contract_workers",)), networks={"/net": None}, rehearsal=True
+    )
+    assert [finding.level for finding in findings] == [Level.WARNING] * 2
+    findings = found(host(lost=("workflow_contract_workers",)), rehearsal=True)
+    assert problem(findings, "variables")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("xian_node_keep_blocks", "many"),
+        ("xian_node_keep_blocks", 1.5),
+        ("xian_node_keep_blocks", True),
+        ("xian_node_private_network", "perhaps"),
+        ("xian_node_peers", {"a": 1}),
+        ("workflow_contract_workers", 5),
+        ("workflow_contract_fund_target", "much"),
+        ("workflow_contract_fund_target", "inf"),
+        ("workflow_services_expected", "A=1"),
+        ("workflow_contract_name", ["con_a"]),
+        ("xian_node_profile", "single"),
+        ("workflow_services_names", ["handlers", "ui"]),
+    ],
+)
+def test_a_value_of_another_kind_is_told(name: str, value: Any) -> None:
+    what = next(f.what for f in found(host(**{name: value})) if f.check == "variables")
+    assert what.startswith(f"{name} must be of ")
+    assert what.endswith(f"it is {value!r}")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("xian_node_keep_blocks", "5"),
+        ("xian_node_private_network", "yes"),
+        ("xian_node_peers", "a,b"),
+        ("workflow_contract_fund_target", "1e6"),
+        ("workflow_contract_name", 5),
+        ("workflow_services_names", ["handlers"]),
+    ],
+)
+def test_a_value_that_ansible_would_take_is_taken(name: str, value: Any) -> None:
+    assert found(host(**{name: value})) == []
+
+
+def test_a_secret_is_not_repeated() -> None:
+    findings = found(host(workflow_services_keys="hunter2"))
+    assert "hunter2" not in str(findings)
+    assert problem(findings, "variables").startswith("workflow_services_keys must be of")
+
+
+def test_only_hosts_of_the_deployment_count() -> None:
+    hosts = host("one"), host("four", preflight_party="tonight")
+    assert found(*hosts, play=("one",)) == []
+    assert found(*hosts, play=("four",)) != []
+
+
+def test_a_default_comes_from_the_spec_the_profile_or_another_variable() -> None:
+    default = CATALOGUE.default
+    assert default("workflow_services_api_port", {}) == 8000
+    assert default("xian_node_block_policy", {}) == "idle_interval"
+    chosen = {"xian_node_profile": "single-node-indexed"}
+    assert default("xian_node_block_policy", chosen) == "on_demand"
+    specs: dict[str, Any] = {"role_": {"argument_specs": {"main": {"options": {
+        "role_a": {"default": "{{ role_b }}"}, "role_b": {"default": 1},
+        "role_c": {"default": "{{ role_b + 1 }}"},
+    }}}}}  # fmt: skip
+    small = Catalogue(specs, {})
+    assert (small.default("role_a", {}), small.default("role_a", {"role_b": 2})) == (1, 2)
+    assert small.default("role_c", {}) is None
+    assert small.default("role_d", {}) is None
+
+
+def test_an_options_own_role_has_the_last_word() -> None:
+    options: dict[str, Any] = {"main": {"options": {"owner_x": {"required": True}}}}
+    own = {"main": {"options": {"owner_x": {"default": 5, "type": "int"}}}}
+    specs: dict[str, Any] = {
+        "another": {"argument_specs": options},
+        "owner": {"argument_specs": own},
+    }
+    specs["zealous"] = {"argument_specs": options}
+    assert Catalogue(specs, {}).options["owner_x"].kind == "int"
+    assert Catalogue(specs, {}).default("owner_x", {}) == 5
+
+
+def test_warnings_are_not_problems() -> None:
+    assert warning(found(host(), networks={"/net": None}, rehearsal=True), "network")
