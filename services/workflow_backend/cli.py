@@ -167,6 +167,10 @@ def _add_operations(commands: Any) -> None:
     wallets.add_argument("names", nargs="+", metavar="name")
     wallets.add_argument("--check", action="store_true", help="only say what would be done")
     wallets.set_defaults(run=_wallets)
+    what = "judge an inventory and its hosts, which are told on standard input as JSON"
+    preflight = commands.add_parser("preflight", help=what, description=what)
+    preflight.add_argument("--check", action="store_true", help="there need not be a network yet")
+    preflight.set_defaults(run=_preflight)
     what = "deploy the contract, add workers, fund wallets; safe to run again"
     bootstrap = commands.add_parser("bootstrap", help=what, description=what)
     bootstrap.add_argument("--check", action="store_true", help="only say what would be done")
@@ -303,6 +307,20 @@ def _wallets(arguments: argparse.Namespace) -> int:
 
     made = make_wallets(arguments.directory, arguments.names, check=arguments.check)
     print(json.dumps(made))
+    return 0
+
+
+def _preflight(arguments: argparse.Namespace) -> int:
+    try:
+        from .operations.preflight import preflight
+    except ModuleNotFoundError as error:
+        raise SettingError(
+            f"preflight needs {error.name}, which this environment lacks",
+            hint="run it on the control machine, where Ansible is",
+        ) from None
+    from .operations import asking
+
+    print(json.dumps(preflight(asking.read(sys.stdin), rehearsal=arguments.check)))
     return 0
 
 
