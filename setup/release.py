@@ -96,8 +96,10 @@ def lay_out(where: Places, target: Path) -> dict[str, Any]:
         shutil.copyfile(_cometbft(where), target / "bin" / "cometbft")
         (target / "bin" / "cometbft").chmod(0o755)
         shutil.copytree(where.repo / "contracts", target / "contracts", ignore=_compiled)
-        release_wheels.gather(where, our_uv, target / "install")
+        packages = release_wheels.gather(where, our_uv, target / "install")
         release_wheels.unpack_uv(where, target / "install" / "uv")
+    if _inputs(where, interpreter) != inputs:
+        raise Trouble("the sources changed while the release was laid out", "run again")
     return {
         "id": name,
         "version": number,
@@ -107,13 +109,12 @@ def lay_out(where: Places, target: Path) -> dict[str, Any]:
             "program": f"python/{interpreter.program}",
             "way": interpreter.way,
             "version": interpreter.version,
+            "sha256": file_digest(target / "python" / interpreter.program),
             "packages": interpreter.packages,
         },
-        "tools": {
-            "cometbft": comet.VERSION,
-            "postgresql": release_wheels.version(where, "postgres"),
-            "uv": release_wheels.version(where, "uv"),
-        },
+        "cometbft": {"module": comet.MODULE, "version": comet.VERSION, "checksum": comet.CHECKSUM},
+        "tools": {name: release_wheels.tool(where, name) for name in release_wheels.TOOLS},
+        "environments": packages,
     }
 
 

@@ -72,7 +72,8 @@ def _of_debian(where: Places, packages: dict[str, str], folder: Path) -> Interpr
             _compile(
                 where,
                 [loader, "--library-path", loader.parent, program],
-                folder / "usr/lib/python3.14",
+                folder,
+                "usr/lib/python3.14",
                 PYTHONHOME=str(folder / "usr"),
             )
         mark_made(folder, made_from)
@@ -90,14 +91,14 @@ def _of_uv(where: Places, source: Path, folder: Path) -> Interpreter:
             remove(folder)
             shutil.copytree(source, folder, symlinks=True, ignore=_compiled)
             for pattern in _UNUSED_IN_UV:
-                for found in folder.glob(pattern):
+                for found in filter(Path.is_dir, folder.glob(pattern)):
                     remove(found)
-            library = folder / "lib" / f"python{cpython.SERIES}"
-            for path in library.glob("_sysconfigdata*.py"):
+            library = f"lib/python{cpython.SERIES}"
+            for path in (folder / library).glob("_sysconfigdata*.py"):
                 # uv writes the place of its own installation there.
                 text = path.read_text(encoding="utf-8").replace(str(source), "/install")
                 path.write_text(text, encoding="utf-8")
-            _compile(where, [folder / program], library)
+            _compile(where, [folder / program], folder, library)
         mark_made(folder, made_from)
     return Interpreter(folder, program, "uv", version, {}, made_from)
 
@@ -110,11 +111,18 @@ def _from_uv(where: Places, uv: Uv) -> Path | None:
         return None  # Debian's packages are next, and their trouble is the one to tell
 
 
-def _compile(where: Places, python: list[str | Path], library: Path, **extra: str) -> None:
+def _compile(
+    where: Places, python: list[str | Path], folder: Path, library: str, **extra: str
+) -> None:
     """Compile the standard library: the accounts of a host can't write the compiled files."""
     run(
-        # Such files hold no time, and Python takes them without a look at the source.
-        [*python, *("-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"), library],
+        [
+            *(*python, "-m", "compileall", "-q"),
+            # Such files hold no time, and Python takes them without a look at the source; and no
+            # place of this clone, which Python replaces by the true one anyway.
+            *("--invalidation-mode", "unchecked-hash", "-s", folder, "-p", "/python"),
+            folder / library,
+        ],
         what="the standard library can't be compiled",
         log=where.log("python"),
         extra={"PYTHONHASHSEED": "0", **extra},

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import email.parser
 import re
 import shutil
 import zipfile
 from pathlib import Path
+from typing import Any
 
 from environments import NODE, SERVICES, Distribution
 from places import Places
-from steps import Trouble, file_digest, is_made, mark_made, remove, run, step
+from steps import file_digest, is_made, mark_made, remove, run, step
 from uv import Uv
 
 # Each environment of a host, and which of our own distributions is in it.
@@ -68,8 +70,12 @@ def build(where: Places, uv: Uv, distribution: Distribution, folder: Path) -> Pa
     return made
 
 
-def gather(where: Places, uv: Uv, target: Path) -> None:
-    """Put the wheels of both environments and what each is to hold, NAME.txt, in `target`."""
+def gather(where: Places, uv: Uv, target: Path) -> dict[str, list[dict[str, str]]]:
+    """Put the wheels of both environments and what each is to hold, NAME.txt, in `target`.
+
+    Returns what each environment holds.
+    """
+    packages = {}
     downloads = fetch(where)
     wheels = target / "wheels"
     wheels.mkdir(parents=True)
@@ -78,8 +84,42 @@ def gather(where: Places, uv: Uv, target: Path) -> None:
         for wheel in needed:
             shutil.copyfile(wheel, wheels / wheel.name)
         needed.append(build(where, uv, own, wheels))
-        lines = [_requirement(wheel) for wheel in needed]
-        (target / f"{name}.txt").write_text("".join(sorted(lines)), encoding="utf-8")
+        packages[name] = [describe(wheel) for wheel in needed]
+        lines = [f"{p['name']}=={p['version']} --hash=sha256:{p['sha256']}" for p in packages[name]]
+        (target / f"{name}.txt").write_text("\n".join([*lines, ""]), encoding="utf-8")
+    return packages
+
+
+def describe(wheel: Path) -> dict[str, str]:
+    """Which package a wheel holds, under which licence, and its SHA-256."""
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (n for n in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", n))
+        text = archive.read(name).decode("utf-8", "replace")
+    metadata = email.parser.HeaderParser().parsestr(text)
+    return {
+        "name": re.sub(r"[-_.]+", "-", str(metadata["Name"])).lower(),
+        "version": str(metadata["Version"]),
+        "sha256": file_digest(wheel),
+        **_licence(metadata),
+    }
+
+
+def _licence(metadata: Any) -> dict[str, str]:
+    """The licence as SPDX writes it, or else in the package's own words, where it says any."""
+    expression = metadata["License-Expression"]
+    if expression:
+        return {"licence_expression": str(expression)}
+    said = str(metadata["License"] or "").strip()
+    if said and len(said.splitlines()) == 1 and said != "UNKNOWN":
+        return {"licence": said}
+    classifiers = [text for text in metadata.get_all("Classifier", []) if "License ::" in text]
+    return {"licence": classifiers[0].split(" :: ")[-1]} if classifiers else {}
+
+
+def tool(where: Places, name: str) -> dict[str, str]:
+    """Which package the one wheel of a tool holds."""
+    (wheel,) = (fetch(where) / name).glob("*.whl")
+    return describe(wheel)
 
 
 def unpack(where: Places, name: str, target: Path, unwanted: str = "") -> None:
@@ -100,17 +140,3 @@ def unpack_uv(where: Places, target: Path) -> None:
     (program,) = scratch.glob("uv-*.data/scripts/uv")
     program.replace(target)
     remove(scratch)
-
-
-def version(where: Places, name: str) -> str:
-    """The version of the one package that a requirement file of ours locks."""
-    text = (where.requirements / f"{name}.txt").read_text(encoding="utf-8")
-    match = re.search(r"^[a-z0-9-]+==(\S+)", text, re.MULTILINE)
-    if match is None:
-        raise Trouble(f"{name}.txt names no package", "make lock")
-    return match[1]
-
-
-def _requirement(wheel: Path) -> str:
-    name, number = wheel.name.split("-")[:2]
-    return f"{name.replace('_', '-')}=={number} --hash=sha256:{file_digest(wheel)}\n"

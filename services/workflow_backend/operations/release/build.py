@@ -4,13 +4,14 @@ import fcntl
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ...errors import WorkflowError
-from . import archive, manifest
+from . import archive, golang, manifest, sbom
 
 type Report = dict[str, Any]
 
@@ -68,29 +69,61 @@ def _lay_out(clone: Path, stage: Path) -> None:
 
 def _pack(stage: Path, out: Path) -> Report:
     head = json.loads(stage.with_name(f"{stage.name}.json").read_text(encoding="utf-8"))
-    text = manifest.as_text(manifest.describe(stage, head))
+    cometbft = stage / "bin" / "cometbft"
+    listed = sbom.describe(head, golang.modules(cometbft), manifest.file_digest(cometbft))
+    (stage / sbom.NAME).write_text(listed, encoding="utf-8")
     listing = stage / manifest.NAME
-    listing.write_text(text, encoding="utf-8")
-    packed = out / f"{head['id']}.tar.gz"
-    archive.pack(stage, packed)
-    description = {
-        "id": head["id"],
-        "version": head["version"],
-        "path": head["path"],
-        "archive": packed.name,
-        "sha256": manifest.file_digest(packed),
-        "manifest_sha256": manifest.file_digest(listing),
-        "bytes": packed.stat().st_size,
-        "unpacked_bytes": sum(
-            path.stat().st_size
-            for path in stage.rglob("*")
-            if path.is_file() and not path.is_symlink()
-        ),
-    }
-    beside = out / f"{head['id']}.json"
-    _write(beside, json.dumps(description, indent=2, sort_keys=True) + "\n")
+    listing.write_text(manifest.as_text(manifest.describe(stage, head)), encoding="utf-8")
+
+    packed, beside = out / f"{head['id']}.tar.gz", out / f"{head['id']}.json"
+    digest = manifest.file_digest(listing)
+    description = _earlier(beside, packed, digest)
+    if description is None:
+        began = time.monotonic()
+        archive.pack(stage, packed)
+        print(f"{packed.name} packed ({time.monotonic() - began:.1f} s)", file=sys.stderr)
+        description = {
+            "id": head["id"],
+            "version": head["version"],
+            "path": head["path"],
+            "versions": _versions(head),
+            "archive": packed.name,
+            "sha256": manifest.file_digest(packed),
+            "manifest_sha256": digest,
+            "bytes": packed.stat().st_size,
+            "unpacked_bytes": _size(stage),
+        }
+        _write(beside, json.dumps(description, indent=2, sort_keys=True) + "\n")
     _point(out / LATEST, beside.name)
     return {**description, "archive": str(packed), "description": str(beside)}
+
+
+def _earlier(beside: Path, packed: Path, digest: str) -> Report | None:
+    """What an earlier build wrote, where its archive is still there and as it was."""
+    try:
+        description: Report = json.loads(beside.read_text(encoding="utf-8"))
+        same = description["manifest_sha256"] == digest
+        return (
+            description if same and manifest.file_digest(packed) == description["sha256"] else None
+        )
+    except OSError, ValueError, KeyError:
+        return None
+
+
+def _versions(head: manifest.Manifest) -> dict[str, str]:
+    """The versions that people ask for, by name."""
+    packages = [package for held in head["environments"].values() for package in held]
+    packages += head["tools"].values()
+    return {
+        **{package["name"]: package["version"] for package in packages},
+        "cometbft": head["cometbft"]["version"],
+        "python": head["python"]["version"],
+    }
+
+
+def _size(folder: Path) -> int:
+    files = (path for path in folder.rglob("*") if not path.is_symlink() and path.is_file())
+    return sum(path.stat().st_size for path in files)
 
 
 def _write(path: Path, text: str) -> None:
