@@ -26,11 +26,11 @@ MEMORY_ENOUGH = 1800 << 20
 CLOCK_SECONDS = 5.0
 
 REACHING = {
-    r"minimum of Python|interpreter .*not found|No python|SyntaxError": (
+    r"requires Python|minimum of Python|interpreter .*not found|No python|SyntaxError": (
         "it needs Python 3.9 or later: apt-get install python3, or set ansible_python_interpreter"
     ),
-    r"[Mm]issing .*password|[Ii]ncorrect .*password|a password is required": (
-        "give the password that ansible_become wants, by --ask-become-pass or from a vault"
+    r"become|sudo|doas|a password is required": (
+        "Ansible has to become root there: see ansible_become; --ask-become-pass asks for a password"
     ),
     "Host key verification": "learn the host's key first: ssh-keyscan, or ssh to it once",
     "Permission denied": "see ansible_user and its SSH key",
@@ -76,7 +76,7 @@ def _host(
 
 def _trouble(host: Host) -> Finding:
     """A host that could not be looked at."""
-    said = " ".join(host.trouble.split())
+    said = " ".join(host.trouble.split()).removeprefix("Task failed: ")
     hint = f"try: ansible {host.name} -m ansible.builtin.ping"
     for pattern, better in REACHING.items():
         if re.search(pattern, said):

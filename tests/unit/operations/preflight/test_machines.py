@@ -220,8 +220,9 @@ def test_two_names_of_one_machine() -> None:
         ("Failed to connect to the host via ssh: Connection refused", "ansible one -m"),
         ("root@192.0.2.1: Permission denied (publickey).", "SSH key"),
         ("Missing sudo password", "--ask-become-pass"),
+        ("waiting for become success. /bin/sh: 1: sudo: not found", "ansible_become"),
         ("Host key verification failed.", "ssh-keyscan"),
-        ("ansible-core requires a minimum of Python version 3.9. Current version: 3.7", "3.9"),
+        ("Ansible requires Python 3.9 or newer on the target. Current version: 3.8", "3.9 or"),
         ("The module interpreter '/usr/bin/python3' was not found.", "apt-get install python3"),
     ],
 )
