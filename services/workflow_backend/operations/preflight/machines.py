@@ -30,7 +30,7 @@ REACHING = {
         "it needs Python 3.9 or later: apt-get install python3, or set ansible_python_interpreter"
     ),
     r"become|sudo|doas|a password is required": (
-        "Ansible has to become root there: see ansible_become; --ask-become-pass asks for a password"
+        "Ansible has to become root there: see ansible_become, and --ask-become-pass"
     ),
     "Host key verification": "learn the host's key first: ssh-keyscan, or ssh to it once",
     "Permission denied": "see ansible_user and its SSH key",
