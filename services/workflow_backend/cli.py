@@ -197,8 +197,19 @@ def _add_operations(commands: Any) -> None:
     smoke.add_argument("--item", metavar="ID", help="follow this one if it is there (default: new)")
     smoke.add_argument("--timeout", type=float, default=60.0, help="seconds a step (default: 60)")
     smoke.set_defaults(run=_smoke)
+    what = "make, verify and restore snapshots; the request is JSON on standard input"
+    snapshots = commands.add_parser("snapshots", help=what, description=what)
+    snapshots.add_argument("action", choices=_SNAPSHOTS)
+    snapshots.add_argument("--check", action="store_true", help="only say what would be done")
+    snapshots.set_defaults(run=_snapshots)
     what = "print heights, items by status and the services' heartbeats"
     commands.add_parser("status", help=what, description=what).set_defaults(run=_status)
+
+
+_SNAPSHOTS = (
+    *("make", "list", "sign", "verify", "drill"),
+    *("prepare", "status", "swap", "finish", "undo", "projection", "levels"),
+)
 
 
 def _service(run: Service) -> int:
@@ -382,6 +393,15 @@ def _smoke(arguments: argparse.Namespace) -> int:
         line = f"{result['failed']} failed: {result['error']} ({result['hint']})"
         print(f"workflow-backend: {line}", file=sys.stderr)
     return 0 if result["ok"] else 1
+
+
+def _snapshots(arguments: argparse.Namespace) -> int:
+    from .operations import asking
+    from .operations.snapshots.actions import act
+
+    answer = act(arguments.action, asking.read(sys.stdin), check=arguments.check)
+    print(json.dumps(answer, sort_keys=True))
+    return 0
 
 
 def _status(_: argparse.Namespace) -> int:

@@ -72,7 +72,31 @@ class SqliteStore(SqlStore):
             if _version(database):
                 self._check_owner(database)
 
+    async def take_over(self, other: Path) -> None:
+        """Put a copy of another projection in the place of this one, at once and for everybody.
+
+        Readers go on, and a writer is told ProjectionMoved. Raises ProjectionMismatch where this
+        one is another chain's or contract's.
+        """
+        await asyncio.to_thread(self._require_own)
+        await asyncio.to_thread(self._copy, other)
+
+    async def copy_to(self, other: Path) -> None:
+        """Write a copy of one moment to another file; readers and the writer go on."""
+        await self.position()  # the right one, and there
+        await asyncio.to_thread(self._copy_to, other)
+
+    def _copy_to(self, other: Path) -> None:
+        with (
+            _trouble(f"{self._path} can't be copied"),
+            closing(_connect(self._path)) as source,
+            closing(_connect(other, create=True)) as target,
+        ):
+            source.backup(target)
+            target.execute("PRAGMA journal_mode = DELETE")  # a copy is one file
+
     def _copy(self, beside: Path) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         with (
             _trouble(f"{self._path} can't be written"),
             closing(_connect(beside)) as source,

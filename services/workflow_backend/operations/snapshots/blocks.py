@@ -1,0 +1,251 @@
+"""What the node's own blocks say of a height, whether the node runs or not.
+
+The app hash of the state behind a block is in the next block's header, which the validators signed.
+For the newest block it is only in the node's own record of that block's results.
+"""
+
+import asyncio
+import re
+import subprocess
+import tomllib
+from base64 import b64decode
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from ...chain.rpc import Rpc
+from ...errors import NodeRefused, NodeUnavailable, RecoveryRefused
+
+INSPECT_SECONDS = 30.0
+RESULTS_SECONDS = 10.0
+POLL_SECONDS = 0.05
+_LOWEST = re.compile(r"lowest height is (\d+)")
+
+OTHER_WAYS = (
+    "without blocks an app can't be ahead: bring a home that has them (push-home.yml), "
+    "or let the node fetch state and blocks from its peers (bootstrap-state-sync.yml)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """The blocks that a node has: of which chain, from which height to which."""
+
+    chain_id: str
+    base: int
+    height: int
+    running: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The store and what it says of one height, and the hashes of the blocks asked for.
+
+    What the store has not is None, or not among the hashes.
+    """
+
+    store: Store
+    app_hash: str | None
+    block_time: str | None
+    block_hashes: dict[int, str]
+
+
+class OwnStore:
+    """The block store of a home, asked through its node or, where that is stopped, read."""
+
+    def __init__(self, home: Path, cometbft: Path) -> None:
+        self._home = home
+        self._cometbft = cometbft
+
+    def look(self, height: int, *blocks: int) -> Look:
+        """Return the app hash behind a height and its block's time, and the hashes of blocks.
+
+        Raises RecoveryRefused for a store without blocks, NodeUnavailable for one that can't be
+        read.
+        """
+        return asyncio.run(self._look(height, blocks))
+
+    async def _look(self, height: int, blocks: Sequence[int]) -> Look:
+        async with self._rpc() as (rpc, running):
+            store = await _store(rpc, running=running)
+            app_hash, block_time = None, None
+            if store.base - 1 <= height <= store.height:
+                app_hash = await app_hash_behind(rpc, height, store.height)
+            if store.base <= height <= store.height:
+                block_time = (await _header(rpc, height))["time"]
+            hashes = {}
+            for block in blocks:
+                if store.base <= block <= store.height:
+                    answer = await rpc.call("block", height=str(block))
+                    hashes[block] = answer["block_id"]["hash"].lower()
+        return Look(store, app_hash, block_time, hashes)
+
+    @asynccontextmanager
+    async def _rpc(self) -> AsyncIterator[tuple[Rpc, bool]]:
+        url = rpc_url(self._home)
+        async with Rpc(url) as rpc:
+            try:
+                await rpc.call("health")
+            except NodeUnavailable:
+                pass
+            else:
+                yield rpc, True
+                return
+        async with self._inspected() as rpc:
+            yield rpc, False
+
+    @asynccontextmanager
+    async def _inspected(self) -> AsyncIterator[Rpc]:
+        """Serve the store of a stopped node, to this process, for as long as the block runs."""
+        if not (self._home / "data" / "blockstore.db").is_dir():
+            raise RecoveryRefused(f"{self._home} has no block store", hint=OTHER_WAYS)
+        port = await _free_port()
+        command = [str(self._cometbft), "inspect", "--home", str(self._home)]
+        # It must not outlive this program: the node could not start beside it.
+        process = await asyncio.create_subprocess_exec(
+            *("setpriv", "--pdeathsig", "KILL", "--", *command),
+            f"--rpc.laddr=tcp://127.0.0.1:{port}",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        said = asyncio.ensure_future(_last_line(process))
+        try:
+            async with Rpc(f"http://127.0.0.1:{port}") as rpc:
+                await self._wait(rpc, process, said)
+                yield rpc
+        finally:
+            if process.returncode is None:
+                process.terminate()
+            await process.wait()
+            await said
+
+    async def _wait(
+        self, rpc: Rpc, process: asyncio.subprocess.Process, said: asyncio.Future[str]
+    ) -> None:
+        deadline = asyncio.get_running_loop().time() + INSPECT_SECONDS
+        while True:
+            try:
+                await rpc.call("health")
+            except NodeRefused:
+                return
+            except NodeUnavailable:
+                pass
+            else:
+                return
+            if process.returncode is not None or asyncio.get_running_loop().time() > deadline:
+                reason = await said if process.returncode is not None else "it does not answer"
+                raise NodeUnavailable(
+                    f"the block store of {self._home} can't be read: {reason}",
+                    hint="where its node runs without an RPC, stop it",
+                )
+            await asyncio.sleep(POLL_SECONDS)
+
+
+async def _last_line(process: asyncio.subprocess.Process) -> str:
+    last = ""
+    assert process.stderr is not None  # noqa: S101 - it was asked for
+    async for line in process.stderr:
+        last = line.decode(errors="replace").strip() or last
+    return last
+
+
+async def _free_port() -> int:
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    port: int = server.sockets[0].getsockname()[1]
+    server.close()
+    await server.wait_closed()
+    return port
+
+
+def rpc_url(home: Path) -> str:
+    """Return where a home's node serves its RPC; raises RecoveryRefused for what is no home."""
+    path = home / "config" / "config.toml"
+    try:
+        address = tomllib.loads(path.read_text(encoding="utf-8"))["rpc"]["laddr"]
+        parts = urlsplit(address)
+        host = "127.0.0.1" if ip_address(parts.hostname or "").is_unspecified else parts.hostname
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise RecoveryRefused(
+            f"{home} is no node's home: {path} can't be used ({type(error).__name__})",
+            hint="the deployment makes it",
+        ) from error
+    return f"http://[{host}]:{parts.port}" if ":" in str(host) else f"http://{host}:{parts.port}"
+
+
+async def _store(rpc: Rpc, *, running: bool) -> Store:
+    try:
+        newest = await rpc.call("blockchain")
+    except NodeRefused as error:
+        raise RecoveryRefused("the node's block store is empty", hint=OTHER_WAYS) from error
+    height = int(newest["last_height"])
+    if height < 1 or not newest["block_metas"]:
+        raise RecoveryRefused("the node's block store is empty", hint=OTHER_WAYS)
+    chain_id = newest["block_metas"][0]["header"]["chain_id"]
+    return Store(chain_id, await _base(rpc), height, running)
+
+
+async def _base(rpc: Rpc) -> int:
+    try:
+        await rpc.call("header", height="1")
+    except NodeRefused as error:
+        lowest = _LOWEST.search(str(error))
+        if lowest is None:
+            raise
+        return int(lowest[1])
+    return 1
+
+
+async def _header(rpc: Rpc, height: int) -> dict[str, Any]:
+    header: dict[str, Any] = (await rpc.call("header", height=str(height)))["header"]
+    return header
+
+
+async def app_hash_behind(rpc: Rpc, height: int, newest: int) -> str:
+    """Return the app hash behind a block of a chain whose newest block is `newest`."""
+    if height < newest:
+        return str((await _header(rpc, height + 1))["app_hash"]).lower()
+    # The newest block's results are there once the app has run it, its header a little before.
+    deadline = asyncio.get_running_loop().time() + RESULTS_SECONDS
+    while True:
+        try:
+            results = await rpc.call("block_results", height=str(height))
+            return b64decode(results["app_hash"]).hex()
+        except NodeRefused:
+            if asyncio.get_running_loop().time() > deadline:
+                raise
+            await asyncio.sleep(POLL_SECONDS)
+
+
+def require_on_chain(chain_id: str, height: int, app_hash: str, look: Look) -> None:
+    """Raise RecoveryRefused where the node's blocks do not lead to a snapshot and on from it."""
+    store = look.store
+    if store.chain_id != chain_id:
+        raise RecoveryRefused(
+            f"the snapshot is of chain {chain_id!r}, the node of {store.chain_id!r}",
+            hint="use a snapshot of this chain",
+        )
+    if height > store.height:
+        raise RecoveryRefused(
+            f"the snapshot is of height {height}, newer than the node's blocks, "
+            f"which end at {store.height}",
+            hint="use an older snapshot; or let the node fetch state and blocks from its peers "
+            "(bootstrap-state-sync.yml)",
+        )
+    if height + 1 < store.base:
+        raise RecoveryRefused(
+            f"the snapshot is of height {height}, the node's blocks begin at {store.base}: "
+            "those between are missing",
+            hint="use a newer snapshot; or let the node fetch state and blocks from its peers "
+            "(bootstrap-state-sync.yml)",
+        )
+    if look.app_hash != app_hash:
+        raise RecoveryRefused(
+            f"the chain has the app hash {look.app_hash} behind block {height}, "
+            f"the snapshot {app_hash}",
+            hint="it is of another chain of this name, or forged: use another one",
+        )

@@ -1,0 +1,142 @@
+"""The projection's part of a snapshot, in whichever database it is."""
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from ...errors import ProjectionUnavailable, RecoveryRefused
+from ...settings import Settings
+from ...store import the_store
+from ...store.base import Position
+from ...store.postgresql import LIVE
+from ...store.sqlite import SqliteStore
+from .manifest import POSTGRESQL, SQLITE, ProjectionPart
+from .postgres import Database
+from .projected import POSITION, REBUILD
+from .verifying import Verify, verified
+
+ASIDE = "workflow_projection_before"
+
+type Object = dict[str, Any]
+
+
+def copy(settings: Settings, folder: Path, programs: Path | None) -> ProjectionPart:
+    """Write a copy into a folder while everything goes on; return how far it is.
+
+    Raises ProjectionMismatch and ProjectionUnavailable.
+    """
+    dsn = settings.projection_dsn()
+    if dsn is None:
+        return _copy_file(settings, folder / SQLITE)
+    found = _database(dsn, programs).dump(LIVE, folder / POSTGRESQL, _position)
+    if found is None:
+        raise ProjectionUnavailable
+    _require_own(found, settings)
+    return ProjectionPart(height=found.height, contract=found.contract)
+
+
+def position(settings: Settings) -> Position | None:
+    """Return how far the projection in use is; None where there is none to be used."""
+
+    async def ask() -> Position | None:
+        async with the_store(settings) as store:
+            try:
+                return await store.position()
+            except ProjectionUnavailable:
+                return None
+
+    return asyncio.run(ask())
+
+
+class Restore(Verify):
+    """A snapshot whose projection is wanted in the place of the one in use."""
+
+    always: bool = False
+
+
+def restore(settings: Settings, wanted: Restore, *, check: bool) -> Object:
+    """Put the snapshot's projection in the place of the one in use, unless that has more.
+
+    The services may run: readers go on, and the projector goes on from there.
+    """
+    found = verified(wanted)
+    part = found.manifest.projection
+    if part is None or found.folder is None:
+        raise RecoveryRefused("the snapshot has no projection", hint=REBUILD)
+    if (wanted.chain_id, part.contract) != (settings.chain_id, settings.contract):
+        raise RecoveryRefused(
+            f"the snapshot's projection is of {part.contract} on {wanted.chain_id}, "
+            f"not of {settings.contract} on {settings.chain_id}",
+            hint=REBUILD,
+        )
+    now = position(settings)
+    if now is not None and now.height >= part.height and not wanted.always:
+        return {"changed": [], "height": now.height, "restored": False}
+    if not check:
+        _put_in_place(settings, found.folder, wanted.postgres_bin)
+    return {"changed": ["projection"], "height": part.height, "restored": True}
+
+
+def _put_in_place(settings: Settings, folder: Path, programs: Path | None) -> None:
+    dsn = settings.projection_dsn()
+    file = folder / (SQLITE if dsn is None else POSTGRESQL)
+    if not file.exists():
+        raise RecoveryRefused(
+            f"the snapshot has no {file.name}: its projection is in another database", hint=REBUILD
+        )
+    if dsn is None:
+        asyncio.run(_take_over(settings, file))
+        return
+    database = _database(dsn, programs)
+    database.run(f"DROP SCHEMA IF EXISTS {ASIDE} CASCADE")
+    owner = f"SELECT (chain_id, contract) = ('{settings.chain_id}', '{settings.contract}')"
+    database.put_in_place(file, LIVE, ASIDE, f"{owner} FROM {LIVE}.projection")
+    database.run(f"DROP SCHEMA {ASIDE} CASCADE")
+
+
+async def _take_over(settings: Settings, file: Path) -> None:
+    async with the_store(settings) as store:
+        if isinstance(store, SqliteStore):
+            await store.take_over(file)
+
+
+def _copy_file(settings: Settings, target: Path) -> ProjectionPart:
+    async def run() -> None:
+        store = SqliteStore(settings.projection_path, settings.chain_id, settings.contract)
+        try:
+            await store.copy_to(target)
+        finally:
+            await store.close()
+
+    asyncio.run(run())
+    with closing(sqlite3.connect(target)) as database:
+        _, contract, height = database.execute(POSITION).fetchone()
+    return ProjectionPart(height=height, contract=contract)
+
+
+def _database(dsn: str, programs: Path | None) -> Database:
+    if programs is None:
+        raise RecoveryRefused(
+            "the projection is in PostgreSQL, and nobody said where PostgreSQL's programs are",
+            hint="give postgres_bin",
+        )
+    return Database(dsn, "XIAN_WORKFLOW_PROJECTION_DSN", programs)
+
+
+async def _position(connection: asyncpg.Connection) -> Position | None:
+    if await connection.fetchval("SELECT to_regclass($1)", f"{LIVE}.projection") is None:
+        return None
+    row = await connection.fetchrow(f"SELECT chain_id, contract, height FROM {LIVE}.projection")  # noqa: S608
+    return None if row is None else Position(row["chain_id"], row["contract"], row["height"], None)
+
+
+def _require_own(found: Position, settings: Settings) -> None:
+    if (found.chain_id, found.contract) != (settings.chain_id, settings.contract):
+        raise RecoveryRefused(
+            f"the projection is of {found.contract} on {found.chain_id}, "
+            f"not of {settings.contract} on {settings.chain_id}"
+        )

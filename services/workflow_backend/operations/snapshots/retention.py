@@ -1,0 +1,56 @@
+"""Which snapshots of a folder stay."""
+
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...errors import RecoveryRefused
+from . import manifest
+from .manifest import SIGNATURES, VERIFIED, Manifest
+
+MAKING = ".making-"
+"""How the name of a snapshot begins that is not whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A snapshot that lies in the folder; `verified` where it was, as a whole."""
+
+    path: Path
+    manifest: Manifest
+    signed: bool
+    verified: bool
+
+
+def kept(directory: Path) -> list[Kept]:
+    """Return the snapshots in a folder, the newest first; others' files are left out."""
+    found = []
+    for path in directory.iterdir() if directory.is_dir() else ():
+        if path.name.startswith(".") or path.is_symlink() or not path.is_dir():
+            continue
+        with suppress(RecoveryRefused):
+            told = manifest.parse(manifest.read(path), path)
+            found.append(
+                Kept(path, told, (path / SIGNATURES).is_file(), (path / VERIFIED).is_file())
+            )
+    return sorted(found, key=lambda one: (one.manifest.height, one.manifest.made_at), reverse=True)
+
+
+def superfluous(snapshots: list[Kept], keep: int) -> list[Kept]:
+    """Return those behind the newest `keep`, but for the newest that was verified."""
+    verified = next((one for one in snapshots if one.verified), None)
+    return [one for one in snapshots[max(keep, 1) :] if one is not verified]
+
+
+def remove(snapshot: Path) -> None:
+    """Remove one; a removal that is cut short leaves nothing that looks like a snapshot."""
+    half = snapshot.with_name(f"{MAKING}{snapshot.name}")
+    snapshot.rename(half)
+    shutil.rmtree(half)
+
+
+def remove_halves(directory: Path) -> None:
+    """Remove what was being made or removed when somebody was killed."""
+    for path in directory.glob(f"{MAKING}*"):
+        shutil.rmtree(path)

@@ -1,0 +1,101 @@
+"""Who vouches for a snapshot.
+
+A signature is over the manifest's bytes, and the manifest holds the sums of all files. Two kinds of
+keys are trusted: those of control machines vouch for any snapshot, and are on no host; a host's key
+vouches for what this host made, so that whoever takes a host over can't make snapshots for others.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import Field
+from xian_py import Wallet
+from xian_py.wallet import verify_msg
+
+from ...errors import RecoveryRefused, SettingError
+from ..asking import Request
+from .manifest import SIGNATURES, Digest
+
+
+class Trust(Request):
+    """What a snapshot is trusted for: a signature by one of these keys, or its manifest's sum."""
+
+    keys: list[Digest] = Field(default_factory=list)
+    hosts: dict[str, Digest] = Field(default_factory=dict)
+    manifest_sha256: Digest | None = None
+
+    def keys_for(self, host: str) -> set[str]:
+        """Return the keys that may have signed a snapshot that says it is of this host."""
+        return {*self.keys, *([self.hosts[host]] if host in self.hosts else [])}
+
+
+def sign(manifest: bytes, key_file: Path) -> dict[str, str]:
+    """Return the signature of a key by its public key; raises SettingError for a bad key."""
+    try:
+        wallet = Wallet(private_key=key_file.read_text(encoding="ascii").strip())
+    except (OSError, ValueError) as error:
+        raise SettingError(
+            f"the snapshots' key {key_file} can't be used: {type(error).__name__}",
+            hint="workflow-backend wallets makes keys: 64 hexadecimal digits, in a file of its own",
+        ) from None
+    return {wallet.public_key: wallet.sign_msg(_message(manifest))}
+
+
+def require(manifest: bytes, signatures: Mapping[str, str], trust: Trust, host: str) -> str:
+    """Return for what the manifest is trusted; raises RecoveryRefused where it is not."""
+    if trust.manifest_sha256 is not None:
+        found = hashlib.sha256(manifest).hexdigest()
+        if found != trust.manifest_sha256:
+            raise RecoveryRefused(
+                f"the manifest has the sum {found}, not {trust.manifest_sha256}",
+                hint="it is another snapshot, or somebody changed it",
+            )
+        return "its sum"
+    if not signatures:
+        raise RecoveryRefused(
+            "nobody has signed this snapshot",
+            hint="sign it on the control machine, or give its manifest's sum by manifest_sha256",
+        )
+    trusted = trust.keys_for(host)
+    known = {key: text for key, text in signatures.items() if key in trusted}
+    if not known:
+        raise RecoveryRefused(
+            f"no trusted key has signed this snapshot of {host}, only {', '.join(signatures)}",
+            hint="a host's key vouches for its own snapshots alone; "
+            "sign it on the control machine, or give its manifest's sum by manifest_sha256",
+        )
+    for key, signature in known.items():
+        if not _valid(key, manifest, signature):
+            raise RecoveryRefused(
+                f"the signature of {key} is not that of this manifest",
+                hint="somebody changed one of them: use another snapshot",
+            )
+    return f"the signature of {min(known)}"
+
+
+def read(folder: Path) -> dict[str, str]:
+    """Return the signatures beside a manifest; raises RecoveryRefused where they are none."""
+    path = folder / SIGNATURES
+    try:
+        given = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise RecoveryRefused(f"{path} can't be read: {type(error).__name__}") from None
+    if not isinstance(given, dict) or not all(isinstance(text, str) for text in given.values()):
+        raise RecoveryRefused(f"{path} holds no signatures")
+    return given
+
+
+def _message(manifest: bytes) -> str:
+    # With words before it that no transaction begins with: a signature of one is none of the other.
+    return f"workflow-backend snapshot {hashlib.sha256(manifest).hexdigest()}"
+
+
+def _valid(key: str, manifest: bytes, signature: str) -> bool:
+    try:
+        return bool(verify_msg(key, _message(manifest), signature))
+    except ValueError:
+        return False

@@ -1,0 +1,59 @@
+"""Which snapshots stay."""
+
+from pathlib import Path
+
+from workflow_backend.operations.snapshots import retention
+from workflow_backend.operations.snapshots.actions import act
+
+from . import made
+
+
+def snapshots(directory: Path, *heights: int) -> None:
+    for height in heights:
+        made.snapshot(directory / f"h{height}", height=height)
+
+
+def names(directory: Path, keep: int) -> list[str]:
+    found = retention.kept(directory)
+    return [one.path.name for one in retention.superfluous(found, keep)]
+
+
+def test_the_newest_stay(tmp_path: Path) -> None:
+    snapshots(tmp_path, 9, 100, 20, 3)
+    assert [one.path.name for one in retention.kept(tmp_path)] == ["h100", "h20", "h9", "h3"]
+    assert names(tmp_path, 2) == ["h9", "h3"]
+    assert names(tmp_path, 4) == []
+    assert names(tmp_path, 0) == ["h20", "h9", "h3"]
+
+
+def test_the_newest_that_was_verified_stays_whatever_comes(tmp_path: Path) -> None:
+    snapshots(tmp_path, 1, 2, 3, 4)
+    for name in ("h1", "h2"):
+        (tmp_path / name / "verified.json").write_text("{}")
+    assert names(tmp_path, 1) == ["h3", "h1"]
+
+
+def test_what_is_no_snapshot_is_left_alone(tmp_path: Path) -> None:
+    snapshots(tmp_path, 5)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "note").write_text("")
+    (tmp_path / "link").symlink_to(tmp_path / "h5")
+    half = tmp_path / f"{retention.MAKING}x"
+    half.mkdir()
+    assert [one.path.name for one in retention.kept(tmp_path)] == ["h5"]
+    retention.remove_halves(tmp_path)
+    assert not half.exists()
+    assert (tmp_path / "mine").exists()
+    retention.remove(tmp_path / "h5")
+    assert retention.kept(tmp_path) == []
+    assert retention.kept(tmp_path / "none") == []
+
+
+def test_they_are_listed(tmp_path: Path) -> None:
+    snapshots(tmp_path, 1, 2)
+    (tmp_path / "h1" / "verified.json").write_text("{}")
+    listed = act("list", {"directory": str(tmp_path)}, check=False)["snapshots"]
+    assert [(one["height"], one["signed"], one["verified"]) for one in listed] == [
+        (2, False, False),
+        (1, False, True),
+    ]
