@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import shlex
 import subprocess
 import sys
@@ -110,3 +111,37 @@ def test_a_host_that_ansible_is_on_has_none() -> None:
         text=True,
     )
     assert "<>" in done.stdout
+
+
+PEERS = runpy.run_path(str(REPO / "filters" / "node_peers.py"))["node_peers"]
+NETWORK = {"hosts": {name: {"node_id": f"id-{name}"} for name in ("one", "two", "three", "four")}}
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ({"xian_node_p2p_address": "10.0.0.2:26656"}, "10.0.0.2:26656"),
+        ({"xian_node_p2p_address": "[fd00::2]:26656"}, "[fd00::2]:26656"),
+        ({"xian_node_p2p_address": "0.0.0.0:26657", "ansible_host": "ten"}, "ten:26657"),
+        ({"xian_node_p2p_address": "0.0.0.0:26656"}, "two:26656"),
+        (
+            {
+                "xian_node_p2p_address": "127.0.0.1:26656",
+                "xian_node_p2p_external_address": "two.example:443",
+            },
+            "two.example:443",
+        ),
+        ({"xian_node_p2p_address": "127.0.0.1:26656"}, None),
+        ({"xian_node_p2p_address": "[::1]:26656"}, None),
+        ({}, None),
+    ],
+)
+def test_a_peer_is_known_by_where_others_reach_it(
+    host: dict[str, str], address: str | None
+) -> None:
+    hosts = {"one": {"xian_node_p2p_address": "10.0.0.1:26656"}, "two": host}
+    assert PEERS(NETWORK, hosts, "one") == ([f"id-two@{address}"] if address else [])
+
+
+def test_peers_outside_the_inventory_come_first() -> None:
+    assert PEERS(NETWORK | {"peers": ["id@far:1"]}, {"one": {}}, "one") == ["id@far:1"]

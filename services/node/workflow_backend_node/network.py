@@ -6,13 +6,15 @@
                                             foundation, operator
     hosts/NAME/{genesis,node_key,priv_validator_key}.json    what one host is given
 
-The folder is for its owner alone (0700, files 0600). It is made beside its place and renamed, so it
-is there whole or not at all. Of one that is there no key is ever changed, and no genesis; hosts are
-added to it, which follow the chain until its validators give them a vote.
+The folder is for its owner alone (0700, files 0600); only hosts/ and operator.json hold secrets. It
+is made beside its place and renamed, so it is there whole or not at all. Of one that is there no
+key is ever changed, and no genesis; hosts are added to it, which follow the chain until its
+validators give them a vote.
 """
 
 import hashlib
 import json
+import re
 import shutil
 import sys
 import tempfile
@@ -32,6 +34,8 @@ from workflow_backend_node.identity import GENESIS, Identity, generate, read
 
 NETWORK = "network.json"
 
+_PEER = re.compile(r"[0-9a-f]{40}@[^@\s,]+:[0-9]{1,5}", re.IGNORECASE)
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -39,6 +43,7 @@ class Wanted:
 
     `genesis` is the file of a network that is there already, empty where one is founded from the
     contracts. `homes` gives for some hosts a home, or a validator's key, that was made elsewhere.
+    `peers` are nodes of the network beside the hosts, NODE_ID@HOST:PORT.
     """
 
     directory: str
@@ -47,6 +52,7 @@ class Wanted:
     contracts: str
     genesis: str = ""
     homes: dict[str, str] = field(default_factory=dict)
+    peers: list[str] = field(default_factory=list)
 
 
 def make(request: Object, check: bool) -> Object:
@@ -59,6 +65,11 @@ def make(request: Object, check: bool) -> Object:
     directory = Path(wanted.directory)
     if strangers := set(wanted.homes) - set(wanted.hosts):
         raise Refused(f"there are homes for {', '.join(sorted(strangers))}, which are no hosts")
+    for peer in wanted.peers:
+        if not _PEER.fullmatch(peer):
+            raise Refused(
+                f"peer {peer} must be NODE_ID@HOST:PORT, the id with 40 hexadecimal digits"
+            )
     return (_extend if directory.exists() else _make)(directory, wanted, check)
 
 
@@ -76,6 +87,7 @@ def _make(directory: Path, wanted: Wanted, check: bool) -> Object:
         "chain_id": wanted.chain_id,
         "genesis_sha256": _digest(genesis),
         "operator": operator and operator["public_key"],
+        "peers": wanted.peers,
         "hosts": _entries(wanted, hosts, genesis),
     }
     _verify_distinct(network)
@@ -95,7 +107,7 @@ def _make(directory: Path, wanted: Wanted, check: bool) -> Object:
 
 
 def _extend(directory: Path, wanted: Wanted, check: bool) -> Object:
-    """Give keys to the hosts that have none in the network that is there."""
+    """Give keys to the hosts that have none in the network that is there, and keep the peers."""
     network, genesis = _existing(directory, wanted)
     known: Object = network["hosts"]
     new = {
@@ -107,13 +119,17 @@ def _extend(directory: Path, wanted: Wanted, check: bool) -> Object:
     for name, home in wanted.homes.items():
         _verify_same(directory, name, Path(home), network["hosts"][name])
     _verify_distinct(network)
-    if new and not check:
+    changed = [str(directory / "hosts" / name) for name in new]
+    if network.get("peers", []) != wanted.peers:
+        network["peers"] = wanted.peers
+        changed.append(str(directory / NETWORK))
+    if changed and not check:
         for name, identity in new.items():
             if not (directory / "hosts" / name).exists():
                 with _whole(directory / "hosts" / name) as folder:
                     identity.write(folder, genesis)
         write_private(directory / NETWORK, as_json(network))
-    return {"changed": [str(directory / "hosts" / name) for name in new], "network": network}
+    return {"changed": changed, "network": network}
 
 
 def _existing(directory: Path, wanted: Wanted) -> tuple[Object, bytes]:

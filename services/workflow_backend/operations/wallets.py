@@ -11,31 +11,58 @@ from ..errors import SettingError
 
 INDEX = "wallets.json"
 
+_ENCRYPTED = "$ANSIBLE_VAULT;"
+
 
 def make_wallets(directory: Path, names: list[str], *, check: bool) -> dict[str, Any]:
     """Make the keys that are missing, `NAME.key` (0600), and write the public ones to wallets.json.
 
-    A key that is there is never changed. Returns the public keys by name; with `check` nothing is
-    written, and a wallet that would be made has none yet. Raises SettingError for a broken key.
+    A key that is there is never changed; of one that Ansible Vault encrypted wallets.json knows the
+    public part, and keeps it. Returns the public keys by name; with `check` nothing is written, and
+    a wallet that would be made has none yet. Raises SettingError for a broken key.
     """
-    public: dict[str, str | None] = {}
+    index = directory / INDEX
+    known = _known(index)
+    public: dict[str, str | None] = {
+        name: key for name, key in known.items() if _path(directory, name).exists()
+    }
     for name in names:
-        path = directory / f"{name}.key"
+        path = _path(directory, name)
         if path.exists():
-            public[name] = _public_key(path)
+            public[name] = _public_key(path, known.get(name))
         else:
             public[name] = None if check else _make(path)
-    text = json.dumps(public, indent=2, sort_keys=True) + "\n"
-    index = directory / INDEX
-    changed = not index.exists() or index.read_text(encoding="utf-8") != text
+    changed = public != known
     if changed and not check:
-        _write(index, text)
-    return {"changed": changed, "wallets": public}
+        _write(index, json.dumps(public, indent=2, sort_keys=True) + "\n")
+    return {"changed": changed, "wallets": {name: public[name] for name in names}}
 
 
-def _public_key(path: Path) -> str:
+def _path(directory: Path, name: str) -> Path:
+    return directory / f"{name}.key"
+
+
+def _known(index: Path) -> dict[str, str]:
     try:
-        key: str = Wallet(private_key=path.read_text(encoding="ascii").strip()).public_key
+        known: dict[str, str] = json.loads(index.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise SettingError(f"{index} is not JSON: {error}", hint="put it back") from error
+    return known
+
+
+def _public_key(path: Path, known: str | None) -> str:
+    text = path.read_text(encoding="ascii", errors="replace")
+    if text.startswith(_ENCRYPTED):
+        if known is None:
+            raise SettingError(
+                f"{path} is encrypted, and {INDEX} beside it does not tell whose key it is",
+                hint="put that file back, or decrypt the key with ansible-vault",
+            )
+        return known
+    try:
+        key: str = Wallet(private_key=text.strip()).public_key
     except ValueError:
         raise SettingError(
             f"{path} holds no private key of 64 hexadecimal digits",

@@ -131,6 +131,18 @@ def test_a_network_is_joined_by_its_genesis(founded: Path, tmp_path: Path) -> No
     assert again["changed"] == []
 
 
+def test_peers_are_kept_as_they_are_wanted(mine: Path) -> None:
+    peer = "0123456789abcdef0123456789abcdef01234567@peer.example:26656"
+    before = contents(mine)
+    assert make(mine, peers=[peer])["changed"] == [str(mine / "network.json")]
+    assert json.loads((mine / "network.json").read_text())["peers"] == [peer]
+    assert make(mine, peers=[peer])["changed"] == []
+    make(mine)
+    assert contents(mine) == before
+    with pytest.raises(Refused, match="NODE_ID@HOST:PORT"):
+        make(mine, peers=["peer.example:26656"])
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [

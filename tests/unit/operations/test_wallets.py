@@ -33,3 +33,24 @@ def test_a_broken_key_is_named_and_neither_shown_nor_replaced(tmp_path: Path) ->
         make_wallets(tmp_path, ["api"], check=False)
     assert "not-a-key" not in raised.value.explain()
     assert path.read_text() == "not-a-key\n"
+
+
+def test_an_encrypted_key_is_known_by_its_public_part(tmp_path: Path) -> None:
+    made = make_wallets(tmp_path, ["api-one", "api-two"], check=False)["wallets"]
+    path = tmp_path / "api-one.key"
+    path.write_text("$ANSIBLE_VAULT;1.1;AES256\n6162\n")
+    again = make_wallets(tmp_path, ["api-one", "api-two"], check=False)
+    assert again == {"changed": False, "wallets": made}
+    assert path.read_text().startswith("$ANSIBLE_VAULT;")
+    (tmp_path / "wallets.json").unlink()
+    with pytest.raises(SettingError, match=r"api-one\.key is encrypted"):
+        make_wallets(tmp_path, ["api-one"], check=False)
+
+
+def test_a_wallet_that_is_not_asked_for_stays_known_while_its_key_is_there(tmp_path: Path) -> None:
+    made = make_wallets(tmp_path, ["api-one", "api-two"], check=False)["wallets"]
+    fewer = make_wallets(tmp_path, ["api-one"], check=False)
+    assert fewer == {"changed": False, "wallets": {"api-one": made["api-one"]}}
+    (tmp_path / "api-two.key").unlink()
+    assert make_wallets(tmp_path, ["api-one"], check=False)["changed"]
+    assert json.loads((tmp_path / "wallets.json").read_text()) == {"api-one": made["api-one"]}
