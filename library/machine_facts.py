@@ -36,6 +36,8 @@ machine: {description: What was seen, type: dict, returned: success}
 PROC = Path("/proc")
 # What the accounts and folders of a deployment are made by.
 DEPLOYED = Path("/etc/tmpfiles.d/workflow-backend.conf")
+# Where systemd writes down that it runs in a container.
+CONTAINER = Path("/run/systemd/container")
 LISTENS = "0A"
 
 
@@ -56,7 +58,10 @@ def main():
         machine={
             "time": time.time(),
             "asked_at": module.params["asked_at"],
-            "synchronised": synchronised(said(module, "timedatectl", "show")),
+            # The clock of a container is its host's.
+            "synchronised": None
+            if CONTAINER.exists()
+            else synchronised(said(module, "timedatectl", "show")),
             "os": system(read(Path("/etc/os-release"))),
             "machine": platform.machine(),
             "root": os.geteuid() == 0,
@@ -64,6 +69,7 @@ def main():
             "systemd": systemd(said(module, "systemctl", "--version")),
             "memory": memory(read(PROC / "meminfo")),
             "release": str(release),
+            "releases": entries(release / "releases"),
             "current": kind(release / "current"),
             "deployed": DEPLOYED.exists(),
             "places": {str(path): place(path) for path in (release, data)},
@@ -129,17 +135,21 @@ def place(path):
     while not on.is_dir():
         on = on.parent
     room = os.statvfs(on)
-    try:
-        entries = sorted(entry.name for entry in path.iterdir())[:100]
-    except OSError:
-        entries = []
     return {
-        "entries": entries,
+        "entries": entries(path),
         "device": on.stat().st_dev,
         "free": room.f_bavail * room.f_frsize,
         "inodes": room.f_files,
         "inodes_free": room.f_favail,
     }
+
+
+def entries(path):
+    """Return what is in a folder, nothing where there is none."""
+    try:
+        return sorted(entry.name for entry in path.iterdir())[:100]
+    except OSError:
+        return []
 
 
 def listeners():

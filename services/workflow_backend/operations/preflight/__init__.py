@@ -26,7 +26,7 @@ from . import (
 )
 from .catalogue import Catalogue
 from .findings import Finding, Level, accept, merged, report
-from .inventory import Host, Inventory
+from .inventory import Host, Inventory, Release
 from .machines import Control
 
 
@@ -74,7 +74,7 @@ def preflight(request: dict[str, Any], *, rehearsal: bool) -> dict[str, Any]:
         networks_of,
         {folder: files for folder in networks_of if (files := reading.open_files(folder))},
         reading.inventory_files(asked.sources, asked.playbooks),
-        _no_release(known, asked.roles.parent / "dist" / "latest.json"),
+        _releases(known, asked.roles.parent / "dist" / "latest.json"),
     )
     control = Control(time.time(), platform.machine())
     found += judge(inventory, catalogue, asked.prefixes, control, rehearsal=rehearsal)
@@ -109,15 +109,15 @@ def judge(
     return [f for f in found if not f.hosts or inventory.play.intersection(f.hosts)]
 
 
-def _no_release(known: dict[str, Host], usual: Path) -> dict[str, Path]:
-    """Return what is missing of the release of each host for which something is."""
+def _releases(known: dict[str, Host], usual: Path) -> dict[str, Release]:
+    """Return the release of each host that is given one; `usual` is the file of the last build."""
     files = {
         host.name: Path(host.text("release_file") or usual)
         for host in known.values()
         if host.systemd
     }
-    missing = {file: reading.missing_release(file) for file in set(files.values())}
-    return {name: lost for name, file in files.items() if (lost := missing[file])}
+    read = {file: reading.release(file) for file in set(files.values())}
+    return {name: read[file] for name, file in files.items()}
 
 
 def _networks(known: dict[str, Host]) -> tuple[list[Finding], dict[str, dict[str, Any] | None]]:

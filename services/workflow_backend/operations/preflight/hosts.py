@@ -9,10 +9,10 @@ from .inventory import Inventory
 def judge(inventory: Inventory) -> Iterator[Finding]:
     """Find two names of one machine, and hosts that there is nothing to bring to."""
     yield from _two_names(inventory)
-    for name, missing in inventory.no_release.items():
-        yield Finding(
-            "release", (name,), f"there is no release: {missing}", "do this: make release"
-        )
+    for name, release in inventory.releases.items():
+        if release.missing:
+            what = f"there is no release: {release.missing}"
+            yield Finding("release", (name,), what, "do this: make release")
 
 
 def _two_names(inventory: Inventory) -> Iterator[Finding]:

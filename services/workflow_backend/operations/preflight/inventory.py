@@ -86,14 +86,26 @@ class Host:
         return "cometbft" in self.programs
 
 
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What its build says of a release: its name, and the room that installing it needs in bytes.
+
+    `missing` is the file that is not there where there is no release.
+    """
+
+    name: str = ""
+    needs: int = 0
+    missing: Path | None = None
+
+
 @dataclass(frozen=True)
 class Inventory:
     """All hosts, and what the control machine's files say of them.
 
     `networks` holds the network.json of each network folder that a host names, None where there is
     none; `open_files` those key files in them that others may read; `files` the texts of the
-    inventory's own files; `no_release` what is missing of the release of each host for which
-    something is. `play` are the hosts that the deployment is about.
+    inventory's own files; `releases` the release of each host that is given one. `play` are the
+    hosts that the deployment is about.
     """
 
     hosts: Mapping[str, Host]
@@ -101,7 +113,7 @@ class Inventory:
     networks: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
     open_files: Mapping[str, Sequence[str]] = field(default_factory=dict)
     files: Mapping[Path, str] = field(default_factory=dict)
-    no_release: Mapping[str, Path] = field(default_factory=dict)
+    releases: Mapping[str, Release] = field(default_factory=dict)
 
     @property
     def nodes(self) -> list[Host]:

@@ -9,15 +9,12 @@ from typing import Any
 from ..judge import DISK_FAILED, DISK_WARNING
 from .addresses import endpoints
 from .findings import Finding, Level
-from .inventory import Host, Inventory
+from .inventory import Host, Inventory, Release
 
 GIB = 1 << 30
 
 OLDEST_SYSTEMD = 252
 OLDEST_SYSTEM = {"debian": (12,), "ubuntu": (22, 4)}
-RELEASE_ROOM = 2 * GIB
-"""A release is unpacked beside the one in use."""
-
 FILES = 20_000
 """Files that a release has, about, and a node's database makes in months."""
 
@@ -36,6 +33,9 @@ REACHING = {
     "Permission denied": "see ansible_user and its SSH key",
 }
 """What Ansible says of a host that it does not reach, and what to do then."""
+
+OURS = re.compile(r"releases|current|previous|.*\.tar\.gz|\..*")
+"""What is in the folder of the releases, with what was not finished."""
 
 UNIT = re.compile(r"workflow-backend-[a-z]+\.service")
 
@@ -68,7 +68,7 @@ def _host(
         yield from _strange(host, seen)
     if not host.local:
         yield from _clock(host, seen, control)
-    yield from _disks(host, seen)
+    yield from _disks(host, seen, inventory.releases.get(host.name, Release()))
     yield from _ports(host, seen["listeners"])
     if host.node:
         yield from _home(host, seen["home"], inventory)
@@ -144,36 +144,38 @@ def _clock(host: Host, seen: Mapping[str, Any], control: Control) -> Iterator[Fi
         )
 
 
-def _disks(host: Host, seen: Mapping[str, Any]) -> Iterator[Finding]:
+def _disks(host: Host, seen: Mapping[str, Any], release: Release) -> Iterator[Finding]:
     """Each file system has room for all that comes onto it."""
-    systems: dict[int, list[tuple[str, int, int]]] = {}
-    for path, place in seen["places"].items():
-        room = RELEASE_ROOM if path == seen["release"] else DISK_FAILED
-        if host.systemd or path != seen["release"]:
-            systems.setdefault(place["device"], []).append((path, room, place["free"]))
-    for device, entries in systems.items():
-        paths = " and ".join(path for path, _, _ in entries)
-        free, needed = entries[0][2], sum(room for _, room, _ in entries)
-        enough = needed - DISK_FAILED + DISK_WARNING
-        data = any(path != seen["release"] for path, _, _ in entries)
-        if free < needed or (data and free < enough):
+    rooms = dict.fromkeys(seen["places"], DISK_FAILED)
+    if host.systemd and release.name not in seen["releases"]:
+        rooms[seen["release"]] = release.needs
+    else:
+        del rooms[seen["release"]]  # it is there already, or there will be none
+    systems: dict[int, list[str]] = {}
+    for path in rooms:
+        systems.setdefault(seen["places"][path]["device"], []).append(path)
+    for paths in systems.values():
+        place, names = seen["places"][paths[0]], " and ".join(paths)
+        free, needed = place["free"], sum(rooms[path] for path in paths)
+        wished = needed
+        if paths != [seen["release"]]:
+            wished += DISK_WARNING - DISK_FAILED
+        if free < wished:
             short = free < needed
             yield Finding(
                 "disk",
                 (host.name,),
-                f"{free / GIB:.1f} GiB are free for {paths}",
-                f"{(needed if short else enough) / GIB:.0f} GiB are "
+                f"{free / GIB:.1f} GiB are free for {names}",
+                f"{(needed if short else wished) / GIB:.1f} GiB are "
                 f"{'needed' if short else 'better'}: a full disk stops a node",
                 Level.PROBLEM if short else Level.WARNING,
             )
-        place = next(place for place in seen["places"].values() if place["device"] == device)
-        if place["inodes"] and place["inodes_free"] < FILES * len(entries):
+        if place["inodes"] and place["inodes_free"] < FILES * len(paths):
             yield Finding(
                 "disk",
                 (host.name,),
-                f"the file system of {paths} has room for {place['inodes_free']} files more",
-                f"remove small files, or make it with more inodes: {FILES * len(entries)} are "
-                "needed",
+                f"the file system of {names} has room for {place['inodes_free']} files more",
+                f"{FILES * len(paths)} are needed: remove small files, or give it more inodes",
             )
 
 
@@ -199,11 +201,12 @@ def _release(host: Host, seen: Mapping[str, Any]) -> Iterator[Finding]:
     """The folder of the releases holds releases, or nothing."""
     path = seen["release"]
     entries = seen["places"][path]["entries"]
-    if entries and ("releases" not in entries or seen["current"] not in {"link", "missing"}):
+    strange = [entry for entry in entries if not OURS.fullmatch(entry)]
+    if strange or seen["current"] not in {"link", "missing"}:
         yield Finding(
             "data",
             (host.name,),
-            f"{path} holds something else than releases: {', '.join(entries[:5])}",
+            f"{path} holds something else than releases: {', '.join(strange[:5] or ['current'])}",
             "move it away",
         )
 

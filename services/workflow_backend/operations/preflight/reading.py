@@ -9,6 +9,7 @@ import yaml
 
 from ...errors import SettingError
 from .catalogue import Catalogue
+from .inventory import Release
 from .plain import ENCRYPTED
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast where it is
@@ -60,13 +61,16 @@ def network(folder: str) -> dict[str, Any] | None:
     return content
 
 
-def missing_release(file: Path) -> Path | None:
-    """Return which file of a release is missing; `file` is what its build wrote beside it."""
+def release(file: Path) -> Release:
+    """Read the file that a release's build wrote beside its archive."""
     try:
-        archive = file.parent / json.loads(file.read_text(encoding="utf-8"))["archive"]
+        said = json.loads(file.read_text(encoding="utf-8"))
+        archive = file.parent / said["archive"]
+        # Its files, the environments made of them, and the archive beside both.
+        needs = 2 * said["unpacked_bytes"] + said["bytes"]
+        return Release(said["id"], needs, None if archive.is_file() else archive)
     except OSError, ValueError, KeyError, TypeError:
-        return file
-    return None if archive.is_file() else archive
+        return Release(missing=file)
 
 
 def open_files(folder: str) -> list[str]:

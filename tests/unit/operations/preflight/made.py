@@ -9,7 +9,7 @@ import yaml
 
 from workflow_backend.operations.preflight import judge, reading
 from workflow_backend.operations.preflight.findings import Finding, Level, merged
-from workflow_backend.operations.preflight.inventory import Host, Inventory
+from workflow_backend.operations.preflight.inventory import Host, Inventory, Release
 from workflow_backend.operations.preflight.machines import GIB, Control
 
 REPO = Path(__file__).parents[4]
@@ -22,6 +22,7 @@ NOW = 1_800_000_000.0
 CONTROL = Control(NOW + 2, "x86_64")
 HOME = "/var/lib/workflow-backend/node/.cometbft"
 RELEASE, DATA = "/opt/workflow-backend", "/var/lib/workflow-backend"
+BUILT = Release("0.1.0-1", 2 * GIB)
 NO_HOME = {"chain_id": "", "genesis_sha256": "", "validator": "", "problem": ""}
 
 
@@ -62,6 +63,7 @@ def machine(**other: Any) -> dict[str, Any]:
         "systemd": 252,
         "memory": 4 * GIB,
         "release": RELEASE,
+        "releases": [],
         "current": "missing",
         "deployed": False,
         "places": {RELEASE: place(1), DATA: place(2)},
@@ -108,7 +110,7 @@ def found(
     networks: Mapping[str, Any] | None = None,
     files: Mapping[str, str] | None = None,
     play: tuple[str, ...] = (),
-    no_release: Mapping[str, Path] | None = None,
+    release: Release = BUILT,
     rehearsal: bool = False,
 ) -> list[Finding]:
     """Judge an inventory, of which `files` are the texts of files by their names."""
@@ -119,7 +121,7 @@ def found(
         {"/net": network(*names)} if networks is None else networks,
         {},
         {Path(name): text for name, text in (files or {}).items()},
-        no_release or {},
+        {host.name: release for host in hosts if host.systemd},
     )
     return merged(judge(inventory, CATALOGUE, PREFIXES, CONTROL, rehearsal=rehearsal))
 

@@ -127,6 +127,12 @@ def test_disks_have_room(release: float, data: float, together: bool, levels: li
     assert all(finding.check == "disk" for finding in findings)
 
 
+def test_a_release_that_is_there_needs_no_room() -> None:
+    places = {RELEASE: place(1, free=0), DATA: place(2)}
+    assert problem(found(host(seen=machine(places=places))), "disk")
+    assert found(host(seen=machine(places=places, releases=["0.1.0-1"]))) == []
+
+
 def test_under_supervisor_no_release_needs_room() -> None:
     places = {RELEASE: place(1, free=0), DATA: place(1, free=10 * GIB)}
     assert found(host(seen=machine(places=places), **SUPERVISOR)) == []
@@ -147,6 +153,8 @@ def test_file_systems_have_inodes_or_count_none() -> None:
         ([], "missing", False),
         (["current", "releases"], "link", False),
         (["releases"], "missing", False),
+        (["current", "previous", "releases"], "link", False),
+        (["0.1.0-1.tar.gz", ".0.1.0-1.tar.gz.xyz"], "missing", False),  # it was interrupted
         (["bin", "lib"], "missing", True),
         (["current", "releases"], "folder", True),
     ],

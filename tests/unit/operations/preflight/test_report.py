@@ -101,7 +101,7 @@ def test_a_host_needs_a_release_that_was_built(tmp_path: Path) -> None:
         return [one["what"] for one in found if one["check"] == "release"]
 
     assert missing() == [f"there is no release: {file}"]
-    file.write_text('{"archive": "1.tar.gz"}')
+    file.write_text('{"archive": "1.tar.gz", "id": "1", "bytes": 5, "unpacked_bytes": 20}')
     assert missing() == [f"there is no release: {tmp_path / '1.tar.gz'}"]
     (tmp_path / "1.tar.gz").touch()
     assert missing() == []
