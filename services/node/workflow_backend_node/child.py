@@ -1,13 +1,22 @@
 """A program that another one runs for as long as both are there."""
 
+import ctypes
+import signal
 import subprocess
 from collections.abc import Iterable
+from functools import partial
+
+_SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of <linux/prctl.h>
 
 
-def start(command: Iterable[str], on_death: str) -> subprocess.Popen[bytes]:
+def start(command: Iterable[str], on_death: signal.Signals) -> subprocess.Popen[bytes]:
     """Start it; the kernel sends it the signal `on_death` when the one who started it is gone."""
+    # setpriv does the same, but changes capabilities too, which a unit may not.
+    ask_kernel = partial(ctypes.CDLL(None).prctl, _SET_DEATH_SIGNAL, int(on_death))
     return subprocess.Popen(
-        ["setpriv", "--pdeathsig", on_death, "--", *command], stdin=subprocess.DEVNULL
+        [*command],
+        stdin=subprocess.DEVNULL,
+        preexec_fn=ask_kernel,  # noqa: PLW1509 - the programs that call this have one thread then
     )
 
 

@@ -109,7 +109,7 @@ class _Teller:
 
 def _run(command: list[str], teller: _Teller, app_listens: Callable[[], bool]) -> int:
     # CometBFT must not outlive this program either, so the kernel kills it then.
-    comet = child.start(command, on_death="KILL")
+    comet = child.start(command, on_death=signal.SIGKILL)
 
     def forward(number: int, _: object) -> None:
         teller.manager.tell(STOPPING=1, STATUS="stops")

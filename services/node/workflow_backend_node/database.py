@@ -60,7 +60,7 @@ def _arguments(arguments: list[str]) -> tuple[Path, Path]:
 
 
 def _run(manager: Manager, programs: Path, data: Path) -> int:
-    postgres = child.start([str(programs / "postgres"), "-D", str(data)], on_death="INT")
+    postgres = child.start([str(programs / "postgres"), "-D", str(data)], on_death=signal.SIGINT)
     ending = threading.Event()
 
     def forward(number: int, _: object) -> None:

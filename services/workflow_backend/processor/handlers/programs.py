@@ -46,11 +46,8 @@ async def start(command: Sequence[str], limit: int, *, own_errors: bool) -> Prog
     `limit` is the longest line of output, in bytes, that can be read. With `own_errors` it has a
     standard error of its own, else ours.
     """
-    # Should this process be killed, the kernel ends the program too.
-    setpriv = shutil.which("setpriv")
-    prefix = [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
     process = await asyncio.create_subprocess_exec(
-        *prefix,
+        *_ends_with_us(),
         *command,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
@@ -60,6 +57,14 @@ async def start(command: Sequence[str], limit: int, *, own_errors: bool) -> Prog
         limit=limit,
     )
     return Program(process)
+
+
+def _ends_with_us() -> list[str]:
+    """Words before a command: should this process be killed, the kernel ends the program too."""
+    if "NOTIFY_SOCKET" in os.environ:
+        return []  # systemd ends whatever the unit has started, and forbids it what setpriv does
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
 
 
 async def tail(stream: asyncio.StreamReader | None, limit: int) -> str:
