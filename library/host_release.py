@@ -24,9 +24,13 @@ options:
     description: What to do, in this order. Nothing is only to look.
     type: list
     elements: str
-    choices: [install, activate, prune]
+    choices: [install, activate, prune, verify]
     required: true
   archive: {description: Where the archive is on the host if it is there, type: str}
+  brought:
+    description: Whether the archive has just been brought; a wrong one is an error then.
+    type: bool
+    default: false
   description: {description: What the build says of the release; needed to install, type: dict}
   keep:
     description: How many releases stay; the current and the previous one always do.
@@ -57,10 +61,11 @@ def main():
             "steps": {
                 "type": "list",
                 "elements": "str",
-                "choices": ["install", "activate", "prune"],
+                "choices": ["install", "activate", "prune", "verify"],
                 "required": True,
             },
             "archive": {"type": "str"},
+            "brought": {"type": "bool", "default": False},
             "description": {"type": "dict"},
             "keep": {"type": "int", "default": 3},
             "wait": {"type": "int", "default": 60},
@@ -69,23 +74,24 @@ def main():
     )
     os.umask(0o022)
     given = module.params
-    store = Store(Path(given["root"]), module.check_mode)
+    root = Path(given["root"])
+    store = None
     try:
-        with locked(store.root, given["wait"], module.check_mode):
+        with locked(root, given["wait"], module.check_mode):
+            store = Store(root, module.check_mode)
             missing = work(store, given)
     except (Trouble, OSError) as error:
-        module.fail_json(
-            msg=f"release {given['id']} on {platform.node()}: {store.step}: {explained(error)}",
-            changed=bool(store.changes),
-        )
+        where = f"release {given['id']} on {platform.node()}"
+        step = store.step if store else "waiting for its turn"
+        module.fail_json(msg=f"{where}: {step}: {explained(error)}")
     module.exit_json(
         changed=bool(store.changes),
         diff={"prepared": "".join(f"{line}\n" for line in store.changes)},
         missing=missing,
         folder=str(store.releases / given["id"]),
-        current=store.linked("current"),
-        previous=store.linked("previous"),
-        releases=store.installed(),
+        current=store.current,
+        previous=store.previous,
+        releases=[name for name in store.installed if name not in store.removed],
         removed=store.removed,
     )
 
@@ -93,13 +99,15 @@ def main():
 def work(store, given):
     """Do the steps; return whether the archive is missing."""
     if "install" in given["steps"]:
-        archive = Path(given["archive"]) if given["archive"] else None
-        if not store.install(given["id"], archive, given["description"]):
+        archive, description = Path(given["archive"]), given["description"]
+        if not store.install(given["id"], description, archive, given["brought"]):
             return True
     if "activate" in given["steps"]:
         store.activate(given["id"])
     if "prune" in given["steps"]:
         store.prune(given["keep"])
+    if "verify" in given["steps"]:
+        store.verify(given["id"])
     return False
 
 

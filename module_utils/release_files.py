@@ -18,11 +18,14 @@ class Trouble(Exception):
 
 def explained(error):
     """An error in words."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "the disk is full: do this: free 500 MB or lower release_keep, then run again"
-    if isinstance(error, OSError):
-        return f"{error}: do this: mend that, then run again"
-    return str(error)
+    if not isinstance(error, OSError):
+        return str(error)
+    remedy = "mend that"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        remedy = "free 500 MB or lower release_keep"
+    elif error.errno in (errno.EACCES, errno.EPERM):
+        remedy = "become root (ansible_become)"
+    return f"{error}: do this: {remedy}, then run again"
 
 
 def point(link, target):

@@ -13,6 +13,7 @@ from ansible.module_utils.release_files import Trouble, digest, point, remove, w
 from ansible.module_utils.release_unpack import environments, unpack
 
 MARK = ".installed.json"
+STALE = 86400  # seconds after which nobody comes back for an archive
 
 
 class Store:
@@ -23,6 +24,9 @@ class Store:
         self.releases = root / "releases"
         self.changes, self.removed = [], []
         self.step = "looking at what is there"
+        self.current, self.previous = self._linked("current"), self._linked("previous")
+        # The one installed last comes first.
+        self.installed = sorted(filter(self.mark, self._names()), key=self._age)
 
     def mark(self, name):
         """What the mark of a release says; None where the release is not there as a whole."""
@@ -31,93 +35,166 @@ class Store:
         except (OSError, ValueError):
             return None
 
-    def installed(self):
-        """The releases that are there as a whole, the one installed last first."""
-        if not self.releases.is_dir():
-            return []
-        names = [path.name for path in self.releases.iterdir() if self.mark(path.name)]
-        return sorted(names, key=lambda name: -(self.releases / name / MARK).stat().st_mtime)
+    def install(self, name, description, archive, brought):
+        """Install a release unless it is there; False where the archive is needed for that.
 
-    def linked(self, link):
-        """The release that a link points to; None where there is no such link."""
-        try:
-            return (self.root / link).readlink().name
-        except OSError:
-            return None
-
-    def install(self, name, archive, description):
-        """Install a release unless it is there; False where the archive is needed for that."""
-        mark = self.mark(name)
-        if mark:
-            if mark["manifest_sha256"] != description["manifest_sha256"]:
-                raise Trouble(
-                    "the release of that name here holds other files than the one given",
-                    "deploy the archive that was installed here, or change the version and build",
-                )
-            return True
-        if not (self.check or (archive and archive.exists())):
-            return False
-        self.changes.append(f"+{self.releases / name} installed")
-        if self.check:
-            return True
+        `brought` tells that the archive has just been brought, so it is the right one or an error.
+        """
         home = self.releases / name
-        try:
-            self.step = "verifying the archive"
-            if digest(archive) != description["sha256"]:
-                archive.unlink()
-                raise Trouble(
-                    "the archive's SHA-256 is not the one that the build wrote down",
-                    "run again; if that fails too, build the release again",
-                )
-            self.step = "unpacking"
-            beside = self.releases / f".{name}.new"
-            remove(beside)
-            remove(home)  # what an interrupted run left
-            room(self.root, description["unpacked_bytes"])
-            manifest = unpack(archive, beside, description["manifest_sha256"])
-            beside.rename(home)
-            self.step = "making the environments"
-            environments(home, manifest)
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                remove(self.releases / f".{name}.new")
-                remove(home)
-            raise
-        self.step = "writing the mark"
-        os.sync()  # a host that loses power now has the whole release or no mark
-        write(home / MARK, json.dumps(description, indent=2, sort_keys=True) + "\n")
-        archive.unlink()
+        mark = self.mark(name)
+        if description["id"] != name:
+            if mark:
+                return True
+            raise Trouble(
+                f"its archive is not known: the file given tells of {description['id']}",
+                "give the one of this release (release_file)",
+            )
+        if mark:
+            self._refuse_other_content(mark, description)
+            return True
+        if str(home) != description["path"]:
+            raise Trouble(f"it is made for {description['path']} alone", "leave release_root out")
+        there = archive.exists() and self._is_right(archive, description, brought)
+        self._leave_room(description, there)
+        if not (there or self.check):
+            return False
+        self.changes.append(f"+{home} installed")
+        if not self.check:
+            self._install(home, archive, description)
+        self.installed.insert(0, name)
         return True
 
     def activate(self, name):
         """Let `current` point to an installed release, and `previous` to the one it pointed to."""
         self.step = "making it the current one"
-        if not (self.mark(name) or self.check):
-            raise Trouble("it is not installed here", "install it first (playbooks/deploy.yml)")
-        before = self.linked("current")
+        if name not in self.installed:
+            raise Trouble("it is not installed", "install it first (playbooks/deploy.yml)")
+        before = self.current
         if before == name:
             return
         self.changes += [f"-current -> releases/{before}"] if before else []
         self.changes.append(f"+current -> releases/{name}")
-        if not self.check:
-            if before:
-                point(self.root / "previous", f"releases/{before}")
-            point(self.root / "current", f"releases/{name}")
+        if before:
+            self._point("previous", before)
+        self._point("current", name)
+        self.current, self.previous = name, before
 
     def prune(self, keep):
-        """Remove what was interrupted, and the oldest releases beyond `keep`."""
+        """Remove the oldest releases beyond `keep`, and what interrupted runs left."""
         self.step = "removing old releases"
-        names = self.installed()
-        needed = {self.linked("current"), self.linked("previous")} | in_use(self.releases)
-        room_for = max(keep - len(needed & set(names)), 0)
-        spare = [name for name in names if name not in needed]
-        self.removed = sorted(spare[room_for:])
-        for name in self.removed:
+        needed = {self.current, self.previous, *in_use(self.releases)} & set(self.installed)
+        spare = [name for name in self.installed if name not in needed]
+        self.removed = spare[max(keep - len(needed), 0) :]
+        # The lock is held, so what has no mark is nobody's work.
+        halves = sorted(set(self._names()) - set(self.installed))
+        for name in [*self.removed, *halves]:
             self.changes.append(f"-{self.releases / name}")
             if not self.check:
                 # Without its mark a release is not there, so half of one is never taken for one.
-                (self.releases / name / MARK).unlink()
+                with contextlib.suppress(OSError):
+                    (self.releases / name / MARK).unlink()
                 remove(self.releases / name)
+        for archive in self.root.glob("*.tar.gz"):
+            if time.time() - archive.stat().st_mtime > STALE:
+                self.changes.append(f"-{archive}")
+                if not self.check:
+                    archive.unlink()
+
+    def verify(self, name):
+        """Compare every file of an installed release with its manifest."""
+        self.step = "verifying its files"
+        mark, home = self.mark(name), self.releases / name
+        if not mark:
+            raise Trouble("it is not installed", "install it first (playbooks/deploy.yml)")
+        wrong = []
+        listing = home / "manifest.json"
+        if not listing.exists() or digest(listing) != mark["manifest_sha256"]:
+            wrong.append("manifest.json")
+        else:
+            files = json.loads(listing.read_text(encoding="utf-8"))["files"]
+            for path, wanted in sorted(files.items()):
+                # What only the making of the environments needed is gone.
+                if not path.startswith("install/") and not is_file(home / path, wanted):
+                    wrong.append(path)
+        if wrong:
+            raise Trouble(
+                f"{len(wrong)} files are not as they were installed, the first is {wrong[0]}",
+                f"find out who changed it; remove {home / MARK} and deploy again to mend it",
+            )
+
+    def _install(self, home, archive, description):
+        beside = home.with_name(f".{home.name}.new")
+        try:
+            self.step = "unpacking"
+            remove(home)  # what an interrupted run left
+            remove(beside)
+            manifest = unpack(archive, beside, description["manifest_sha256"])
+            beside.rename(home)
+            self.step = "making the environments"
+            environments(home, manifest)
+            self.step = "writing the mark"
+            os.sync()  # a host that loses power now has the whole release or no mark
+            write(home / MARK, json.dumps(description, indent=2, sort_keys=True) + "\n")
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                remove(beside)
+                remove(home)
+            raise
+        archive.unlink()
+
+    def _refuse_other_content(self, mark, description):
+        if mark["manifest_sha256"] != description["manifest_sha256"]:
+            raise Trouble(
+                "the release of that name here holds other files than the one given",
+                "deploy the archive that was installed here, or change the version and build",
+            )
+
+    def _is_right(self, archive, description, brought):
+        self.step = "verifying the archive"
+        found = digest(archive)
+        if found == description["sha256"]:
+            return True
+        if not self.check:
+            archive.unlink()
+        if brought:
+            raise Trouble(
+                f"the archive's SHA-256 is {found}, and the build says {description['sha256']}",
+                "build the release again (make release); if it comes from elsewhere, ask there",
+            )
+        return False  # a part of one, or an old one: it has to be brought
+
+    def _leave_room(self, description, there):
+        """Refuse what can't fit: the archive, its files, and the environments made from them."""
+        self.step = "looking for room"
+        folder = next(path for path in (self.root, *self.root.parents) if path.exists())
+        needed = 2 * description["unpacked_bytes"] + (0 if there else description["bytes"])
+        free = shutil.disk_usage(folder).free
+        if free < needed:
+            raise Trouble(
+                f"{folder} has room for {free >> 20} MB, and this needs {needed >> 20} MB",
+                "free the room or lower release_keep, then run again",
+            )
+
+    def _names(self):
+        return [path.name for path in self.releases.iterdir()] if self.releases.is_dir() else []
+
+    def _linked(self, link):
+        try:
+            return (self.root / link).readlink().name
+        except OSError:
+            return None
+
+    def _point(self, link, name):
+        if not self.check:
+            point(self.root / link, f"releases/{name}")
+
+    def _age(self, name):
+        return -(self.releases / name / MARK).stat().st_mtime
+
+
+def is_file(path, wanted):
+    """Whether there is such a file and its SHA-256 is the one wanted."""
+    return path.is_file() and not path.is_symlink() and digest(path) == wanted
 
 
 def in_use(releases):
@@ -142,24 +219,21 @@ def locked(root, seconds, check):
     handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:
         until = time.monotonic() + seconds
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > until:
-                    raise Trouble("another run works here", "wait for it, then run again") from None
-                time.sleep(0.2)
+        while not _is_locked(handle):
+            if time.monotonic() > until:
+                raise Trouble(
+                    f"for {seconds} s another run has been working on the releases in {root}",
+                    "wait until it is done, then run again",
+                )
+            time.sleep(0.2)
         yield
     finally:
         os.close(handle)
 
 
-def room(root, unpacked):
-    """Refuse what can't fit: the files once unpacked, and the environments beside them."""
-    needed, free = 2 * unpacked, shutil.disk_usage(root).free
-    if free < needed:
-        raise Trouble(
-            f"{root} has room for {free >> 20} MB, and this needs {needed >> 20} MB",
-            "free the room or lower release_keep, then run again",
-        )
+def _is_locked(handle):
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -20,17 +20,18 @@ def unpack(archive, target, manifest_sha256):
             raise Trouble("the manifest is not the one of the build", "build the release again")
         manifest = json.loads(text)
         (target / first.name).write_bytes(text)
-        wanted = dict(manifest["files"])
+        files, links = dict(manifest["files"]), dict(manifest["links"])
         for member in iter(tar.next, None):
             path = target / member.name
             if member.isdir():
-                path.mkdir(mode=0o755)
-            elif member.issym() and manifest["links"].get(member.name) == member.linkname:
+                continue
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if member.issym() and links.pop(member.name, None) == member.linkname:
                 path.symlink_to(member.linkname)
-            elif not (member.isreg() and copy(tar, member, path) == wanted.pop(member.name, "")):
+            elif not (member.isreg() and copy(tar, member, path) == files.pop(member.name, None)):
                 raise Trouble(f"{member.name} is not what the manifest says", "build it again")
-    if wanted:
-        raise Trouble(f"the archive lacks {min(wanted)}", "build the release again")
+    if files or links:
+        raise Trouble(f"the archive lacks {min({**files, **links})}", "build the release again")
     return manifest
 
 

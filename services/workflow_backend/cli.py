@@ -157,6 +157,12 @@ def _add_release(commands: Any) -> None:
     what = "build the release of the clone in this folder: one archive with all that a host runs"
     build = actions.add_parser("build", help=what, description=what)
     build.add_argument("--out", type=Path, metavar="DIR", help="where to (default: dist)")
+    build.add_argument(
+        "--root",
+        type=Path,
+        default=Path("/opt/workflow-backend"),
+        help="the folder that it will work in on every host (default: /opt/workflow-backend)",
+    )
     build.set_defaults(run=_build)
 
 
@@ -354,7 +360,7 @@ def _verify(_: argparse.Namespace) -> int:
 def _build(arguments: argparse.Namespace) -> int:
     from .operations.release.build import build
 
-    print(json.dumps(build(Path.cwd(), arguments.out)))
+    print(json.dumps(build(Path.cwd(), arguments.out, arguments.root.absolute())))
     return 0
 
 

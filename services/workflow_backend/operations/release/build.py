@@ -29,17 +29,20 @@ class NotBuilt(WorkflowError):
     """The parts of the release could not be made; the line above says why."""
 
 
-def build(start: Path, out: Path | None) -> Report:
+def build(start: Path, out: Path | None, root: Path) -> Report:
     """Build the release of the clone around `start` into `out`, by default the clone's `dist`.
 
+    It will work in the folder `root` of a host, and in no other.
+
     Writes ID.tar.gz, then ID.json, which says what a host needs to know of it, then lets
-    latest.json point at that. Returns it, with the paths of both. Progress goes to standard error.
+    latest.json point at that. Returns what it built, or found built. Progress goes to standard
+    error.
     """
     clone = find_clone(start)
     out = (out or clone / "dist").absolute()
     with _one_at_a_time(clone):
         stage = clone / ".cache" / "release" / "stage"
-        _lay_out(clone, stage)
+        _lay_out(clone, stage, root)
         out.mkdir(parents=True, exist_ok=True)
         return _pack(stage, out)
 
@@ -61,8 +64,9 @@ def _one_at_a_time(clone: Path) -> Iterator[None]:
         yield
 
 
-def _lay_out(clone: Path, stage: Path) -> None:
-    done = subprocess.run([sys.executable, clone / _PARTS, stage], stdout=sys.stderr, check=False)
+def _lay_out(clone: Path, stage: Path, root: Path) -> None:
+    command = [sys.executable, *map(str, (clone / _PARTS, stage, root))]
+    done = subprocess.run(command, stdout=sys.stderr, check=False)
     if done.returncode != 0:
         raise NotBuilt
 
@@ -95,7 +99,12 @@ def _pack(stage: Path, out: Path) -> Report:
         }
         _write(beside, json.dumps(description, indent=2, sort_keys=True) + "\n")
     _point(out / LATEST, beside.name)
-    return {**description, "archive": str(packed), "description": str(beside)}
+    return {
+        "id": head["id"],
+        "archive": str(packed),
+        "sha256": description["sha256"],
+        "description": str(beside),
+    }
 
 
 def _earlier(beside: Path, packed: Path, digest: str) -> Report | None:
