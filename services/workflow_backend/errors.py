@@ -49,6 +49,12 @@ class WrongChain(WorkflowError):
     hint = "check XIAN_CHAIN_ID and XIAN_NODE_URL"
 
 
+class ForeignRecord(WorkflowError):
+    """The contract's records are not those of con_job_workflow."""
+
+    hint = "check XIAN_WORKFLOW_CONTRACT"
+
+
 class WalletBusy(WorkflowError):
     """Another process writes with this wallet."""
 

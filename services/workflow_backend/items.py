@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, Self
 
+from .errors import ForeignRecord
+
 STATUSES = ("submitted", "processing", "completed", "failed", "cancelled")
 """Every status an item may have, in the order in which it may reach them."""
 
@@ -59,8 +61,15 @@ class Item:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Item:
-        """Build an item from the contract's record; raises KeyError where a field is missing."""
-        return cls(**{name: record[name] for name in cls.__slots__})
+        """Build an item from the contract's record; raises ForeignRecord where it is none.
+
+        A contract that knows no clients keeps none, and is served all the same.
+        """
+        try:
+            known = {"client": "", **record}
+            return cls(**{name: known[name] for name in cls.__slots__})
+        except (KeyError, TypeError) as error:
+            raise ForeignRecord from error
 
     def as_dict(self) -> dict[str, Any]:
         """Return the record as a plain dictionary."""
