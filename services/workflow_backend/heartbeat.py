@@ -1,8 +1,13 @@
-"""A service's sign of life: a file for health, written each second, and a word to its manager."""
+"""A service's sign of life: a file for health, written each second, and a word to its manager.
+
+The manager's watchdog is told that all is well only while every loop of the service goes round: a
+process that lives and does nothing any more is to be started anew.
+"""
 
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import time
 from collections.abc import AsyncIterator
@@ -10,6 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from . import notify
+from .pulse import Pulse
+
+log = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 1.0
 
@@ -20,13 +28,21 @@ class Heartbeat:
     def __init__(self, state_dir: Path, service: str) -> None:
         self._path = path(state_dir, service)
         self._service = service
+        self._pulses: list[Pulse] = []
+        self._trouble: set[str] = set()
         self.status: dict[str, Any] = {}
+
+    def watch(self, loop: str) -> Pulse:
+        """Return the pulse for one loop of the service."""
+        self._pulses.append(Pulse(loop))
+        return self._pulses[-1]
 
     @contextlib.asynccontextmanager
     async def beating(self) -> AsyncIterator[Heartbeat]:
         """Beat for as long as the block runs; the file goes when it ends in order."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._beat()
+        self._write({})
+        self._tell([])
         notify.tell(READY=1)
         task = asyncio.create_task(self._run(), name="heartbeat")
         try:
@@ -39,16 +55,38 @@ class Heartbeat:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(INTERVAL_SECONDS)
-            self._beat()
+            stuck = [
+                f"{pulse.name} has not gone on for {pulse.stuck:.0f} s"
+                for pulse in self._pulses
+                if pulse.stuck
+            ]
+            self._say(stuck)
+            try:
+                self._write({"problem": "; ".join(stuck)} if stuck else {})
+            except OSError as error:
+                # Whoever reads the file sees that it is old; the service goes on.
+                self._say([f"the heartbeat can't be written: {error}"])
+            self._tell(stuck)
 
-    def _beat(self) -> None:
-        text = json.dumps(
-            {"service": self._service, "pid": os.getpid(), "at": time.time(), **self.status}
-        )
+    def _write(self, problem: dict[str, str]) -> None:
+        told = {"service": self._service, "pid": os.getpid(), "at": time.time()}
         temporary = self._path.with_suffix(".new")
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(json.dumps(told | self.status | problem), encoding="utf-8")
         temporary.replace(self._path)
-        notify.tell(WATCHDOG=1, STATUS=self.status.get("problem") or "well")
+
+    def _tell(self, stuck: list[str]) -> None:
+        if stuck:
+            notify.tell(STATUS="; ".join(stuck))
+        else:
+            notify.tell(WATCHDOG=1, STATUS=self.status.get("problem") or "well")
+
+    def _say(self, troubles: list[str]) -> None:
+        """Log what is wrong, each kind once."""
+        for trouble in troubles:
+            kind = trouble.partition(" for ")[0]
+            if kind not in self._trouble:
+                self._trouble.add(kind)
+                log.error("%s", trouble)
 
 
 def path(state_dir: Path, service: str) -> Path:

@@ -15,6 +15,7 @@ from ..chain.rpc import Rpc
 from ..chain.submitter import Submitter
 from ..chain.wallet import Account
 from ..heartbeat import Heartbeat
+from ..pulse import Pulse
 from ..settings import Settings
 from ..store import open_store
 from ..store.base import Store
@@ -42,6 +43,7 @@ class Backend:
     tokens: Tokens | None
     rate: RateLimit
     requesters: tuple[str, ...]
+    serving: Pulse
     metrics: Metrics = field(default_factory=Metrics)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     recent: OrderedDict[str, str] = field(default_factory=OrderedDict)
@@ -65,9 +67,11 @@ async def open_backend(settings: Settings) -> AsyncIterator[Backend]:
                 await name_agents(node, account, settings.chain_id, settings.api_wallets)
             requesters = tuple({account.address, *settings.api_wallets})
             heads = Heads(rpc)
-            submitter = Submitter(node, heads, account, settings.chain_id)
-            waiting = Waiting(node, heads)
             heartbeat = Heartbeat(settings.state_dir, "api")
+            submitter = Submitter(
+                node, heads, account, settings.chain_id, heartbeat.watch("the submitter")
+            )
+            waiting = Waiting(node, heads, heartbeat.watch("the look at waiting items"))
             rate = RateLimit(settings.api_rate)
             async with (
                 heads.following(),
@@ -75,7 +79,17 @@ async def open_backend(settings: Settings) -> AsyncIterator[Backend]:
                 submitter.running(),
                 waiting.looking(),
             ):
-                yield Backend(settings, node, submitter, store, waiting, tokens, rate, requesters)
+                yield Backend(
+                    settings,
+                    node,
+                    submitter,
+                    store,
+                    waiting,
+                    tokens,
+                    rate,
+                    requesters,
+                    heartbeat.watch("the HTTP server"),
+                )
 
 
 async def backend(request: Request) -> Backend:

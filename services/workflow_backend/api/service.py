@@ -10,6 +10,7 @@ from ipaddress import ip_address
 import uvicorn
 
 from ..errors import SettingError
+from ..pulse import Pulse
 from ..settings import Settings
 from .app import create_app
 from .backend import open_backend
@@ -21,6 +22,19 @@ GRACE_SECONDS = 10
 
 
 class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, pulse: Pulse) -> None:
+        super().__init__(config)
+        self._pulse = pulse
+
+    async def on_tick(self, counter: int) -> bool:
+        """Go on, ten times a second; tell whether to end."""
+        over = await super().on_tick(counter)
+        if over:
+            self._pulse.rest()  # from here on there are time limits
+        else:
+            self._pulse()
+        return over
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave the signals to the command line, which stops every service in the same way."""
@@ -45,7 +59,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 server_header=False,
                 timeout_graceful_shutdown=GRACE_SECONDS,
             )
-            server = _Server(config)
+            server = _Server(config, backend.serving)
             scheme = "https" if certificate else "http"
             log.info("serving on %s://%s:%s", scheme, settings.api_host, settings.api_port)
             serving = asyncio.create_task(server.serve(sockets=[listener]))

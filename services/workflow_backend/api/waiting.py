@@ -9,6 +9,7 @@ from ..chain.heads import Heads
 from ..chain.node import Node
 from ..errors import NodeUnavailable
 from ..items import SETTLED, Item
+from ..pulse import Pulse
 
 log = logging.getLogger(__name__)
 
@@ -18,7 +19,8 @@ LOOK_SECONDS = 1.0
 class Waiting:
     """Looks at the items that somebody waits for, at each new block."""
 
-    def __init__(self, node: Node, heads: Heads) -> None:
+    def __init__(self, node: Node, heads: Heads, pulse: Pulse) -> None:
+        self._pulse = pulse
         self._node = node
         self._heads = heads
         self._waiting: dict[str, list[asyncio.Future[Item]]] = {}
@@ -54,7 +56,9 @@ class Waiting:
         while True:
             if not self._waiting:
                 self._any.clear()
+                self._pulse.rest()
                 await self._any.wait()
+            self._pulse()
             try:
                 for item in await self._node.items(list(self._waiting)):
                     if item is not None and item.status in SETTLED:

@@ -31,6 +31,7 @@ from ..errors import (
     TransactionFailed,
 )
 from ..items import Outcome
+from ..pulse import Pulse
 from .chi import ChiBudget
 from .contract import BATCH_ENTRIES, BATCH_FUNCTION, Action, effect, group, outcomes
 from .heads import Heads
@@ -61,11 +62,13 @@ class Submitter:
         heads: Heads,
         account: Account,
         chain_id: str,
+        pulse: Pulse | None = None,
     ) -> None:
         self._node = node
         self._heads = heads
         self._account = account
         self._chain_id = chain_id
+        self._pulse = pulse or Pulse("submitter")
         self._budget = ChiBudget()
         self._waiting: deque[Ticket] = deque()
         self._split: deque[list[Ticket]] = deque()
@@ -116,6 +119,7 @@ class Submitter:
     async def _run(self) -> None:
         pause = 0.0
         while True:
+            self._pulse()
             try:
                 progress = await self._fill() + await self._look()
                 pause = 0.0 if progress else min(0.1, pause * 2 or 0.005)
@@ -138,6 +142,7 @@ class Submitter:
         if not self._in_flight and not self._waiting and not self._split:
             self._idle.set()
             self._work.clear()
+            self._pulse.rest()
             await self._work.wait()
             return False
         if self._waiting:
@@ -219,6 +224,7 @@ class Submitter:
 
     async def _broadcast(self, transaction: Sent) -> str | None:
         """Hand the bytes to the node; return why it refused them, or None."""
+        self._pulse()
         encoded = b64encode(transaction.signed.submitted_bytes).decode()
         try:
             answer = await self._node.rpc.write("broadcast_tx_sync", tx=encoded)
@@ -252,6 +258,7 @@ class Submitter:
         """Settle every transaction that is in a block; see after those that are overdue."""
         settled = 0
         for transaction in list(self._in_flight):
+            self._pulse()
             found = await self._lookup(transaction)
             if found is None:
                 if time.monotonic() - transaction.sent_at > STALL_SECONDS:

@@ -20,6 +20,7 @@ from ..chain.submitter import Submitter
 from ..chain.tickets import Ticket
 from ..errors import WorkflowError
 from ..items import SETTLED, Item
+from ..pulse import Pulse
 from .contest import Contest
 from .journal import Journal, Open
 from .reader import Reader
@@ -98,9 +99,10 @@ class Processor:
             "problem": self._read_problem or self._claim_problem or self._remote.problem,
         }
 
-    async def read(self) -> None:
+    async def read(self, pulse: Pulse) -> None:
         """Follow the events, for ever."""
         while True:
+            pulse()
             try:
                 page = await self._reader.step()
             except WorkflowError as error:
@@ -113,20 +115,28 @@ class Processor:
                 self._level.set()
             await until_more(page, self._heads)
 
-    async def renew(self) -> None:
+    async def renew(self, pulse: Pulse) -> None:
         """Keep the leases of what is held, for ever."""
-        await self._work.renew()
+        await self._work.renew(pulse)
 
-    async def sweep(self) -> None:
+    async def sweep(self, pulse: Pulse) -> None:
         """Find what the events did not tell of, for ever, even where they tell nothing."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._level.wait(), LEVEL_SECONDS)
-        await sweep(self._node, self._journal, self._taken, self._spread, 2.0 * self._lease_seconds)
+        await sweep(
+            self._node,
+            self._journal,
+            self._taken,
+            self._spread,
+            latest=2.0 * self._lease_seconds,
+            pulse=pulse,
+        )
 
-    async def claim(self) -> None:
+    async def claim(self, pulse: Pulse) -> None:
         """Look at what is due and take what may be taken, until `stop_claiming`."""
-        await self._recover()
+        await self._recover(pulse)
         while not self._stopping:
+            pulse()
             if self._claiming:
                 await asyncio.sleep(GATHER_SECONDS)
             self._wake.clear()
@@ -137,13 +147,15 @@ class Processor:
                 await self._look_safely(ids)
             else:
                 await self._until_work([kind for kind, room in free.items() if room])
+        pulse.rest()
         await asyncio.gather(*self._claiming)
 
-    async def _recover(self) -> None:
+    async def _recover(self, pulse: Pulse) -> None:
         """Look first at what an earlier process had taken: its leases run."""
         ids = self._journal.recover()
         self._taken.take(ids)
         for start in range(0, len(ids), contract.BATCH_ENTRIES):
+            pulse()
             await self._look_safely(ids[start : start + contract.BATCH_ENTRIES])
 
     def stop_claiming(self) -> None:

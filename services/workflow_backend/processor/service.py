@@ -29,7 +29,10 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 settings.state_dir / "processor.sqlite3", settings.chain_id, settings.contract
             )
             heads = Heads(rpc)
-            submitter = Submitter(node, heads, account, settings.chain_id)
+            heartbeat = Heartbeat(settings.state_dir, "processor")
+            submitter = Submitter(
+                node, heads, account, settings.chain_id, heartbeat.watch("the submitter")
+            )
             remote = Remote(settings.handlers_socket)
             processor = Processor(
                 node,
@@ -40,7 +43,6 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 scope=f"{settings.chain_id}/{settings.contract}",
                 lease_seconds=settings.lease_seconds,
             )
-            heartbeat = Heartbeat(settings.state_dir, "processor")
             log.info("processing %s on %s", settings.contract, settings.chain_id)
             async with (
                 heads.following(),
@@ -70,9 +72,15 @@ async def _work(
     processor: Processor, heartbeat: Heartbeat, stop: asyncio.Event, drain_seconds: float
 ) -> None:
     async with asyncio.TaskGroup() as group:
-        claiming = group.create_task(processor.claim())
-        loops = (processor.read, processor.renew, processor.sweep)
-        others = [group.create_task(loop()) for loop in loops]
+        claiming, *others = (
+            group.create_task(loop(heartbeat.watch(f"the {name}")))
+            for name, loop in (
+                ("claiming", processor.claim),
+                ("reading of events", processor.read),
+                ("renewal of leases", processor.renew),
+                ("sweep", processor.sweep),
+            )
+        )
         while not stop.is_set():
             heartbeat.status = processor.status()
             try:

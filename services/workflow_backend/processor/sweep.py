@@ -22,6 +22,7 @@ import time
 from ..chain.node import Node
 from ..errors import WorkflowError
 from ..items import SETTLED
+from ..pulse import Pulse
 from .journal import Journal, Open
 from .spread import Spread
 from .taken import Taken
@@ -35,18 +36,22 @@ REST_SECONDS = 60.0
 STEP_ITEMS = 200
 
 
-async def sweep(node: Node, journal: Journal, taken: Taken, spread: Spread, latest: float) -> None:
+async def sweep(
+    node: Node, journal: Journal, taken: Taken, spread: Spread, *, latest: float, pulse: Pulse
+) -> None:
     """Sweep for ever; no look may be due later than `latest` seconds from now."""
     while True:
         journal.wake(time.time() + latest, taken)
         whole, more = not journal.swept(), True
         while more:
+            pulse()
             try:
                 more = await _step(node, journal, taken, spread)
             except WorkflowError as error:
                 log.info("the sweep waits: %s", error)
             await asyncio.sleep(STEP_SECONDS)
         if whole:  # a walk that began where an earlier process stopped has all before it to do
+            pulse.rest()
             await asyncio.sleep(REST_SECONDS)
 
 

@@ -17,6 +17,7 @@ from ..chain import contract
 from ..chain.submitter import Submitter
 from ..errors import NodeUnavailable, Overloaded, WorkflowError
 from ..items import Item
+from ..pulse import Pulse
 from . import retry
 from .handlers.job import MAX_REASON, Answer, Job, completed, printable
 from .journal import Journal, Open, Result
@@ -27,6 +28,9 @@ from .turn import Turn
 log = logging.getLogger(__name__)
 
 TROUBLE_SECONDS = 1.0
+RENEW_SECONDS = 0.4
+"""Between one look at the leases and the next: the shortest lease is 5 s."""
+
 RELEASE_SECONDS = 5.0
 TOLD = 10
 """So many of the held items are told of in the heartbeat, those held longest."""
@@ -180,12 +184,12 @@ class Work:
                 log.warning("item %s: %s refused: %s", action.item_id, action.name, outcome.message)
             return outcome.ok
 
-    async def renew(self) -> None:
+    async def renew(self, pulse: Pulse) -> None:
         """Keep the leases of what is held, for ever."""
         renewing: set[asyncio.Task[None]] = set()
         while True:
-            leases = [held.item.lease_seconds for held in self._held.values()]
-            await asyncio.sleep(min(leases, default=60) / 12)
+            pulse()
+            await asyncio.sleep(RENEW_SECONDS)
             now = time.monotonic()
             late = [h for h in self._held.values() if now - h.renewed > h.item.lease_seconds / 3]
             for held in late:

@@ -17,6 +17,7 @@ from ..chain.heads import Heads
 from ..chain.node import Node
 from ..errors import IndexUnavailable
 from ..items import Item, Place
+from ..pulse import Pulse
 from ..store.base import Change, WritableStore
 
 REMEMBERED = 50_000
@@ -27,11 +28,22 @@ type _Changes = asyncio.Queue[Change | None]
 
 
 class Projector:
-    """Keeps one store level with the index. `applied` is called with each change in the store."""
+    """Keeps one store level with the index. `applied` is called with each change in the store.
+
+    `watch` makes the pulses of its loops.
+    """
 
     def __init__(
-        self, node: Node, store: WritableStore, heads: Heads, applied: Callable[[Change], None]
+        self,
+        node: Node,
+        store: WritableStore,
+        heads: Heads,
+        applied: Callable[[Change], None],
+        watch: Callable[[str], Pulse] = Pulse,
     ) -> None:
+        self._reading, self._loading, self._writing = (
+            watch(f"the {name} of pages") for name in ("reading", "loading", "writing")
+        )
         self._node = node
         self._store = store
         self._heads = heads
@@ -57,6 +69,7 @@ class Projector:
         cursor = await self._store.cursor()
         height = -1
         while True:
+            self._reading()
             page = await self._reader.page(cursor)
             if page.height < cursor.place.height:
                 raise IndexUnavailable(
@@ -73,7 +86,7 @@ class Projector:
             await until_more(page, self._heads)
 
     async def _load(self, read: _Pages, loaded: _Changes) -> None:
-        while (found := await read.get()) is not None:
+        while (found := await _taken(read, self._loading)) is not None:
             since, page = found
             items = await self._records(page)
             await loaded.put(Change(since, page.events, items, page.cursor, _height(page)))
@@ -104,9 +117,16 @@ class Projector:
             del self._read_at[item_id]
 
     async def _write(self, loaded: _Changes) -> None:
-        while (change := await loaded.get()) is not None:
+        while (change := await _taken(loaded, self._writing)) is not None:
             await self._store.apply(change)
             self._applied(change)
+
+
+async def _taken[T](queue: asyncio.Queue[T], pulse: Pulse) -> T:
+    pulse.rest()
+    found = await queue.get()
+    pulse()
+    return found
 
 
 def _height(page: Page) -> int:

@@ -36,7 +36,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         async with open_for_writing(settings) as store, heads.following(), heartbeat.beating():
             log.info("projecting %s on %s", settings.contract, settings.chain_id)
             report = Report(heartbeat)
-            projector = Projector(node, store, heads, report.well)
+            projector = Projector(node, store, heads, report.well, heartbeat.watch)
             projecting = asyncio.create_task(project(projector, report))
             stopping = asyncio.create_task(stop.wait())
             await asyncio.wait({projecting, stopping}, return_when=asyncio.FIRST_COMPLETED)

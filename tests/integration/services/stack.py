@@ -51,7 +51,8 @@ async def deploy(node: Node, contract: str, workers: list[str]) -> None:
 class Stack:
     """Processor, handlers, projector and API of one contract.
 
-    `path` is a folder of its own; `handlers` is the text of the handlers' file.
+    `path` is a folder of its own; `handlers` is the text of the handlers' file. `notify` names the
+    service manager's socket for a service.
     """
 
     node_url: str
@@ -63,6 +64,7 @@ class Stack:
     )
     port: int = field(default_factory=free_port)
     extra: dict[str, str] = field(default_factory=dict)
+    notify: dict[str, str] = field(default_factory=dict)
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     handlers: str = '[job]\nhandler = "echo"\n'
     command: ClassVar = Path(sys.executable).with_name("workflow-backend")
@@ -110,11 +112,14 @@ class Stack:
             with (self.path / f"{service}.log").open("ab") as log:
                 self.running[service] = subprocess.Popen(
                     [self.command, service],
-                    env=self.environment(service),
+                    env=self.environment(service) | self._manager(service),
                     stdout=log,
                     stderr=log,
                     start_new_session=True,
                 )
+
+    def _manager(self, service: str) -> dict[str, str]:
+        return {"NOTIFY_SOCKET": self.notify[service]} if service in self.notify else {}
 
     async def ready(self) -> None:
         """Wait until the API answers for all of its parts."""

@@ -1,8 +1,10 @@
 """The way of an item through all services on a real node, and what a kill may not change."""
 
 import asyncio
+import contextlib
 import json
 import signal
+import socket
 from collections import Counter
 
 from .stack import Stack, eventually
@@ -137,3 +139,29 @@ async def test_the_event_worker_prints_each_event_once_over_restarts(running: St
     for item_id in ("one", "two"):
         told = [line["event"] for line in lines if line["item_id"] == item_id]
         assert told == ["ItemSubmitted", "ItemClaimed", "ItemCompleted"]
+
+
+async def test_the_service_manager_is_told_that_each_is_ready_and_lives(stack: Stack) -> None:
+    names = ("projector", "handlers", "processor", "api")
+    managers = {name: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) for name in names}
+    told: dict[str, list[str]] = {name: [] for name in names}
+    try:
+        for name, manager in managers.items():
+            manager.bind(str(stack.path / f"{name}.notify"))
+            manager.setblocking(False)
+            stack.notify[name] = str(stack.path / f"{name}.notify")
+
+        async def all_told(*lines: str) -> bool:
+            for name, manager in managers.items():
+                with contextlib.suppress(BlockingIOError):
+                    told[name] += manager.recv(4096).decode().split("\n")
+            return all(set(lines) <= set(told[name]) for name in names)
+
+        stack.start(*names)
+        await eventually(lambda: all_told("READY=1", "WATCHDOG=1"), "a word of each")
+        for name in names:
+            assert stack.end(name, signal.SIGTERM) == 0
+        await eventually(lambda: all_told("STOPPING=1"), "the last word of each")
+    finally:
+        for manager in managers.values():
+            manager.close()

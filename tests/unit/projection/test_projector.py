@@ -18,6 +18,7 @@ from workflow_backend.errors import IndexUnavailable, NodeUnavailable, Projectio
 from workflow_backend.items import STATUSES, Event, Item, Place
 from workflow_backend.projection import projector as module
 from workflow_backend.projection.projector import Projector
+from workflow_backend.pulse import Pulse
 from workflow_backend.store.base import Change, EventFilter, ItemFilter, WritableStore
 from workflow_backend.store.sqlite import SqliteStore
 
@@ -266,3 +267,27 @@ async def test_one_that_is_level_goes_on_with_the_next_block(store: SqliteStore)
     running.cancel()
     await asyncio.wait({running})
     assert (await store.item("a") or {})["status"] == "processing"
+
+
+async def test_a_page_that_is_written_for_ever_is_no_rest(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The watchdog tells a projector that hangs from one that has nothing to do."""
+    chain = Chain()
+    runner = projector(chain, store, page=5)
+    runner._loading, runner._writing = Pulse("loading", 0.0), Pulse("writing", 0.0)
+    await runner.run(until_level=True)
+    hanging = asyncio.Event()
+
+    async def never(_: Change) -> None:
+        hanging.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(store, "apply", never)
+    running = asyncio.create_task(runner.run())
+    await asyncio.wait_for(hanging.wait(), 20)
+    await asyncio.sleep(0.05)
+    assert runner._writing.stuck > 0
+    assert runner._loading.stuck == 0
+    running.cancel()
+    await asyncio.wait({running})

@@ -111,10 +111,13 @@ async def run(settings: HandlersSettings, stop: asyncio.Event) -> None:
     heartbeat = Heartbeat(settings.state_dir, "handlers")
     async with _started(kinds), _listening(settings, server) as listener, heartbeat.beating():
         log.info("handling %s on %s", ", ".join(sorted(kinds)), settings.socket)
+        pulse = heartbeat.watch("the handlers' server")
         while not stop.is_set():
+            pulse()
             heartbeat.status = {"kinds": sorted(kinds), "running": server.running}
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), 1.0)
+        pulse.rest()
         listener.close()
         await server.drain(settings.drain_seconds)
     log.info("handlers stopped")
