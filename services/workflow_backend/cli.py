@@ -33,7 +33,7 @@ def main() -> None:
         sys.exit(1)
     except* (WorkflowError, OSError, sqlite3.Error) as group:
         for error in _leaves(group):
-            print(f"workflow-backend: {_explain(error)}", file=sys.stderr)
+            logs.complain(_explain(error))
         sys.exit(1)
     except* KeyboardInterrupt:
         sys.exit(130)

@@ -27,3 +27,11 @@ def set_up() -> None:
     else:
         handler.setFormatter(_JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
+def complain(reason: str) -> None:
+    """Say why a command ends: in the log of a service, in a line of its own for a person."""
+    if logging.getLogger().hasHandlers():
+        logging.getLogger("workflow_backend").error(reason)
+    else:
+        print(f"workflow-backend: {reason}", file=sys.stderr)
