@@ -1,5 +1,6 @@
 """Who listens where: a taken port is one clear line, not a node that never gets ready."""
 
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -24,8 +25,10 @@ def refuse_taken(addresses: dict[str, str], ours: str) -> None:
             listeners = list(_listeners(ip_address(host.strip("[]")), int(port)))
         except ValueError:
             raise Refused(f"{name} is {address!r}, wanted IP-ADDRESS:PORT") from None
-        for inode in listeners:
+        for inode, uid in listeners:
             who = _owner(inode)
+            if who is None and uid == os.getuid():
+                continue  # a unit's process of this account is closed even to the account itself
             if who is None or ours not in who[1]:
                 owner = (
                     "a program of another user"
@@ -35,14 +38,14 @@ def refuse_taken(addresses: dict[str, str], ours: str) -> None:
                 raise Refused(f"{address} is in use by {owner}: end it, or set another {name}")
 
 
-def _listeners(host: Address, port: int) -> Iterator[str]:
-    """The inodes of the sockets that would be in the way."""
+def _listeners(host: Address, port: int) -> Iterator[tuple[str, int]]:
+    """The inodes of the sockets that would be in the way, and whose they are."""
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/self/net/{table}").read_text(encoding="utf-8").splitlines()[1:]:
-            columns = line.split()  # sl local_address rem_address st ... inode
+            columns = line.split()  # sl local_address rem_address st ... uid timeout inode
             local, _, local_port = columns[1].rpartition(":")
             if columns[3] == LISTENING and int(local_port, 16) == port and _overlap(local, host):
-                yield columns[9]
+                yield columns[9], int(columns[7])
 
 
 def _overlap(local: str, wanted: Address) -> bool:
