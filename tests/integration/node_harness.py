@@ -233,6 +233,9 @@ class Node(Client):
         self.operator_key = operator["private_key"]
         self.operator_address: str = operator["public_key"]
         self.toolchain.ask("home", self.home_request(network))
+        self._make_cluster()
+
+    def _make_cluster(self) -> None:
         self.toolchain.ask(
             "cluster",
             {
