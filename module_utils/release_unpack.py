@@ -22,13 +22,15 @@ def unpack(archive, target, manifest_sha256):
         (target / first.name).write_bytes(text)
         files, links = dict(manifest["files"]), dict(manifest["links"])
         for member in iter(tar.next, None):
-            path = target / member.name
             if member.isdir():
                 continue
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if member.issym() and links.pop(member.name, None) == member.linkname:
-                path.symlink_to(member.linkname)
-            elif not (member.isreg() and copy(tar, member, path) == files.pop(member.name, None)):
+            wanted = (links if member.issym() else files).pop(member.name, None)
+            path = target / member.name
+            if wanted:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            if wanted and member.issym() and member.linkname == wanted:
+                path.symlink_to(wanted)
+            elif not (wanted and member.isreg() and copy(tar, member, path) == wanted):
                 raise Trouble(f"{member.name} is not what the manifest says", "build it again")
     if files or links:
         raise Trouble(f"the archive lacks {min({**files, **links})}", "build the release again")

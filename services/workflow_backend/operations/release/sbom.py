@@ -65,8 +65,8 @@ def _python_package(package: dict[str, str]) -> Component:
 def _debian_package(file: str, digest: str) -> Component:
     name, version, architecture = file.removesuffix(".deb").split("_")
     component = _component(name, version.replace("%3a", ":"), "deb/debian", sha256=digest)
-    component["purl"] += f"?arch={architecture}"
-    return component
+    purl = f"{component['purl']}?arch={architecture}"
+    return {**component, "purl": purl, "bom-ref": purl}
 
 
 def _component(
