@@ -9,6 +9,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from ..chain.funds import Funds
 from ..chain.heads import Heads
 from ..chain.node import Node
 from ..chain.rpc import Rpc
@@ -38,6 +39,7 @@ class Backend:
     settings: Settings
     node: Node
     submitter: Submitter
+    funds: Funds
     store: Store
     waiting: Waiting
     tokens: Tokens | None
@@ -71,6 +73,7 @@ async def open_backend(settings: Settings) -> AsyncIterator[Backend]:
             submitter = Submitter(
                 node, heads, account, settings.chain_id, heartbeat.watch("the submitter")
             )
+            funds = Funds(node, submitter)
             waiting = Waiting(node, heads, heartbeat.watch("the look at waiting items"))
             rate = RateLimit(settings.api_rate)
             async with (
@@ -78,11 +81,13 @@ async def open_backend(settings: Settings) -> AsyncIterator[Backend]:
                 heartbeat.beating(),
                 submitter.running(),
                 waiting.looking(),
+                funds.watching(),
             ):
                 yield Backend(
                     settings,
                     node,
                     submitter,
+                    funds,
                     store,
                     waiting,
                     tokens,

@@ -59,6 +59,7 @@ async def _health(used: Backend) -> Health:
         contract=used.settings.contract,
         requester=used.submitter.address,
         problems=problems,
+        warnings=[used.funds.warning] if used.funds.warning else [],
         **found,
     )
 
@@ -95,6 +96,8 @@ async def metrics(used: Used, _: Reader) -> Response:
     numbers = used.metrics
     numbers.waiting.set(used.submitter.waiting)
     numbers.in_flight.set(used.submitter.in_flight)
+    if used.funds.balance is not None:
+        numbers.balance.set(used.funds.balance)
     numbers.height.clear()
     numbers.items.clear()
     with contextlib.suppress(WorkflowError):  # a gap in a series tells that it can't be read

@@ -28,6 +28,7 @@ class Metrics:
             "height", "Block height of the chain, index and projection.", "of"
         )
         self.waiting = self._gauge("submitter_waiting", "Actions that wait for a transaction.")
+        self.balance = self._gauge("wallet_balance", "What the wallet has to pay fees with.")
         self.in_flight = self._gauge("submitter_in_flight", "Transactions on their way.")
 
     def _gauge(self, name: str, what: str, *labels: str) -> Gauge:

@@ -165,7 +165,10 @@ class ProjectionHealth(BaseModel):
 
 
 class Health(BaseModel):
-    """Whether chain, index and projection are there and belong together."""
+    """Whether chain, index and projection are there and belong together.
+
+    `warnings` tell what will be in the way before long, as a wallet that runs low.
+    """
 
     status: Literal["ok", "degraded"]
     chain_id: str
@@ -175,6 +178,7 @@ class Health(BaseModel):
     indexed_height: int | None
     projected_height: int | None
     problems: list[str]
+    warnings: list[str]
 
 
 class Live(BaseModel):

@@ -54,7 +54,7 @@ class _NodeFullError(Exception):
 
 
 class Submitter:
-    """The one writer of one wallet."""
+    """The one writer of one wallet. `transactions` counts those that came into a block."""
 
     def __init__(
         self,
@@ -79,6 +79,7 @@ class Submitter:
         self._idle = asyncio.Event()
         self._idle.set()
         self.address = account.address
+        self.transactions = 0
 
     @contextlib.asynccontextmanager
     async def running(self, drain_seconds: float = 10.0) -> AsyncIterator[Submitter]:
@@ -281,6 +282,7 @@ class Submitter:
 
     async def _finish(self, transaction: Sent, found: dict[str, Any]) -> None:
         """Hand out what a transaction in a block came to."""
+        self.transactions += 1
         result, tickets = found["tx_result"], transaction.tickets
         tx_hash = transaction.signed.tx_hash
         actions = [ticket.action for ticket in tickets]

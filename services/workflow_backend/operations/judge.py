@@ -194,6 +194,8 @@ def _said(service: str, beat: dict[str, Any]) -> Check:
             f"items wait whose kind has no handler here: {kinds}",
             "give the kind a table in the handlers' file, or run a processor that has one",
         )
+    if beat.get("warning"):
+        return Check(service, State.WARNING, beat["warning"], _BOOTSTRAP)
     return Check(service, State.OK, f"process {beat['pid']} is alive")
 
 
@@ -222,6 +224,8 @@ def api(answer: dict[str, Any], chain_id: str, contract_name: str) -> Check:
         )
     if answer["status"] != "ok":
         return Check("api /health", State.FAILED, "; ".join(answer["problems"]), "see that part")
+    if answer.get("warnings"):
+        return Check("api /health", State.WARNING, "; ".join(answer["warnings"]), _BOOTSTRAP)
     return Check("api /health", State.OK, f"it serves {contract_name}")
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 
+from ..chain.funds import Funds
 from ..chain.heads import Heads
 from ..chain.node import Node
 from ..chain.rpc import Rpc
@@ -33,6 +34,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             submitter = Submitter(
                 node, heads, account, settings.chain_id, heartbeat.watch("the submitter")
             )
+            funds = Funds(node, submitter)
             remote = Remote(settings.handlers_socket)
             processor = Processor(
                 node,
@@ -49,8 +51,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 heartbeat.beating(),
                 submitter.running(),
                 remote.running(),
+                funds.watching(),
             ):
-                await _work(processor, heartbeat, stop, settings.drain_seconds)
+                await _work(processor, heartbeat, funds, stop, settings.drain_seconds)
             journal.close()
     log.info("processor stopped")
 
@@ -69,7 +72,11 @@ async def _require_worker(node: Node, address: str) -> None:
 
 
 async def _work(
-    processor: Processor, heartbeat: Heartbeat, stop: asyncio.Event, drain_seconds: float
+    processor: Processor,
+    heartbeat: Heartbeat,
+    funds: Funds,
+    stop: asyncio.Event,
+    drain_seconds: float,
 ) -> None:
     async with asyncio.TaskGroup() as group:
         claiming, *others = (
@@ -82,7 +89,7 @@ async def _work(
             )
         )
         while not stop.is_set():
-            heartbeat.status = processor.status()
+            heartbeat.status = processor.status() | {"warning": funds.warning}
             try:
                 await asyncio.wait_for(stop.wait(), 1.0)
             except TimeoutError:

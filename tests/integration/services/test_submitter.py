@@ -11,6 +11,7 @@ from node_harness import Node, wait_until
 from xian_py import Wallet, XianAsync
 
 from workflow_backend.chain import contract
+from workflow_backend.chain.funds import Funds
 from workflow_backend.chain.heads import Heads
 from workflow_backend.chain.node import Node as Reader
 from workflow_backend.chain.rpc import Rpc
@@ -174,3 +175,42 @@ async def test_a_wallet_without_funds_is_told_so(
                 await submit(submitter, "poor", 1)
         async with submitting(node, key=node.operator_key) as (submitter, _):
             assert all(outcome.ok for outcome in await submit(submitter, "rich", 20))
+
+
+async def test_a_wallet_that_runs_low_says_so_before_it_is_empty(
+    make_node: Callable[..., AbstractContextManager[Node]],
+) -> None:
+    with make_node("paid-2", fee_mode="paid_metered") as node:
+        await deploy(node, CONTRACT, [])
+        wallet = Wallet()
+
+        def fill(amount: int) -> None:
+            to = {"to": wallet.public_key, "amount": amount}
+            assert node.broadcast("currency", "transfer", to)["status"] == 0
+
+        fill(4_000)
+        async with submitting(node, key=wallet.private_key) as (submitter, reader):
+            funds = Funds(reader, submitter)
+            await funds.look()
+            assert (funds.balance, funds.warning) == (4_000, "")
+            number = 0
+            while not funds.warning:
+                assert (await submit(submitter, f"low-{number}", 1))[0].ok
+                await funds.look()
+                number += 1
+            assert funds.warning.startswith(f"wallet {wallet.public_key} runs low: ")
+            # There is enough for some more, and then enough again.
+            assert (await submit(submitter, "some", 3))[2].ok
+            fill(1_000_000)
+            await funds.look()
+            assert funds.warning == ""
+
+
+async def test_where_nothing_is_charged_nothing_is_said(deployed: Node) -> None:
+    async with submitting(deployed) as (submitter, reader):
+        funds = Funds(reader, submitter)
+        for number in range(3):
+            await funds.look()
+            assert (await submit(submitter, f"free-{number}", 1))[0].ok
+        await funds.look()
+        assert (funds.balance, funds.warning) == (0, "")

@@ -115,6 +115,20 @@ def test_a_kind_without_a_handler_is_a_warning_that_names_it() -> None:
     assert "mail (3)" in check.what
 
 
+def test_a_service_whose_wallet_runs_low_says_so() -> None:
+    beat = {"service": "processor", "pid": 1, "at": 10.0, "warning": "wallet aa runs low"}
+    found = judge.heartbeat("processor", {**beat, "at": 9.0}, beat, "S", 10.0)
+    assert (found.state, found.what) == (State.WARNING, "wallet aa runs low")
+    answer = {
+        "chain_id": "c",
+        "contract": "con",
+        "status": "ok",
+        "warnings": ["wallet bb runs low"],
+    }
+    found = judge.api(answer, "c", "con")
+    assert (found.state, found.what) == (State.WARNING, "wallet bb runs low")
+
+
 @pytest.mark.parametrize(
     ("position", "beats", "state"),
     [
