@@ -87,6 +87,24 @@ def wait_until[T](question: Callable[[], T], seconds: float, what: str) -> T:
         time.sleep(0.05)
 
 
+def children(pid: int) -> list[int]:
+    """The process ids of what a process has started and what has not ended."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def descendants(pid: int) -> set[int]:
+    """The process ids of all that a process, or one of these, has started."""
+    with suppress(FileNotFoundError):
+        found = children(pid)
+        return {*found, *(further for child in found for further in descendants(child))}
+    return set()
+
+
+def exists(pid: int) -> bool:
+    """Whether there is a process of that id."""
+    return Path(f"/proc/{pid}").exists()
+
+
 class Client:
     """Talks to a node: `url` is its RPC, `operator_key` (hex) holds the genesis supply."""
 
@@ -201,6 +219,7 @@ class Node(Client):
         self.metrics_url = f"http://127.0.0.1:{free_port()}/metrics"
         self.dsn = f"postgresql:///xian?host={self.folder}&user={toolchain['account']}"
         self.app_module = "workflow_backend_node.app"
+        self.environment: dict[str, dict[str, str]] = {}  # by program, for its next start
         self._settings = settings
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -283,14 +302,15 @@ class Node(Client):
 
     def command(self, name: str) -> list[str]:
         """The command that the roles give to the program."""
-        python = self.toolchain["node_python"]
-        postgres = self.toolchain["postgres_bin"] + "/postgres"
-        comet = [python, "-m", "workflow_backend_node.comet", self.toolchain["cometbft"]]
-        return {
-            "postgres": [postgres, "-D", str(self.folder / "postgres")],
-            "abci": [python, "-m", self.app_module, str(self.home)],
-            "cometbft": [*comet, str(self.home)],
+        module, *arguments = {
+            "postgres": (
+                *("workflow_backend_node.database", self.toolchain["postgres_bin"]),
+                str(self.folder / "postgres"),
+            ),
+            "abci": (self.app_module, str(self.home)),
+            "cometbft": ("workflow_backend_node.comet", self.toolchain["cometbft"], str(self.home)),
         }[name]
+        return [self.toolchain["node_python"], "-m", module, *arguments]
 
     def start(self, *names: str) -> None:
         """Start programs that do not run; their order does not matter."""
@@ -303,7 +323,11 @@ class Node(Client):
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     cwd=self.folder,
-                    env={**os.environ, "XIAN_BDS_DSN": self.dsn},
+                    env={
+                        **os.environ,
+                        "XIAN_BDS_DSN": self.dsn,
+                        **self.environment.get(name, {}),
+                    },
                     start_new_session=True,
                 )
 
@@ -312,13 +336,24 @@ class Node(Client):
         process = self._processes.pop(name, None)
         if process is None:
             return
+        family = descendants(process.pid)
         with suppress(ProcessLookupError):  # it may have ended by itself
             os.killpg(process.pid, how)
         process.wait(timeout=30)
+        # PostgreSQL's have groups of their own and end by themselves; a new one starts only then.
+        wait_until(lambda: not any(map(exists, family)), 30, f"what {name} started has ended")
 
     def pid(self, name: str) -> int:
         """The process id of a program that runs."""
         return self._processes[name].pid
+
+    def child(self, name: str) -> int:
+        """The process id of what a launcher runs, the postmaster or CometBFT."""
+        program = {"postgres": "postgres", "cometbft": "cometbft"}[name]
+        for child in children(self.pid(name)):
+            if Path(f"/proc/{child}/comm").read_text().strip() == program:
+                return child
+        raise LookupError(f"{name} runs no {program}")
 
     def running(self, name: str) -> bool:
         """Whether a program that was started has not ended."""
@@ -332,12 +367,19 @@ class Node(Client):
 
     def postgres(self, program: str, *arguments: str) -> None:
         """Run a program of PostgreSQL on the index's database; raises `CalledProcessError`."""
-        subprocess.run(
+        with self.open_postgres(program, *arguments) as process:
+            output, errors = process.communicate()
+        if process.returncode:
+            raise subprocess.CalledProcessError(process.returncode, program, output, errors)
+
+    def open_postgres(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start a program of PostgreSQL on the index's database."""
+        return subprocess.Popen(
             [*self.toolchain.as_account, f"{self.toolchain['postgres_bin']}/{program}", *arguments],
             env={**os.environ, "PGHOST": str(self.folder), "PGDATABASE": "xian"},
             cwd=self.folder,
-            check=True,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
 
     def log(self, name: str) -> str:

@@ -25,12 +25,12 @@ BURST_SECONDS = 0.05  # lines that come closer together may be one traceback
 LONGEST_BURST_SECONDS = 0.25
 LONGEST_BURST = 64 * 1024
 LONGEST_LINE = 1024 * 1024
-LEVELS = {
+LEVELS = {  # those of others by ours
     "trace": "debug",
     "success": "info",
     "log": "info",
     "notice": "info",
-    "fatal": "critical",
+    "fatal": "error",  # for PostgreSQL a session that ends, as of a client that comes too early
     "panic": "critical",
 }
 _TROUBLE = re.compile(r"Traceback |panic:|fatal error:|thread '.*' panicked")
@@ -148,11 +148,11 @@ def main() -> int:
 
 
 def _burst() -> bytes:
-    """What comes at once; empty when it was all."""
+    """What comes at once; empty when it was all. After a line of JSON nothing has to be awaited."""
     burst = chunk = os.read(0, LONGEST_BURST)
     deadline = time.monotonic() + LONGEST_BURST_SECONDS
-    while chunk and len(burst) < LONGEST_BURST and time.monotonic() < deadline:
-        if not select.select([0], [], [], BURST_SECONDS)[0]:
+    while chunk and not burst.endswith(b"}\n") and time.monotonic() < deadline:
+        if len(burst) > LONGEST_BURST or not select.select([0], [], [], BURST_SECONDS)[0]:
             break
         chunk = os.read(0, LONGEST_BURST)
         burst += chunk

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from node_harness import Node, wait_until
+from node_harness import Node, children, wait_until
 from xian_py import Wallet
 
 ODD = (Path(__file__).parent / "con_odd.s.py").read_text()
@@ -106,9 +106,8 @@ def test_a_database_that_hangs_does_not_keep_the_app_from_stopping(
 ) -> None:
     with make_node("hang-1") as node:
         node.deploy("con_odd", ODD)
-        postmaster = node.pid("postgres")
-        children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
-        processes = [postmaster, *(int(child) for child in children)]
+        postmaster = node.child("postgres")
+        processes = [postmaster, *children(postmaster)]
         for process in processes:
             os.kill(process, signal.SIGSTOP)
         node.broadcast("con_odd", "store", {"key": "k", "value": "v"})

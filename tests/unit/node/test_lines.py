@@ -102,7 +102,13 @@ def test_postgresqls_entry_with_what_belongs_to_it() -> None:
 
 @pytest.mark.parametrize(
     ("severity", "level"),
-    [("LOG", "info"), ("WARNING", "warning"), ("FATAL", "critical"), ("DEBUG1", "debug")],
+    [
+        ("LOG", "info"),
+        ("WARNING", "warning"),
+        ("FATAL", "error"),
+        ("PANIC", "critical"),
+        ("DEBUG1", "debug"),
+    ],
 )
 def test_postgresqls_severities(severity: str, level: str) -> None:
     assert entries("postgres", f"{PREFIX}{severity}:  x")[0]["level"] == level
