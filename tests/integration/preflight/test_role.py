@@ -41,6 +41,7 @@ class Made:
         self.changed = folder / "changed"
         self.variables: dict[str, Any] = {}
         self.hosts: dict[str, dict[str, Any]] = {}
+        self.groups = {name: ["one", "two"] for name in ("xian_node", "workflow_services")}
         (self.inventory / "group_vars/all").mkdir(parents=True)
         (folder / "playbooks").mkdir()
         (folder / "playbooks/deploy.yml").write_text(PLAYBOOK)
@@ -65,10 +66,11 @@ class Made:
 
     def preflight(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the playbook."""
-        hosts = self.inventory / "hosts.yml"
-        hosts.write_text(yaml.safe_dump({"all": {"hosts": self.hosts}}))
-        common = self.inventory / "group_vars/all/common.yml"
-        common.write_text(yaml.safe_dump(self.variables))
+        groups = {name: {"hosts": dict.fromkeys(hosts)} for name, hosts in self.groups.items()}
+        (self.inventory / "hosts.yml").write_text(
+            yaml.safe_dump({"all": {"hosts": self.hosts, "children": groups}})
+        )
+        (self.inventory / "group_vars/all/common.yml").write_text(yaml.safe_dump(self.variables))
         vault = ["--vault-password-file", "vault-password"]
         return self.run(
             "ansible-playbook", "-i", "inventory", *vault, "playbooks/deploy.yml", *arguments
@@ -113,8 +115,9 @@ def made(tmp_path: Path) -> Made:
         "program_account": "nobody",
         "program_root": str(tmp_path / "data"),
         "xian_node_home": str(tmp_path / "data/node/.cometbft"),
-        "xian_node_network": f"{tmp_path}/network",
-        "workflow_services_chain_id": "net-1",
+        "xian_network_directory": f"{tmp_path}/network",
+        "xian_network_chain_id": "net-1",
+        "xian_network_unencrypted": True,
         "workflow_services_keys": "{{ secret_keys[inventory_hostname] }}",
     }
     keys = {name: {"processor": key(f"p{name}"), "api": key(f"a{name}")} for name in made.hosts}
@@ -182,18 +185,15 @@ def refusing(folder: Path) -> Path:
 
 
 def test_hosts_that_can_not_be_asked_are_lines_of_the_report(made: Made, tmp_path: Path) -> None:
-    made.network("one", "two", "three", "four")
     made.hosts["two"] |= {
         "ansible_connection": "ssh",
         "ansible_host": "127.0.0.1",
         "ansible_ssh_executable": str(refusing(tmp_path)),
     }
     for name in ("three", "four"):
-        made.hosts[name] = made.hosts["one"] | {"program_names": ["projector"]}
+        made.hosts[name] = dict(made.hosts["one"])
     made.hosts["three"]["ansible_python_interpreter"] = "/no/python3"
     made.hosts["four"]["xian_node_keep_blocks"] = "some"
-    keys = {name: {"processor": key(f"p{name}"), "api": key(f"a{name}")} for name in made.hosts}
-    made.secrets(True, secret_keys=keys)
     done = made.preflight()
     said = reported(done)
     assert any(line.startswith("PROBLEM two reach") and "publickey" in line for line in said)
@@ -219,7 +219,7 @@ def test_an_accepted_problem_is_shown_and_the_deployment_goes_on(made: Made) -> 
 def test_a_rehearsal_may_come_before_the_network(made: Made) -> None:
     (made.folder / "network/network.json").unlink()
     made.variables["workflow_contract_operator_key"] = (
-        "{{ (lookup('file', xian_node_network ~ '/operator.json') | from_json).private_key }}"
+        "{{ (lookup('file', xian_network_directory ~ '/operator.json') | from_json).private_key }}"
     )
     done = made.preflight("--check")
     assert done.returncode == 0, done.stdout + done.stderr

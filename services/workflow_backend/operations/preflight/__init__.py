@@ -26,16 +26,17 @@ from . import (
 )
 from .catalogue import Catalogue
 from .findings import Finding, Level, accept, merged, report
-from .inventory import Host, Inventory, Release
+from .inventory import Host, Inventory, Network, Release
 from .machines import Control
 
 
 class Given(Request):
-    """One host: the names of its variables, and the value of each that has one, as JSON text.
+    """One host: its groups, its variables, and the value of each that has one as JSON text.
 
     `machine` is what the module machine_facts said, or `trouble` why it could not be asked.
     """
 
+    groups: list[str]
     names: list[str]
     values: dict[str, str]
     machine: dict[str, Any] | None = None
@@ -72,7 +73,6 @@ def preflight(request: dict[str, Any], *, rehearsal: bool) -> dict[str, Any]:
         known,
         frozenset(asked.play),
         networks_of,
-        {folder: files for folder in networks_of if (files := reading.open_files(folder))},
         reading.inventory_files(asked.sources, asked.playbooks),
         _releases(known, asked.roles.parent / "dist" / "latest.json"),
     )
@@ -120,15 +120,13 @@ def _releases(known: dict[str, Host], usual: Path) -> dict[str, Release]:
     return {name: read[file] for name, file in files.items()}
 
 
-def _networks(known: dict[str, Host]) -> tuple[list[Finding], dict[str, dict[str, Any] | None]]:
+def _networks(known: dict[str, Host]) -> tuple[list[Finding], dict[str, Network | None]]:
     """Read the network folders that hosts name; one that is broken is a finding."""
     found: list[Finding] = []
-    networks_of: dict[str, dict[str, Any] | None] = {}
-    for host in known.values():
-        folder = host.text("xian_node_network")
-        if folder and host.node and folder not in networks_of:
-            try:
-                networks_of[folder] = reading.network(folder)
-            except SettingError as error:
-                found.append(Finding("network", (), str(error), "move it away, or put it right"))
+    networks_of: dict[str, Network | None] = {}
+    for folder in {host.folder for host in known.values() if host.folder}:
+        try:
+            networks_of[folder] = reading.network(Path(folder))
+        except SettingError as error:
+            found.append(Finding("network", (), str(error), "move it away, or put it right"))
     return found, networks_of

@@ -103,18 +103,15 @@ def _databases(host: Host) -> Iterator[Endpoint]:
 
 
 def _reachable(host: Host, inventory: Inventory) -> Iterator[Finding]:
-    """A node of several must be where the others can come, and its RPC where they can't."""
-    network = inventory.network(host)
+    """A node of several must find another, and its RPC be where others can't come."""
+    if host.node and not host.local and not _open_to_peers(host) and _alone(host, inventory):
+        yield Finding(
+            CHECK,
+            (host.name,),
+            "no other node of the network gets here, nor this one to any other",
+            "xian_node_p2p_address is the host's address in the network that the nodes share",
+        )
     for endpoint in endpoints(host):
-        if endpoint.variable == "xian_node_p2p_address" and endpoint.ip.is_loopback:
-            others = len(network["hosts"]) if network else 1
-            if others > 1 and not host.local:
-                yield Finding(
-                    CHECK,
-                    (host.name,),
-                    f"xian_node_p2p_address is {endpoint}: no other node of the network gets there",
-                    "give it the host's address in the network that the nodes share",
-                )
         if endpoint.variable == "xian_node_rpc_address" and not endpoint.ip.is_loopback:
             yield Finding(
                 "exposure",
@@ -123,3 +120,19 @@ def _reachable(host: Host, inventory: Inventory) -> Iterator[Finding]:
                 "keep it on 127.0.0.1, or see that a firewall lets only your own hosts through",
                 Level.WARNING,
             )
+
+
+def _open_to_peers(host: Host) -> bool:
+    return bool(host.text("xian_node_p2p_external_address")) or any(
+        endpoint.variable == "xian_node_p2p_address" and not endpoint.ip.is_loopback
+        for endpoint in endpoints(host)
+    )
+
+
+def _alone(host: Host, inventory: Inventory) -> bool:
+    """Tell whether a node has others, and a way to none of them."""
+    network = inventory.network(host)
+    if network is None or network.peers or host.values.get("xian_node_peers"):
+        return False
+    others = [h for h in inventory.nodes if h.name != host.name and h.folder == host.folder]
+    return len(network.hosts) > 1 and not any(_open_to_peers(other) for other in others)

@@ -45,6 +45,13 @@ class Catalogue:
                     # A role repeats the options of others that it needs; the owner's word counts.
                     if name.startswith(f"{role}_") or name not in self.options:
                         self._add(name, spec)
+        self.required = {
+            name: role
+            for role, spec in specs.items()
+            for name, option in spec["argument_specs"].get("main", {}).get("options", {}).items()
+            if option.get("required") and name.startswith(f"{role}_")
+        }
+        """What a host of a role has to set, with the role."""
 
     def _add(self, name: str, spec: Mapping[str, Any]) -> None:
         before = self.options.get(name)

@@ -8,13 +8,17 @@ from typing import Any
 
 from .catalogue import Catalogue
 
-PROGRAMS = ("postgres", "abci", "cometbft", "handlers", "projector", "processor", "api")
-SERVICES = ("handlers", "projector", "processor", "api")
+ROLES = {
+    "postgres": ("postgres",),
+    "xian_node": ("xian_network", "xian_node"),
+    "workflow_services": ("xian_network", "workflow_contract", "workflow_services"),
+}
+"""What is deployed on the hosts of a group."""
 
 
 @dataclass(frozen=True)
 class Host:
-    """A host: the variables that the inventory gives it, by name, and what was seen on it.
+    """A host: its groups, the variables that the inventory gives it, and what was seen on it.
 
     `machine` is what the module machine_facts says, None where it could not be asked; `trouble` is
     why not. A name without a value is of a variable that can't be evaluated.
@@ -22,6 +26,7 @@ class Host:
 
     name: str
     catalogue: Catalogue
+    groups: frozenset[str]
     names: frozenset[str]
     values: Mapping[str, Any]
     machine: Mapping[str, Any] | None = None
@@ -33,6 +38,7 @@ class Host:
         return cls(
             name,
             catalogue,
+            frozenset(given["groups"]),
             frozenset(given["names"]),
             {key: json.loads(text) for key, text in given["values"].items()},
             given.get("machine") or None,
@@ -65,25 +71,25 @@ class Host:
         return self.text("program_manager") != "supervisor"
 
     @property
-    def programs(self) -> Sequence[str]:
-        """The programs that run here."""
-        names = self.get("program_names")
-        return names if isinstance(names, list) else PROGRAMS
+    def folder(self) -> str:
+        """The folder of its network on the control machine."""
+        return self.text("xian_node_network" if self.node else "xian_network_directory")
+
+    @property
+    def roles(self) -> set[str]:
+        """The roles whose options its variables are."""
+        return {role for group in self.groups & ROLES.keys() for role in ROLES[group]}
 
     @property
     def services(self) -> Sequence[str]:
         """The services that run here."""
-        names = self.get("workflow_services_names")
-        return [
-            name
-            for name in (names if isinstance(names, list) else SERVICES)
-            if name in self.programs
-        ]
+        names = self.get("workflow_services_names") if "workflow_services" in self.groups else []
+        return names if isinstance(names, list) else []
 
     @property
     def node(self) -> bool:
         """Whether a node runs here."""
-        return "cometbft" in self.programs
+        return "xian_node" in self.groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,19 +105,35 @@ class Release:
 
 
 @dataclass(frozen=True)
+class Network:
+    """What everybody may know of a network: what network.json and wallets.json in its folder say.
+
+    `hosts` are the public keys and node ids of its nodes by name. Of the key files in the folder
+    `plain` are not encrypted, and `open` may be read by others.
+    """
+
+    chain_id: str
+    genesis_sha256: str
+    hosts: Mapping[str, Mapping[str, Any]]
+    operator: str = ""
+    peers: Sequence[str] = ()
+    wallets: Mapping[str, str] = field(default_factory=dict)
+    plain: Sequence[str] = ()
+    open: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
 class Inventory:
     """All hosts, and what the control machine's files say of them.
 
-    `networks` holds the network.json of each network folder that a host names, None where there is
-    none; `open_files` those key files in them that others may read; `files` the texts of the
-    inventory's own files; `releases` the release of each host that is given one. `play` are the
-    hosts that the deployment is about.
+    `networks` holds what each network folder that a host names has, None where there is none;
+    `files` the texts of the inventory's own files; `releases` the release of each host that is
+    given one. `play` are the hosts that the deployment is about.
     """
 
     hosts: Mapping[str, Host]
     play: frozenset[str]
-    networks: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
-    open_files: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    networks: Mapping[str, Network | None] = field(default_factory=dict)
     files: Mapping[Path, str] = field(default_factory=dict)
     releases: Mapping[str, Release] = field(default_factory=dict)
 
@@ -120,9 +142,9 @@ class Inventory:
         """The hosts with a node."""
         return [host for host in self.hosts.values() if host.node]
 
-    def network(self, host: Host) -> Mapping[str, Any] | None:
-        """Return the network.json of a host's network folder."""
-        return self.networks.get(host.text("xian_node_network"))
+    def network(self, host: Host) -> Network | None:
+        """Return the network of a host."""
+        return self.networks.get(host.folder)
 
 
 def truth(value: Any) -> bool | None:

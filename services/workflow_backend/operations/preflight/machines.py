@@ -236,11 +236,11 @@ def _home(host: Host, home: Mapping[str, Any], inventory: Inventory) -> Iterator
     if home["problem"]:
         yield found(f"{path} is no node's home: {home['problem']}", "move it away, or mend it")
     elif home["chain_id"] and network:
-        identity = network["hosts"].get(host.name, {})
-        if home["chain_id"] != network["chain_id"]:
-            what = f"{path} is a home of the chain {home['chain_id']}, not {network['chain_id']}"
+        identity = network.hosts.get(host.name, {})
+        if home["chain_id"] != network.chain_id:
+            what = f"{path} is a home of the chain {home['chain_id']}, not {network.chain_id}"
             yield found(what, "move it away, or set the chain id back")
-        elif home["genesis_sha256"] != network["genesis_sha256"]:
+        elif home["genesis_sha256"] != network.genesis_sha256:
             what = f"{path} has another genesis of {home['chain_id']} than the network folder"
             yield found(what, "move it away, or bring back the folder it was made of")
         elif identity and home["validator"] and home["validator"] != identity["public_key"]:

@@ -1,10 +1,9 @@
 """The network: hosts and keys that its folder knows, and settings that its nodes must share."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from .findings import Finding, Level
-from .inventory import Host, Inventory
+from .inventory import Host, Inventory, Network
 
 CRITICAL = ("xian_node_fee_mode",)
 """Every node judges proposals and charges fees by it: nodes that differ part at the next block."""
@@ -25,12 +24,14 @@ CHAIN_IDS = ("xian_network_chain_id", "workflow_contract_chain_id", "workflow_se
 
 def judge(inventory: Inventory, *, rehearsal: bool) -> Iterator[Finding]:
     """Look at network folders, identities and settings of consensus."""
-    for host in inventory.nodes:
-        yield from _folder(host, inventory, rehearsal)
+    for host in inventory.hosts.values():
+        if "xian_network" in host.roles:
+            yield from _folder(host, inventory, rehearsal)
     yield from _one_genesis(inventory)
-    for network in inventory.networks.values():
+    for folder, network in inventory.networks.items():
         if network:
             yield from _identities(network)
+            yield from _keys(folder, network, inventory)
     yield from _same(inventory, CRITICAL, "consensus", Level.PROBLEM)
     yield from _same(inventory, UNWISE, "settings", Level.WARNING)
     for host in inventory.nodes:
@@ -38,31 +39,27 @@ def judge(inventory: Inventory, *, rehearsal: bool) -> Iterator[Finding]:
 
 
 def _folder(host: Host, inventory: Inventory, rehearsal: bool) -> Iterator[Finding]:
-    folder = host.text("xian_node_network")
-    if not folder:
-        known = "xian_node_network" in host.values or "xian_node_network" not in host.names
-        if known:  # else it can't be evaluated, which is told
-            yield Finding("network", (host.name,), "xian_node_network is not set")
-        return
+    def found(what: str, hint: str, level: Level = Level.PROBLEM) -> Finding:
+        return Finding("network", (host.name,), what, hint, level)
+
+    if host.folder not in inventory.networks:
+        return  # the variable is missing or its folder is broken, which is a finding already
     network = inventory.network(host)
     if network is None:
         level = Level.WARNING if rehearsal else Level.PROBLEM
         hint = "playbooks/prepare-network.yml makes one"
-        yield Finding("network", (host.name,), f"there is no network in {folder}", hint, level)
+        yield found(f"there is no network in {host.folder}", hint, level)
         return
-    if host.name not in network["hosts"]:
-        yield Finding(
-            "network",
-            (host.name,),
-            f"the network {network['chain_id']} in {folder} does not know this host",
+    if host.node and host.name not in network.hosts:
+        yield found(
+            f"the network {network.chain_id} in {host.folder} does not know this host",
             "name it as the network does, or let playbooks/prepare-network.yml add it",
         )
     for name in CHAIN_IDS:
-        if (wanted := host.text(name)) and wanted != network["chain_id"]:
-            yield Finding(
-                "network",
-                (host.name,),
-                f"{name} is {wanted}, the network in {folder} is {network['chain_id']}",
+        wanted = host.values.get(name, network.chain_id)
+        if wanted != network.chain_id:
+            yield found(
+                f"{name} is {wanted}, the network in {host.folder} is {network.chain_id}",
                 "set the chain id back, or name another folder",
             )
 
@@ -72,7 +69,7 @@ def _one_genesis(inventory: Inventory) -> Iterator[Finding]:
     seen: dict[str, tuple[str, str]] = {}
     for host in inventory.nodes:
         if network := inventory.network(host):
-            chain, digest = network["chain_id"], network["genesis_sha256"]
+            chain, digest = network.chain_id, network.genesis_sha256
             first, known = seen.setdefault(chain, (host.name, digest))
             if known != digest:
                 yield Finding(
@@ -83,10 +80,10 @@ def _one_genesis(inventory: Inventory) -> Iterator[Finding]:
                 )
 
 
-def _identities(network: Mapping[str, Any]) -> Iterator[Finding]:
+def _identities(network: Network) -> Iterator[Finding]:
     for field, what in (("public_key", "validator's key"), ("node_id", "node id")):
         owners: dict[str, list[str]] = {}
-        for name, identity in sorted(network["hosts"].items()):
+        for name, identity in sorted(network.hosts.items()):
             owners.setdefault(str(identity[field]).lower(), []).append(name)
         for names in owners.values():
             if len(names) > 1:
@@ -98,13 +95,29 @@ def _identities(network: Mapping[str, Any]) -> Iterator[Finding]:
                 )
 
 
+def _keys(folder: str, network: Network, inventory: Inventory) -> Iterator[Finding]:
+    """Keys are for their owner alone, and encrypted where that was not waived."""
+    if network.open:
+        what = f"others may read keys in {folder}: {', '.join(network.open)}"
+        yield Finding("vault", (), what, f"chmod -R go= {folder}")
+    hosts = [host for host in inventory.hosts.values() if host.folder == folder]
+    if network.plain and not any(host.flag("xian_network_unencrypted") for host in hosts):
+        yield Finding(
+            "vault",
+            (),
+            f"{len(network.plain)} keys in {folder} are not encrypted",
+            "playbooks/prepare-network.yml encrypts them when it is given a vault password",
+            Level.WARNING,
+        )
+
+
 def _same(
     inventory: Inventory, names: tuple[str, ...], check: str, level: Level
 ) -> Iterator[Finding]:
     """Compare settings between the nodes of one network."""
     networks: dict[str, list[Host]] = {}
     for host in inventory.nodes:
-        networks.setdefault(host.text("xian_node_network"), []).append(host)
+        networks.setdefault(host.folder, []).append(host)
     for hosts in networks.values():
         for name in names:
             values: dict[str, list[str]] = {}

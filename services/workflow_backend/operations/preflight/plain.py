@@ -75,13 +75,6 @@ def judge(inventory: Inventory, secrets: frozenset[str]) -> Iterator[Finding]:
             )
         for match in _REFERENCE.finditer(secret):
             waiting += by_name.get(match[1], [])
-    for folder, files in inventory.open_files.items():
-        yield Finding(
-            CHECK,
-            (),
-            f"others may read keys in {folder}: {', '.join(files)}",
-            f"chmod -R go= {folder}",
-        )
 
 
 def _secret_part(place: _Place) -> str:

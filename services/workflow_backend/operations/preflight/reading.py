@@ -9,7 +9,7 @@ import yaml
 
 from ...errors import SettingError
 from .catalogue import Catalogue
-from .inventory import Release
+from .inventory import Network, Release
 from .plain import ENCRYPTED
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast where it is
@@ -17,7 +17,12 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fas
 _LARGEST = 1 << 20
 """A file of an inventory is small; others lie there by chance."""
 
-_KEY_FILES = ("operator.json", "hosts/*/node_key.json", "hosts/*/priv_validator_key.json")
+_KEYS = (
+    "operator.json",
+    "hosts/*/node_key.json",
+    "hosts/*/priv_validator_key.json",
+    "wallets/*.key",
+)
 
 
 def catalogue(roles: Path, variables: Iterable[str]) -> Catalogue:
@@ -47,18 +52,32 @@ def inventory_files(sources: Iterable[str], playbooks: str) -> dict[Path, str]:
     return found
 
 
-def network(folder: str) -> dict[str, Any] | None:
-    """Read a network folder's network.json; None where there is none."""
-    path = Path(folder) / "network.json"
+def network(folder: Path) -> Network | None:
+    """Read a network folder; None where there is none. Raises SettingError for one that is none."""
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        said = json.loads((folder / "network.json").read_text(encoding="utf-8"))
+        wallets = folder / "wallets" / "wallets.json"
+        keys = [path for pattern in _KEYS for path in sorted(folder.glob(pattern))]
+        plain = [path for path in keys if not _encrypted(path)]
+        closed = not folder.stat().st_mode & 0o077
+        return Network(
+            said["chain_id"],
+            said["genesis_sha256"],
+            said["hosts"],
+            said.get("operator") or "",
+            said.get("peers", ()),
+            json.loads(wallets.read_text(encoding="utf-8")) if wallets.exists() else {},
+            [str(path.relative_to(folder)) for path in plain],
+            [
+                str(path.relative_to(folder))
+                for path in plain
+                if not closed and path.stat().st_mode & 0o077
+            ],
+        )
     except FileNotFoundError:
         return None
-    except OSError as error:
-        raise SettingError(f"{path} can't be read: {error.strerror}") from error
-    except ValueError as error:
-        raise SettingError(f"{path} is no network: {error}") from error
-    return content
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SettingError(f"{folder} is no network: {error}") from error
 
 
 def release(file: Path) -> Release:
@@ -71,22 +90,6 @@ def release(file: Path) -> Release:
         return Release(said["id"], needs, None if archive.is_file() else archive)
     except OSError, ValueError, KeyError, TypeError:
         return Release(missing=file)
-
-
-def open_files(folder: str) -> list[str]:
-    """Return the key files of a network folder that others may read and that are not encrypted."""
-    base = Path(folder)
-    try:
-        if not base.is_dir() or not base.stat().st_mode & 0o077:
-            return []
-        return [
-            str(path.relative_to(base))
-            for pattern in _KEY_FILES
-            for path in sorted(base.glob(pattern))
-            if path.stat().st_mode & 0o077 and not _encrypted(path)
-        ]
-    except OSError:
-        return []
 
 
 def _variables(base: Path) -> dict[Path, str]:

@@ -20,6 +20,9 @@ def judge(
         names = [name for name in sorted(host.names) if name.startswith(tuple(prefixes))]
         for name in names:
             yield from _variable(host, name, catalogue)
+        needed = [name for name, role in sorted(catalogue.required.items()) if role in host.roles]
+        if unset := [name for name in needed if name not in host.names]:
+            yield Finding(CHECK, (host.name,), f"not set: {', '.join(unset)}")
         lost = [name for name in names if name not in host.values and name in catalogue.options]
         if lost:
             # What is read from the network's files can't be there before the network.

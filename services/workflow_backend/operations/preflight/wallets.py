@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from .findings import Finding
-from .inventory import Host, Inventory
+from .inventory import Host, Inventory, Network
 
 CHECK = "wallets"
 
@@ -41,6 +41,10 @@ def judge(inventory: Inventory) -> Iterator[Finding]:
             )
     for host in inventory.hosts.values():
         yield from _handed_over(host, operators)
+        yield from _prepared(host, inventory)
+    for network in inventory.networks.values():
+        if network:
+            yield from _distinct(network)
 
 
 def _writers(inventory: Inventory) -> Iterator[tuple[str, str, str]]:
@@ -70,6 +74,37 @@ def _handed_over(host: Host, operators: set[str]) -> Iterator[Finding]:
                 (host.name,),
                 f"{name} holds the operator's key",
                 f"it never reaches a host: only {OPERATOR} may hold it",
+            )
+
+
+def _prepared(host: Host, inventory: Inventory) -> Iterator[Finding]:
+    """Where a host names no keys, they are those of the network folder."""
+    network = inventory.network(host)
+    if network is None or "workflow_services_keys" in host.names:
+        return
+    for service in host.services:
+        if service in WRITERS and f"{service}-{host.name}" not in network.wallets:
+            yield Finding(
+                CHECK,
+                (host.name,),
+                f"there is no wallet for {service} in {host.folder}/wallets",
+                "playbooks/prepare-network.yml makes those that are missing",
+            )
+
+
+def _distinct(network: Network) -> Iterator[Finding]:
+    """No two wallets of a network's folder are one, and none is the operator's."""
+    owners: dict[str, list[str]] = {}
+    for name, key in sorted(network.wallets.items()):
+        owners.setdefault(str(key).lower(), []).append(name)
+    for key, names in owners.items():
+        if len(names) > 1 or key == network.operator.lower():
+            whose = [*names, "the operator's"] if key == network.operator.lower() else names
+            yield Finding(
+                CHECK,
+                (),
+                f"the wallets {' and '.join(whose)} of {network.chain_id} are one",
+                "remove one of the key files, and let playbooks/prepare-network.yml make another",
             )
 
 

@@ -9,7 +9,7 @@ import yaml
 
 from workflow_backend.operations.preflight import judge, reading
 from workflow_backend.operations.preflight.findings import Finding, Level, merged
-from workflow_backend.operations.preflight.inventory import Host, Inventory, Release
+from workflow_backend.operations.preflight.inventory import Host, Inventory, Network, Release
 from workflow_backend.operations.preflight.machines import GIB, Control
 
 REPO = Path(__file__).parents[4]
@@ -17,6 +17,8 @@ ROLES = REPO / "roles"
 VARS = yaml.safe_load((ROLES / "preflight/vars/main.yml").read_text())
 PREFIXES = VARS["_preflight_prefixes"]
 CATALOGUE = reading.catalogue(ROLES, VARS["_preflight_variables"])
+
+GROUPS = ("postgres", "xian_node", "workflow_services")
 
 NOW = 1_800_000_000.0
 CONTROL = Control(NOW + 2, "x86_64")
@@ -35,15 +37,10 @@ def variables(name: str) -> dict[str, Any]:
     """Return what a host of the inventory sets."""
     return {
         "ansible_host": f"192.0.2.{len(name)}",
-        "program_names": ["postgres", "abci", "cometbft", *CATALOGUE.default(
-            "workflow_services_names", {}
-        )],
-        "xian_node_network": "/net",
+        "xian_network_directory": "/net",
+        "xian_network_chain_id": "net-1",
         "xian_node_home": HOME,
         "xian_node_p2p_address": "192.0.2.1:26656",
-        "xian_network_chain_id": "net-1",
-        "workflow_contract_chain_id": "net-1",
-        "workflow_services_chain_id": "net-1",
         "workflow_services_keys": {
             "processor": key(f"processor {name}"), "api": key(f"api {name}")
         },
@@ -83,9 +80,11 @@ def host(
     name: str = "one",
     /,
     seen: Any = None,
+    *,
     lost: Any = (),
     catalogue: Any = CATALOGUE,
     trouble: Any = "",
+    groups: Any = GROUPS,
     **other: Any,
 ) -> Host:
     """Make a host; `other` are variables that differ, `lost` those that can't be evaluated.
@@ -93,16 +92,24 @@ def host(
     The rest is as in Host, `seen` is its machine.
     """
     values = {n: v for n, v in (variables(name) | other).items() if n not in lost}
-    return Host(name, catalogue, frozenset(values) | set(lost), values, seen, trouble)
+    return Host(
+        name, catalogue, frozenset(groups), frozenset(values) | set(lost), values, seen, trouble
+    )
 
 
-def network(*names: str, **other: Any) -> dict[str, Any]:
-    """Return the network.json of a network of some hosts."""
+def network(*names: str, **other: Any) -> Network:
+    """Return a network that knows some hosts."""
     hosts = {
         name: {"public_key": key(f"validator {name}"), "node_id": key(name)[:40], "power": 10}
         for name in names
     }
-    return {"chain_id": "net-1", "genesis_sha256": key("genesis"), "hosts": hosts, **other}
+    wallets = {
+        f"{service}-{name}": key(f"{service}-{name}")
+        for name in names
+        for service in ("processor", "api")
+    }
+    known = {"chain_id": "net-1", "genesis_sha256": key("genesis"), "hosts": hosts}
+    return Network(**(known | {"operator": key("operator"), "wallets": wallets} | other))
 
 
 def found(
@@ -119,7 +126,6 @@ def found(
         {host.name: host for host in hosts},
         frozenset(play or names),
         {"/net": network(*names)} if networks is None else networks,
-        {},
         {Path(name): text for name, text in (files or {}).items()},
         {host.name: release for host in hosts if host.systemd},
     )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from .made import found, host, machine, problem, warning
+from .made import found, host, machine, network, only, problem, warning
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,11 @@ def test_one_port_on_two_addresses_is_no_clash() -> None:
 
 
 def test_what_does_not_run_on_a_host_is_not_in_the_way() -> None:
-    free = host(workflow_services_api_port=26657, program_names=["api"])
+    free = host(
+        workflow_services_api_port=26657,
+        groups=["workflow_services"],
+        workflow_services_names=["api"],
+    )
     assert found(free) == []
     assert found(host(workflow_services_api_port=26657)) != []
 
@@ -63,13 +67,37 @@ def test_what_is_no_address(address: str) -> None:
     assert what == f"xian_node_rpc_address is {address!r}, wanted IP-ADDRESS:PORT"
 
 
-def test_a_node_of_several_is_where_the_others_can_come() -> None:
-    inward = {"xian_node_p2p_address": "127.0.0.1:26656"}
-    assert found(host("one", **inward)) == []
-    what = problem(found(host("one", **inward), host("four")), "ports")
-    assert "no other node of the network gets there" in what
-    local = {"ansible_connection": "local"}
-    assert found(host("one", **inward, **local), host("four", **inward, **local)) == []
+INWARD = {"xian_node_p2p_address": "127.0.0.1:26656"}
+
+
+def test_nodes_that_can_not_find_each_other() -> None:
+    finding = only(found(host("one", **INWARD), host("four", **INWARD)))
+    assert (finding.check, finding.hosts) == ("ports", ("four", "one"))
+    assert "no other node of the network gets here" in finding.what
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        {"xian_node_p2p_address": "192.0.2.4:26656"},
+        {"xian_node_p2p_external_address": "four.example:26656"},
+        {"ansible_connection": "local"},
+    ],
+)
+def test_one_node_that_others_reach_is_enough(way: dict[str, str]) -> None:
+    here = {"ansible_connection": way.get("ansible_connection", "ssh")}
+    assert found(host("one", **INWARD, **here), host("four", **(INWARD | way))) == []
+
+
+def test_a_node_alone_needs_no_other() -> None:
+    assert found(host("one", **INWARD)) == []
+
+
+def test_nodes_of_others_may_be_the_way() -> None:
+    joined = {"/net": network("one", "four", peers=["id@other.example:26656"])}
+    assert found(host("one", **INWARD), host("four", **INWARD), networks=joined) == []
+    given = INWARD | {"xian_node_peers": ["id@other.example:26656"]}
+    assert found(host("one", **given), host("four", **given)) == []
 
 
 def test_an_rpc_that_others_reach_is_told() -> None:

@@ -8,7 +8,9 @@ import yaml
 
 import workflow_backend.operations.preflight as package
 
-from .made import CATALOGUE, PREFIXES, REPO, ROLES, found, host, machine
+from workflow_backend.operations.preflight import reading
+
+from .made import CATALOGUE, PREFIXES, REPO, ROLES, VARS, found, host, machine
 
 NAME = re.compile(rf"\b(?:{'|'.join(PREFIXES)})\w+")
 
@@ -43,6 +45,12 @@ def used_in(*folders: Path) -> dict[str, Path]:
 def test_every_variable_of_playbooks_and_inventories_is_known() -> None:
     used = used_in(REPO / "playbooks", REPO / "inventories")
     assert {name: path for name, path in used.items() if name not in CATALOGUE.options} == {}
+
+
+def test_what_is_listed_beside_the_options_is_no_option_and_is_used() -> None:
+    listed = set(VARS["_preflight_variables"])
+    assert not listed & set(reading.catalogue(ROLES, []).options)
+    assert listed <= used_in(REPO / "playbooks", REPO / "inventories").keys()
 
 
 def test_every_variable_that_is_judged_exists() -> None:

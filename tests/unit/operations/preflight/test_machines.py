@@ -66,17 +66,17 @@ def test_what_nothing_works_without(other: dict[str, Any], said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("total", "programs", "level"),
+    ("total", "group", "level"),
     [
-        (0.5, ["cometbft"], Level.PROBLEM),
-        (1, ["cometbft"], Level.WARNING),
-        (2, ["cometbft"], None),
-        (0.5, ["handlers"], Level.WARNING),
-        (1, ["handlers"], None),
+        (0.5, "xian_node", Level.PROBLEM),
+        (1, "xian_node", Level.WARNING),
+        (2, "xian_node", None),
+        (0.5, "workflow_services", Level.WARNING),
+        (1, "workflow_services", None),
     ],
 )
-def test_memory_is_judged_by_what_runs(total: float, programs: list[str], level: Level) -> None:
-    findings = found(host(seen=machine(memory=int(total * GIB)), program_names=programs))
+def test_memory_is_judged_by_what_runs(total: float, group: str, level: Level) -> None:
+    findings = found(host(seen=machine(memory=int(total * GIB)), groups=[group]))
     assert [finding.level for finding in findings] == ([level] if level else [])
 
 

@@ -1,5 +1,6 @@
 """The network: hosts it knows, keys that are one host's alone, settings that nodes must share."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,10 @@ from .made import found, host, key, network, only, problem, warning
 
 
 def test_without_a_network_nothing_can_be_deployed() -> None:
-    assert problem(found(host(), networks={"/net": None}), "network").endswith("in /net")
+    for group in ("xian_node", "workflow_services"):
+        findings = found(host(groups=[group]), networks={"/net": None})
+        assert problem(findings, "network").endswith("in /net")
+    assert found(host(groups=[]), networks={"/net": None}) == []
 
 
 def test_a_host_that_the_network_does_not_know() -> None:
@@ -21,7 +25,7 @@ def test_a_host_that_the_network_does_not_know() -> None:
 
 
 def test_a_host_without_a_node_need_not_be_known() -> None:
-    api = host("four", program_names=["api"])
+    api = host("four", groups=["workflow_services"], workflow_services_names=["api"])
     assert found(host("one"), api, networks={"/net": network("one")}) == []
 
 
@@ -34,15 +38,20 @@ def test_another_chain_id_than_the_networks(name: str) -> None:
 
 
 def test_no_network_named() -> None:
-    assert problem(found(host(xian_node_network="")), "network") == "xian_node_network is not set"
-    lost = found(host(lost=("xian_node_network",)))
-    assert problem(lost, "variables") == "can't be evaluated: xian_node_network"
+    name = "xian_network_directory"
+    assert problem(found(host(lost=(name,))), "variables") == f"can't be evaluated: {name}"
+    bare = host(groups=[])
+    without = {key: value for key, value in bare.values.items() if key != name}
+    names = frozenset(without)
+    one = replace(bare, groups=frozenset({"xian_node"}), values=without, names=names)
+    assert problem(found(one), "variables") == f"not set: {name}"
 
 
 @pytest.mark.parametrize("field", ["public_key", "node_id"])
 def test_two_hosts_with_one_identity(field: str) -> None:
-    net = network("one", "four")
-    net["hosts"]["four"][field] = net["hosts"]["one"][field].upper()
+    hosts = {name: dict(entry) for name, entry in network("one", "four").hosts.items()}
+    hosts["four"][field] = hosts["one"][field].upper()
+    net = network("one", "four", hosts=hosts)
     finding = only(found(host("one"), host("four"), networks={"/net": net}))
     assert (finding.check, finding.level) == ("identity", Level.PROBLEM)
     assert finding.hosts == ("four", "one")
@@ -53,7 +62,7 @@ def test_two_geneses_of_one_chain() -> None:
         "/net": network("one"),
         "/net2": network("four", genesis_sha256=key("another genesis")),
     }
-    findings = found(host("one"), host("four", xian_node_network="/net2"), networks=networks)
+    findings = found(host("one"), host("four", xian_network_directory="/net2"), networks=networks)
     assert "different geneses of net-1" in problem(findings, "consensus")
 
 
@@ -94,14 +103,22 @@ def test_profiles_that_differ_are_told_by_what_they_make_differ() -> None:
 def test_nodes_of_different_networks_may_differ() -> None:
     networks = {"/net": network("one"), "/net2": network("four", chain_id="net-2")}
     paid = {"xian_node_fee_mode": "paid_metered", "workflow_contract_fee_mode": "paid_metered"}
-    ids = dict.fromkeys(
-        ("xian_network_chain_id", "workflow_contract_chain_id", "workflow_services_chain_id"),
-        "net-2",
-    )
-    other = host("four", xian_node_network="/net2", **paid, **ids)
+    place = {"xian_network_directory": "/net2", "xian_network_chain_id": "net-2"}
+    other = host("four", **paid, **place)
     assert found(host("one"), other, networks=networks) == []
 
 
 def test_wallets_are_funded_by_the_mode_that_the_nodes_have() -> None:
     findings = found(host(workflow_contract_fee_mode="paid_metered"))
     assert "the nodes have free_metered" in problem(findings, "settings")
+
+
+def test_keys_that_are_not_encrypted_are_a_warning_where_that_is_not_meant() -> None:
+    networks = {"/net": network("one", plain=["operator.json"])}
+    assert "1 keys in /net are not" in warning(found(host(), networks=networks), "vault")
+    assert found(host(xian_network_unencrypted=True), networks=networks) == []
+
+
+def test_keys_that_others_may_read_are_a_problem() -> None:
+    networks = {"/net": network("one", open=["operator.json"])}
+    assert "operator.json" in problem(found(host(), networks=networks), "vault")

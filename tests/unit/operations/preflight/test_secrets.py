@@ -1,17 +1,17 @@
 """Secrets: none that can be guessed, none for two things, none in plain text, none repeated."""
 
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from workflow_backend.operations.preflight import plain, reading
+from workflow_backend.operations.preflight import reading
 from workflow_backend.operations.preflight.credentials import password_of, weakness
 from workflow_backend.operations.preflight.findings import Level
-from workflow_backend.operations.preflight.inventory import Inventory
 
-from .made import CATALOGUE, found, host, key, only, problem, warning
+from .made import found, host, key, network, only, problem, warning
 
 LONG = "9b8a9c5577e1d2c5"
 OTHER = "0f3a9c5577e1d2b4"
@@ -122,6 +122,25 @@ def test_a_writer_without_a_wallet(keys: dict[str, str]) -> None:
     assert "processor" in only(findings).what
 
 
+def test_wallets_are_those_of_the_network_folder_where_no_keys_are_given() -> None:
+    one = host()
+    values = {name: text for name, text in one.values.items() if name != "workflow_services_keys"}
+    one = replace(one, values=values, names=frozenset(values))
+    assert found(one) == []
+    networks = {"/net": network("one", wallets={"api-one": key("api-one")})}
+    what = problem(found(one, networks=networks), "wallets")
+    assert what == "there is no wallet for processor in /net/wallets"
+
+
+@pytest.mark.parametrize(
+    ("public", "said"),
+    [(key("same"), "a and b of net-1 are one"), (key("operator"), "a and b and the operator's")],
+)
+def test_wallets_of_a_network_that_are_one(public: str, said: str) -> None:
+    networks = {"/net": network("one", wallets={"a": public, "b": public.upper()})}
+    assert said in problem(found(host(), networks=networks), "wallets")
+
+
 def test_the_operators_wallet_is_no_services() -> None:
     findings = found(
         host(
@@ -216,20 +235,6 @@ def test_files_are_those_that_ansible_reads(tmp_path: Path) -> None:
         read = reading.inventory_files([str(source)], str(playbooks))
         assert set(read.values()) == texts | {"name: hosts.yml"}
     assert set(reading.inventory_files(["a,b,"], str(playbooks)).values()) == {"name: playbook"}
-
-
-def test_key_files_that_others_may_read(tmp_path: Path) -> None:
-    (tmp_path / "hosts/one").mkdir(parents=True)
-    for name, text in (("operator.json", "{}"), ("hosts/one/node_key.json", "$ANSIBLE_VAULT;1.1")):
-        (tmp_path / name).write_text(text)
-        (tmp_path / name).chmod(0o644)
-    tmp_path.chmod(0o755)
-    assert reading.open_files(str(tmp_path)) == ["operator.json"]
-    tmp_path.chmod(0o700)
-    assert reading.open_files(str(tmp_path)) == []
-    assert reading.open_files(str(tmp_path / "none")) == []
-    inventory = Inventory({}, frozenset(), {}, {"/net": ["operator.json"]})
-    assert "operator.json" in only(list(plain.judge(inventory, CATALOGUE.secrets))).what
 
 
 TOKEN = "xwb_" + LONG * 2
