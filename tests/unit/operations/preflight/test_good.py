@@ -7,7 +7,6 @@ import pytest
 import yaml
 
 import workflow_backend.operations.preflight as package
-
 from workflow_backend.operations.preflight import reading
 
 from .made import CATALOGUE, PREFIXES, REPO, ROLES, VARS, found, host, machine
