@@ -2,12 +2,11 @@
 
 import asyncio
 import time
-from base64 import b64decode, b64encode
-from json import loads
 from typing import Any
 
-from ..errors import NodeRefused, NodeUnavailable, TransactionFailed
+from ..errors import NodeUnavailable, TransactionFailed
 from .node import Node
+from .transactions import Transactions, failure_of
 from .wallet import Account
 
 CHI = 2_000
@@ -25,41 +24,19 @@ async def call(
     Raises TransactionFailed where the chain refuses it, and NodeUnavailable where it can't be told
     what became of it: it is to be something that may be said twice.
     """
-    signed = account.sign(
-        {
-            "chain_id": chain_id,
-            "contract": node.contract,
-            "function": function,
-            "kwargs": arguments,
-            "nonce": await node.next_nonce(account.address),
-            "chi_supplied": CHI,
-        }
-    )
-    try:
-        encoded = b64encode(signed.submitted_bytes).decode()
-        answer = await node.rpc.write("broadcast_tx_sync", tx=encoded)
-    except NodeRefused as error:
-        raise TransactionFailed(f"the node refuses {function}: {error}") from error
-    if answer["code"] != 0:
-        raise TransactionFailed(f"the node refuses {function}: {answer['log']}")
-    result = await _result(node, signed.tx_hash)
-    if result["code"] != 0:
-        receipt = loads(b64decode(result["data"])) if result.get("data") else {}
-        raise TransactionFailed(f"{function} failed: {receipt.get('result') or result.get('log')}")
-
-
-async def _result(node: Node, tx_hash: str) -> dict[str, Any]:
-    encoded = b64encode(bytes.fromhex(tx_hash)).decode()
+    transactions = Transactions(node, account, chain_id)
+    signed = transactions.sign(function, arguments, await node.next_nonce(account.address), CHI)
+    refusal = await transactions.broadcast(signed)
+    if refusal is not None:
+        raise TransactionFailed(f"the node refuses {function}: {refusal}")
     deadline = time.monotonic() + BLOCK_SECONDS
-    while time.monotonic() < deadline:
-        try:
-            found: dict[str, Any] = (await node.rpc.call("tx", hash=encoded))["tx_result"]
-        except NodeRefused as error:
-            if "not found" not in str(error):
-                raise NodeUnavailable(str(error), hint="") from error
-            await asyncio.sleep(POLL_SECONDS)
-        else:
-            return found
-    raise NodeUnavailable(
-        f"transaction {tx_hash} is in no block after {BLOCK_SECONDS:g} s", hint="see its blocks"
-    )
+    while (found := await transactions.lookup(signed.tx_hash)) is None:
+        if time.monotonic() > deadline:
+            raise NodeUnavailable(
+                f"transaction {signed.tx_hash} is in no block after {BLOCK_SECONDS:g} s",
+                hint="see whether the chain makes blocks",
+            )
+        await asyncio.sleep(POLL_SECONDS)
+    failure = failure_of(found)
+    if failure is not None:
+        raise TransactionFailed(f"{function} failed: {failure}")

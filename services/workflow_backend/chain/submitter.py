@@ -13,18 +13,16 @@ import contextlib
 import logging
 import re
 import time
-from base64 import b64decode, b64encode
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from itertools import islice
-from json import loads
 from typing import Any
 
 from xian_py.exception import XianException
 from xian_py.transaction import PreparedTransaction
 
 from ..errors import (
-    NodeRefused,
+    ForeignRecord,
     NodeUnavailable,
     NodeUnreachable,
     Overloaded,
@@ -33,10 +31,12 @@ from ..errors import (
 from ..items import Outcome
 from ..pulse import Pulse
 from .chi import ChiBudget
-from .contract import BATCH_ENTRIES, BATCH_FUNCTION, Action, effect, group, outcomes
+from .contract import BATCH_ENTRIES, BATCH_FUNCTION, Action, group, outcomes
 from .heads import Heads
+from .lost import settle_by_record
 from .node import Node
 from .tickets import Sent, Ticket, halves
+from .transactions import Transactions, failure_of, receipt_of
 from .wallet import Account
 
 log = logging.getLogger(__name__)
@@ -66,8 +66,7 @@ class Submitter:
     ) -> None:
         self._node = node
         self._heads = heads
-        self._account = account
-        self._chain_id = chain_id
+        self._transactions = Transactions(node, account, chain_id)
         self._pulse = pulse or Pulse("submitter")
         self._budget = ChiBudget()
         self._waiting: deque[Ticket] = deque()
@@ -207,33 +206,17 @@ class Submitter:
             self._take_back()
             self._refused(tickets, refusal)
 
+    def _sign(self, actions: Sequence[Action], nonce: int) -> PreparedTransaction:
+        batch = {"batch": [action.entry for action in actions]}
+        return self._transactions.sign(BATCH_FUNCTION, batch, nonce, self._budget.supply(actions))
+
     def _take_back(self) -> None:
         """Forget the transaction sent last: the node surely does not have it."""
         self._nonce = self._in_flight.pop().nonce
 
-    def _sign(self, actions: Sequence[Action], nonce: int) -> PreparedTransaction:
-        return self._account.sign(
-            {
-                "chain_id": self._chain_id,
-                "contract": self._node.contract,
-                "function": BATCH_FUNCTION,
-                "kwargs": {"batch": [action.entry for action in actions]},
-                "nonce": nonce,
-                "chi_supplied": self._budget.supply(actions),
-            }
-        )
-
     async def _broadcast(self, transaction: Sent) -> str | None:
-        """Hand the bytes to the node; return why it refused them, or None."""
         self._pulse()
-        encoded = b64encode(transaction.signed.submitted_bytes).decode()
-        try:
-            answer = await self._node.rpc.write("broadcast_tx_sync", tx=encoded)
-        except NodeRefused as error:
-            if "already exists" in str(error):
-                return None
-            return str(error)
-        return str(answer["log"]) if answer["code"] != 0 else None
+        return await self._transactions.broadcast(transaction.signed)
 
     def _refused(self, tickets: list[Ticket], refusal: str) -> None:
         """The node would not take a fresh transaction: it had no effect and its nonce is free."""
@@ -260,39 +243,35 @@ class Submitter:
         settled = 0
         for transaction in list(self._in_flight):
             self._pulse()
-            found = await self._lookup(transaction)
+            found = await self._transactions.lookup(transaction.signed.tx_hash)
             if found is None:
                 if time.monotonic() - transaction.sent_at > STALL_SECONDS:
                     await self._chase(transaction)
                 break
-            await self._finish(transaction, found)
+            try:
+                await self._finish(transaction, found)
+            except (LookupError, TypeError, ValueError, ForeignRecord) as error:
+                # It is in a block, and will read no better the next time.
+                log.exception("transaction %s can't be read", transaction.signed.tx_hash)
+                failure = TransactionFailed(f"what the chain answered can't be read: {error!r}")
+                for ticket in transaction.tickets:
+                    ticket.settle(failure)
             self._in_flight.remove(transaction)
             settled += 1
         return settled
 
-    async def _lookup(self, transaction: Sent) -> dict[str, Any] | None:
-        encoded = b64encode(bytes.fromhex(transaction.signed.tx_hash)).decode()
-        try:
-            found: dict[str, Any] = await self._node.rpc.call("tx", hash=encoded)
-        except NodeRefused as error:
-            if "not found" in str(error):
-                return None
-            raise NodeUnavailable(str(error), hint="") from error
-        return found
-
     async def _finish(self, transaction: Sent, found: dict[str, Any]) -> None:
         """Hand out what a transaction in a block came to."""
         self.transactions += 1
-        result, tickets = found["tx_result"], transaction.tickets
-        tx_hash = transaction.signed.tx_hash
+        tickets, tx_hash = transaction.tickets, transaction.signed.tx_hash
         actions = [ticket.action for ticket in tickets]
-        receipt = loads(b64decode(result["data"])) if result.get("data") else {}
-        if result["code"] != 0:
-            reason = str(receipt.get("result") or result.get("log") or "no reason given")
-            if "chi" in reason.lower() and self._budget.exhausted(actions):
+        receipt = receipt_of(found)
+        failure = failure_of(found)
+        if failure is not None:
+            if "chi" in failure.lower() and self._budget.exhausted(actions):
                 self._split.appendleft(tickets)
             else:
-                self._halve(tickets, TransactionFailed(f"transaction {tx_hash} failed: {reason}"))
+                self._halve(tickets, TransactionFailed(f"transaction {tx_hash} failed: {failure}"))
             return
         self._budget.learn(actions, int(receipt["chi_used"]))
         decided = outcomes(actions, receipt, tx_hash, int(found["height"]))
@@ -327,25 +306,7 @@ class Submitter:
         self._nonce = None
 
     async def _settle_by_record(self, transaction: Sent) -> None:
-        ids = [ticket.action.item_id for ticket in transaction.tickets]
-        again = []
-        for ticket, item in zip(transaction.tickets, await self._node.items(ids), strict=True):
-            judged = effect(ticket.action, item, self.address)
-            if judged is None:
-                again.append(ticket)
-                continue
-            code, message = judged
-            ticket.settle(
-                Outcome(
-                    item_id=ticket.action.item_id,
-                    code=code,
-                    message=message,
-                    attempt=item.attempt if item else 0,
-                    item=item if code == "ok" else None,
-                    tx_hash=transaction.signed.tx_hash,
-                    height=0,
-                )
-            )
+        again = await settle_by_record(self._node, self.address, transaction)
         log.warning(
             "transaction %s is lost: %d to do again", transaction.signed.tx_hash, len(again)
         )
