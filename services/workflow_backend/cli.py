@@ -113,7 +113,9 @@ def _add_tokens(commands: Any) -> None:
 
 
 def _add_items(commands: Any) -> None:
-    items = commands.add_parser("items", help="submit, read and cancel items through the API")
+    items = commands.add_parser(
+        "items", help="submit, read, cancel and retry items through the API"
+    )
     actions = items.add_subparsers(required=True, metavar="action")
     submit = actions.add_parser("submit", help="submit an item")
     submit.add_argument("item_id")
@@ -136,6 +138,9 @@ def _add_items(commands: Any) -> None:
     cancel.add_argument("item_id")
     cancel.add_argument("--reason", default="")
     cancel.set_defaults(run=_through_api(lambda api, a: api.cancel(a.item_id, a.reason)))
+    retry = actions.add_parser("retry", help="make a failed item claimable again")
+    retry.add_argument("item_id")
+    retry.set_defaults(run=_through_api(lambda api, a: api.retry(a.item_id)))
     watch = actions.add_parser("watch", help="print an item's changes until it is settled")
     watch.add_argument("item_id")
     watch.add_argument("--timeout", type=float, default=300.0, help="seconds (default: 300)")

@@ -84,6 +84,10 @@ class ApiClient:
         path = f"/items/{quote(item_id, safe='')}/cancel"
         return self.call("POST", path, {"reason": reason})
 
+    def retry(self, item_id: str) -> dict[str, Any]:
+        """Make a failed item claimable again."""
+        return self.call("POST", f"/items/{quote(item_id, safe='')}/retry")
+
     def watch(self, item_id: str, timeout: float) -> Iterator[dict[str, Any]]:
         """Yield the item at each change until it is settled; raises ApiError after `timeout` s."""
         deadline = time.monotonic() + timeout

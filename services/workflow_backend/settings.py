@@ -14,6 +14,7 @@ from .errors import SettingError
 
 _KEY = re.compile(r"[0-9a-fA-F]{64}")
 _ACCOUNT = re.compile(r"[0-9a-f]{64}")
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+")
 _CONTRACT = re.compile(r"con_[a-z0-9_]{1,60}")
 
 
@@ -31,6 +32,7 @@ class Settings:
     api_port: int
     api_rate: float
     api_wallets: tuple[str, ...]
+    api_origins: tuple[str, ...]
     tokens_file: Path | None
     handlers_socket: Path
     lease_seconds: int
@@ -56,6 +58,7 @@ class Settings:
             api_port=api_port,
             api_rate=_positive(env, "XIAN_WORKFLOW_API_RATE", 1000.0),
             api_wallets=accounts(env, "XIAN_WORKFLOW_API_WALLETS"),
+            api_origins=_origins(env),
             tokens_file=_path(env, "XIAN_WORKFLOW_TOKENS_FILE"),
             handlers_socket=_handlers_socket(env),
             lease_seconds=int(_seconds(env, "XIAN_WORKFLOW_LEASE_SECONDS", 60, 5, 86400)),
@@ -256,6 +259,18 @@ def _port(env: Mapping[str, str], name: str, default: int) -> int:
     if not value.isascii() or not value.isdigit() or not 0 < int(value) < 65536:
         raise SettingError(f"{name} must be a port from 1 to 65535, it is {value!r}")
     return int(value)
+
+
+def _origins(env: Mapping[str, str]) -> tuple[str, ...]:
+    name = "XIAN_WORKFLOW_API_ORIGINS"
+    found = parts(env, name)
+    for origin in found:
+        if not _ORIGIN.fullmatch(origin):
+            raise SettingError(
+                f"{name} must be origins such as https://shop.example.org, separated by commas, "
+                f"one is {origin!r}"
+            )
+    return tuple(found)
 
 
 def _path(env: Mapping[str, str], name: str) -> Path | None:

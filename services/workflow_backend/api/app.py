@@ -1,6 +1,7 @@
 """The application: its routes, errors and limits put together."""
 
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 
 from .. import __version__
 from . import health, problems, reads, stream, writes
@@ -18,6 +19,15 @@ def create_app(backend: Backend) -> FastAPI:
     )
     app.state.backend = backend
     app.add_middleware(BodyLimit)
+    if backend.settings.api_origins:
+        # The outermost but one: a refusal, too, is to be read by the page that asked.
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=backend.settings.api_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "Last-Event-ID"],
+            expose_headers=["Retry-After"],
+        )
     app.add_middleware(Measured, metrics=backend.metrics)
     problems.install(app)
     for routes in (health, reads, writes, stream):

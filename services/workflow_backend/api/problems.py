@@ -88,11 +88,11 @@ def problem(
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Describe the problems of a route for OpenAPI."""
+    """Describe the problems of a route for OpenAPI; that something unexpected may happen is one."""
     content = {"application/problem+json": {"schema": Problem.model_json_schema()}}
     return {
         status: {"description": HTTPStatus(status).phrase, "content": content}
-        for status in statuses
+        for status in (*statuses, 500)
     }
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import APIRouter, HTTPException, Response
 
@@ -40,8 +41,16 @@ _REFUSALS = {
     "forbidden": HTTPStatus.FORBIDDEN,
 }
 
+_PENDING: dict[int | str, dict[str, Any]] = {
+    202: {"model": Accepted, "description": "Sent, and not yet in a block: ask for the item again"}
+}
 
-@router.post("/items", status_code=201, responses=responses(401, 403, 409, 413, 422, 429, 502, 503))
+
+@router.post(
+    "/items",
+    status_code=201,
+    responses={**_PENDING, **responses(401, 403, 409, 413, 422, 429, 502, 503)},
+)
 async def submit(
     used: Used,
     who: Requester,
@@ -76,7 +85,8 @@ async def submit_batch(used: Used, who: Requester, submissions: Submissions) -> 
 
 
 @router.post(
-    "/items/{item_id}/cancel", responses=responses(401, 403, 404, 409, 413, 422, 429, 502, 503)
+    "/items/{item_id}/cancel",
+    responses={**_PENDING, **responses(401, 403, 404, 409, 413, 422, 429, 502, 503)},
 )
 async def cancel(
     used: Used,
@@ -91,7 +101,10 @@ async def cancel(
     return await _directed(used, item_id, contract.cancel(record, reason), response)
 
 
-@router.post("/items/{item_id}/retry", responses=responses(401, 403, 404, 409, 422, 429, 502, 503))
+@router.post(
+    "/items/{item_id}/retry",
+    responses={**_PENDING, **responses(401, 403, 404, 409, 413, 422, 429, 502, 503)},
+)
 async def retry(used: Used, who: Canceller, item_id: PathId, response: Response) -> Accepted:
     """Make a failed item claimable again."""
     record = await seen_item(used, who, item_id)

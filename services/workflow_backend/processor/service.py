@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 
 from ..chain.funds import Funds
 from ..chain.heads import Heads
@@ -95,8 +96,9 @@ async def _work(
             except TimeoutError:
                 continue
         processor.stop_claiming()
+        deadline = time.monotonic() + drain_seconds
         # A node that is away may keep claims from being settled: the next start sees to them.
         await asyncio.wait([claiming], timeout=drain_seconds)
-        await processor.drain(drain_seconds)
+        await processor.drain(max(0.0, deadline - time.monotonic()))
         for task in (claiming, *others):
             task.cancel()
