@@ -165,7 +165,7 @@ def test_all_problems_of_all_hosts_come_at_once_before_anything_is_changed(
         "PROBLEM all hosts passwords the password in xian_node_index_dsn is a well-known word",
         "PROBLEM two exposure the API listens on 0.0.0.0 and asks nobody for a token",
     ):
-        assert expected in said
+        assert expected in said, said
     assert any("xian_node_fee_mode differs" in line for line in said)
     plain = [line for line in said if line.endswith("is in plain text")]
     assert any(line.endswith("workflow_services_projection_dsn is in plain text") for line in plain)
@@ -227,6 +227,21 @@ def test_a_rehearsal_may_come_before_the_network(made: Made) -> None:
     done = made.preflight()
     assert done.returncode != 0
     assert not made.changed.exists()
+
+
+def test_a_vault_password_that_does_not_open_the_keys(made: Made) -> None:
+    made.secrets(False)
+    key_file = made.folder / "network/wallets/api-one.key"
+    key_file.parent.mkdir()
+    key_file.write_text(key("api"))
+    made.run("ansible-vault", "encrypt", "--vault-password-file", "vault-password", key_file)
+    del made.variables["workflow_services_keys"]
+    made.variables["workflow_services_names"] = ["handlers", "projector"]
+    assert made.preflight().returncode == 0
+    (made.folder / "vault-password").write_text("another")
+    done = made.preflight()
+    assert any("can't be read" in line for line in reported(done))
+    assert done.returncode != 0
 
 
 def test_an_old_home_of_another_chain_is_in_the_way(made: Made) -> None:

@@ -33,12 +33,14 @@ from .machines import Control
 class Given(Request):
     """One host: its groups, its variables, and the value of each that has one as JSON text.
 
-    `machine` is what the module machine_facts said, or `trouble` why it could not be asked.
+    `closed` are files in the network folder that Ansible can't read or decrypt. `machine` is what
+    the module machine_facts said, or `trouble` why it could not be asked.
     """
 
     groups: list[str]
     names: list[str]
     values: dict[str, str]
+    closed: list[str]
     machine: dict[str, Any] | None = None
     trouble: str = ""
 

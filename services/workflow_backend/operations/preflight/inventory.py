@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from os.path import normpath
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ ROLES = {
 class Host:
     """A host: its groups, the variables that the inventory gives it, and what was seen on it.
 
-    `machine` is what the module machine_facts says, None where it could not be asked; `trouble` is
-    why not. A name without a value is of a variable that can't be evaluated.
+    A name without a value is of a variable that can't be evaluated; `closed` are the host's files
+    in the network folder that can't be read. `machine` is what the module machine_facts says, None
+    where it could not be asked; `trouble` is why not.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Host:
     groups: frozenset[str]
     names: frozenset[str]
     values: Mapping[str, Any]
+    closed: Sequence[str] = ()
     machine: Mapping[str, Any] | None = None
     trouble: str = ""
 
@@ -41,6 +44,7 @@ class Host:
             frozenset(given["groups"]),
             frozenset(given["names"]),
             {key: json.loads(text) for key, text in given["values"].items()},
+            given["closed"],
             given.get("machine") or None,
             given.get("trouble") or "",
         )
@@ -73,7 +77,8 @@ class Host:
     @property
     def folder(self) -> str:
         """The folder of its network on the control machine."""
-        return self.text("xian_node_network" if self.node else "xian_network_directory")
+        name = "xian_node_network" if self.node else "xian_network_directory"
+        return normpath(folder) if (folder := self.text(name)) else ""
 
     @property
     def roles(self) -> set[str]:
@@ -82,9 +87,12 @@ class Host:
 
     @property
     def services(self) -> Sequence[str]:
-        """The services that run here."""
-        names = self.get("workflow_services_names") if "workflow_services" in self.groups else []
-        return names if isinstance(names, list) else []
+        """The services that run here: all of them unless some are named."""
+        if "workflow_services" not in self.groups:
+            return []
+        names = self.get("workflow_services_names")
+        known = self.catalogue.options["workflow_services_names"].choices
+        return names if isinstance(names, list) else known
 
     @property
     def node(self) -> bool:

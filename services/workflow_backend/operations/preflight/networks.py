@@ -50,6 +50,14 @@ def _folder(host: Host, inventory: Inventory, rehearsal: bool) -> Iterator[Findi
         hint = "playbooks/prepare-network.yml makes one"
         yield found(f"there is no network in {host.folder}", hint, level)
         return
+    if host.closed:
+        yield Finding(
+            "vault",
+            (host.name,),
+            f"this host's keys in {host.folder} can't be read",
+            "give the vault password that they are encrypted with: --vault-password-file FILE or "
+            "--ask-vault-password",
+        )
     if host.node and host.name not in network.hosts:
         yield found(
             f"the network {network.chain_id} in {host.folder} does not know this host",

@@ -84,6 +84,7 @@ def host(
     lost: Any = (),
     catalogue: Any = CATALOGUE,
     trouble: Any = "",
+    closed: Any = (),
     groups: Any = GROUPS,
     **other: Any,
 ) -> Host:
@@ -92,9 +93,8 @@ def host(
     The rest is as in Host, `seen` is its machine.
     """
     values = {n: v for n, v in (variables(name) | other).items() if n not in lost}
-    return Host(
-        name, catalogue, frozenset(groups), frozenset(values) | set(lost), values, seen, trouble
-    )
+    names = frozenset(values) | set(lost)
+    return Host(name, catalogue, frozenset(groups), names, values, closed, seen, trouble)
 
 
 def network(*names: str, **other: Any) -> Network:

@@ -122,3 +122,8 @@ def test_keys_that_are_not_encrypted_are_a_warning_where_that_is_not_meant() -> 
 def test_keys_that_others_may_read_are_a_problem() -> None:
     networks = {"/net": network("one", open=["operator.json"])}
     assert "operator.json" in problem(found(host(), networks=networks), "vault")
+
+
+def test_keys_that_no_password_opens() -> None:
+    findings = found(host(closed=["wallets/api-one.key"]))
+    assert problem(findings, "vault") == "this host's keys in /net can't be read"

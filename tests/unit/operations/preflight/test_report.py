@@ -94,7 +94,7 @@ def test_a_request_with_a_misspelt_field_is_refused_without_what_it_holds() -> N
 def test_a_host_needs_a_release_that_was_built(tmp_path: Path) -> None:
     file = tmp_path / "latest.json"
     values = {"release_file": json.dumps(str(file))}
-    given = {"groups": [], "names": ["release_file"], "values": values}
+    given = {"groups": [], "closed": [], "names": ["release_file"], "values": values}
     asked = request(play=["a"], hosts={"a": given})
 
     def missing() -> list[str]:
