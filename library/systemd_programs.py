@@ -4,6 +4,7 @@
 import hashlib
 import hmac
 import os
+import re
 import secrets
 import tempfile
 from pathlib import Path
@@ -21,7 +22,9 @@ description:
     The digest is keyed with a secret of the host, so that it tells nothing of the credentials.
 options:
   units:
-    description: Text of each unit by its name; C(@REVISION@) in it becomes the digest
+    description:
+      - Text of each unit by its name. C(@REVISION@) in it becomes the digest.
+      - A line after C(@SINCE 254@) is for that version of systemd and later ones.
     type: dict
     required: true
   credentials: {description: Secrets by unit and name, type: dict, default: {}}
@@ -95,12 +98,24 @@ def key_of(folder, check):
 def define(module, key):
     """The whole text of each unit, and its digest."""
     texts, revisions = {}, {}
-    for unit, text in module.params["units"].items():
+    version = systemd_version(module)
+    for unit, given in module.params["units"].items():
+        text = re.sub(
+            r"(?m)^@SINCE (\d+)@(.*\n)",
+            lambda line: line[2] if int(line[1]) <= version else "",
+            given,
+        )
         secret = module.params["credentials"].get(unit, {})
         parts = [text, module.params["revisions"].get(unit, ""), *map(str, sorted(secret.items()))]
         revisions[unit] = hmac.new(key, "\0".join(parts).encode(), hashlib.sha256).hexdigest()
         texts[unit] = text.replace("@REVISION@", revisions[unit])
     return texts, revisions
+
+
+def systemd_version(module):
+    """The version of the host's systemd."""
+    _, out, _ = module.run_command(["systemctl", "--version"], check_rc=True)
+    return int(out.split()[1].split(".")[0])
 
 
 def write_units(module, texts):
@@ -159,8 +174,9 @@ def start(module, unit):
     module.run_command(["systemctl", "reset-failed", unit])  # an old failure says nothing of now
     status, _, reason = module.run_command(["systemctl", "start", unit])
     if status != 0:
+        # What the program itself said; what systemd says of it is in the reason.
         _, words, _ = module.run_command(
-            ["journalctl", "--unit", unit, "--lines", "5", "--output", "cat", "--no-pager"]
+            ["journalctl", f"_SYSTEMD_UNIT={unit}", "--lines=3", "--output=cat", "--no-pager"]
         )
         module.fail_json(
             msg=f"{unit} does not start: {reason.strip()} Its last words: {words.strip()}"

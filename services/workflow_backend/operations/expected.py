@@ -21,6 +21,7 @@ class Expected:
     `workers` and `wallets` are public keys. `fund_target` is in units of the chain's currency.
     `services` gives the state directory of each service that runs on this host, by its name.
     `block_age` is the age in seconds that the newest block may have, None where it may have any.
+    `index` tells whether the node keeps one.
     """
 
     contract_source: Path | None
@@ -31,6 +32,7 @@ class Expected:
     services: Mapping[str, Path]
     disks: tuple[Path, ...]
     block_age: float | None
+    index: bool
 
     @classmethod
     def load(cls, env: Mapping[str, str]) -> Expected:
@@ -46,6 +48,7 @@ class Expected:
             services=_services(env),
             disks=tuple(Path(part) for part in parts(env, "XIAN_WORKFLOW_DISKS")),
             block_age=_positive(env, "XIAN_WORKFLOW_BLOCK_AGE_SECONDS", 0.0) if age else None,
+            index=_index(env),
         )
 
     @property
@@ -91,6 +94,13 @@ def _positive(env: Mapping[str, str], name: str, default: float) -> float:
     if not 0 < value < math.inf:
         raise SettingError(f"{name} must be a number above 0, it is {text!r}")
     return value
+
+
+def _index(env: Mapping[str, str]) -> bool:
+    text = env.get("XIAN_WORKFLOW_INDEX", "yes")
+    if text not in {"yes", "no"}:
+        raise SettingError(f"XIAN_WORKFLOW_INDEX must be yes or no, it is {text!r}")
+    return text == "yes"
 
 
 def _services(env: Mapping[str, str]) -> dict[str, Path]:

@@ -73,7 +73,7 @@ class _Look:
         accounts = self._expected.accounts if self._expected.paid else ()
         others: list[tuple[str, Callable[[ChainStatus], Coroutine[Any, Any, Check]]]] = [
             ("blocks", self._blocks),
-            ("index", self._index),
+            *([("index", self._index)] if self._expected.index else []),
             ("contract", self._contract),
             *(("worker", partial(self._worker, account)) for account in self._expected.workers),
             *(("wallet", partial(self._wallet, account)) for account in accounts),
