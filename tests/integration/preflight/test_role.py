@@ -194,11 +194,14 @@ def test_hosts_that_can_not_be_asked_are_lines_of_the_report(made: Made, tmp_pat
         made.hosts[name] = dict(made.hosts["one"])
     made.hosts["three"]["ansible_python_interpreter"] = "/no/python3"
     made.hosts["four"]["xian_node_keep_blocks"] = "some"
+    made.hosts["four"]["xian_network_directory"] = "{{ lookup('file', '/no/such') }}"
     done = made.preflight()
     said = reported(done)
     assert any(line.startswith("PROBLEM two reach") and "publickey" in line for line in said)
     assert any(line.startswith("PROBLEM three reach") for line in said)
     assert any(line.startswith("PROBLEM four variables xian_node_keep_blocks") for line in said)
+    lost = "workflow_services_keys, xian_network_directory"
+    assert f"PROBLEM four variables can't be evaluated: {lost}" in said
     assert done.returncode != 0
     assert not made.changed.exists()
 
