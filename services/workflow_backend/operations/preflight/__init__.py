@@ -77,6 +77,7 @@ def preflight(request: dict[str, Any], *, rehearsal: bool) -> dict[str, Any]:
         networks_of,
         reading.inventory_files(asked.sources, asked.playbooks),
         _releases(known, asked.roles.parent / "dist" / "latest.json"),
+        _absent(known),
     )
     control = Control(time.time(), platform.machine())
     found += judge(inventory, catalogue, asked.prefixes, control, rehearsal=rehearsal)
@@ -120,6 +121,12 @@ def _releases(known: dict[str, Host], usual: Path) -> dict[str, Release]:
     }
     read = {file: reading.release(file) for file in set(files.values())}
     return {name: read[file] for name, file in files.items()}
+
+
+def _absent(known: dict[str, Host]) -> frozenset[str]:
+    """Return the files that variables name and that are not there; a relative path may be any."""
+    named = {host.text(name) for host in known.values() for name in variables.FILES}
+    return frozenset(path for path in named if path.startswith("/") and not Path(path).is_file())
 
 
 def _networks(known: dict[str, Host]) -> tuple[list[Finding], dict[str, Network | None]]:

@@ -15,6 +15,7 @@ def judge(inventory: Inventory) -> Iterator[Finding]:
     for host in inventory.hosts.values():
         if "api" in host.services:
             yield from _open(host)
+            yield from _certificate(host)
             yield from _operator(host)
 
 
@@ -39,6 +40,18 @@ def _open(host: Host) -> Iterator[Finding]:
             f"the API listens on {address} without TLS: items and tokens are there to read",
             "set workflow_services_api_certificate and workflow_services_api_key, or leave the API "
             "on 127.0.0.1 behind a proxy that speaks TLS",
+        )
+
+
+def _certificate(host: Host) -> Iterator[Finding]:
+    certificate = host.text("workflow_services_api_certificate")
+    unread = "workflow_services_api_key" in host.names - host.values.keys()
+    if certificate and not unread and not host.text("workflow_services_api_key"):
+        yield Finding(
+            CHECK,
+            (host.name,),
+            "the API has a certificate and no key",
+            "set workflow_services_api_key to its private key, from a vault",
         )
 
 

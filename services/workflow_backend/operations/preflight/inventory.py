@@ -135,8 +135,9 @@ class Inventory:
     """All hosts, and what the control machine's files say of them.
 
     `networks` holds what each network folder that a host names has, None where there is none;
-    `files` the texts of the inventory's own files; `releases` the release of each host that is
-    given one. `play` are the hosts that the deployment is about.
+    `files` the texts of the inventory's own files; `absent` those that variables name and that are
+    not there; `releases` the release of each host that is given one. `play` are the hosts that the
+    deployment is about.
     """
 
     hosts: Mapping[str, Host]
@@ -144,6 +145,7 @@ class Inventory:
     networks: Mapping[str, Network | None] = field(default_factory=dict)
     files: Mapping[Path, str] = field(default_factory=dict)
     releases: Mapping[str, Release] = field(default_factory=dict)
+    absent: frozenset[str] = frozenset()
 
     @property
     def nodes(self) -> list[Host]:

@@ -11,6 +11,9 @@ from .inventory import Host, Inventory, truth
 
 CHECK = "variables"
 
+FILES = ("workflow_services_api_ca", "workflow_services_api_certificate")
+"""What names a file on the control machine."""
+
 
 def judge(
     inventory: Inventory, catalogue: Catalogue, prefixes: Sequence[str], *, rehearsal: bool
@@ -20,6 +23,7 @@ def judge(
         names = [name for name in sorted(host.names) if name.startswith(tuple(prefixes))]
         for name in names:
             yield from _variable(host, name, catalogue)
+        yield from _files(host, inventory)
         needed = [name for name, role in sorted(catalogue.required.items()) if role in host.roles]
         if unset := [name for name in needed if name not in host.names]:
             yield Finding(CHECK, (host.name,), f"not set: {', '.join(unset)}")
@@ -31,10 +35,16 @@ def judge(
                 CHECK,
                 (host.name,),
                 f"can't be evaluated: {', '.join(lost)}",
-                "a variable or file that it is made of is missing: ansible -m debug -a "
-                f"var={lost[0]} {host.name} says which",
+                "a variable or file that it is made of is missing: "
+                f"ansible HOST -m debug -a var={lost[0]} says which",
                 Level.WARNING if early else Level.PROBLEM,
             )
+
+
+def _files(host: Host, inventory: Inventory) -> Iterator[Finding]:
+    for name in FILES:
+        if (path := host.text(name)) in inventory.absent:
+            yield Finding(CHECK, (host.name,), f"{name}: there is no file {path}")
 
 
 def _variable(host: Host, name: str, catalogue: Catalogue) -> Iterator[Finding]:

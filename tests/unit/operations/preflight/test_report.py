@@ -109,3 +109,15 @@ def test_a_host_needs_a_release_that_was_built(tmp_path: Path) -> None:
     values["program_manager"] = '"supervisor"'
     file.unlink()
     assert missing() == []
+
+
+def test_a_file_that_a_variable_names_is_there(tmp_path: Path) -> None:
+    file = tmp_path / "ca.pem"
+    values = {"workflow_services_api_ca": json.dumps(str(file)), "program_manager": '"supervisor"'}
+    given = {"groups": [], "closed": [], "names": list(values), "values": values}
+    asked = request(play=["a"], hosts={"a": given})
+    assert preflight(asked, rehearsal=False)["findings"][0]["what"] == (
+        f"workflow_services_api_ca: there is no file {file}"
+    )
+    file.touch()
+    assert preflight(asked, rehearsal=False)["findings"] == []

@@ -244,17 +244,18 @@ TOKEN = "xwb_" + LONG * 2
     ("other", "check", "said"),
     [
         ({}, "exposure", "without TLS"),
-        ({"workflow_services_api_certificate": "/c.pem", "workflow_services_tokens": {}},
+        ({"workflow_services_api_certificate": "c.pem", "workflow_services_tokens": {}},
          "exposure", "asks nobody for a token"),
-        ({"workflow_services_api_certificate": "/c.pem", "workflow_services_operator_token": OTHER},
+        ({"workflow_services_api_certificate": "c.pem", "workflow_services_operator_token": OTHER},
          "exposure", "none of workflow_services_tokens"),
-        ({"workflow_services_api_certificate": "/c.pem"}, "", ""),
+        ({"workflow_services_api_certificate": "c.pem"}, "", ""),
     ],
 )  # fmt: skip
 def test_an_api_that_others_reach(other: dict[str, Any], check: str, said: str) -> None:
     base = {
         "workflow_services_api_host": "192.0.2.1",
         "workflow_services_operator_token": TOKEN,
+        "workflow_services_api_key": "-----BEGIN PRIVATE KEY-----",
         "workflow_services_tokens": {
             "ops": {"scopes": ["read"], "sha256": sha256(TOKEN.encode()).hexdigest()}
         },
@@ -264,6 +265,13 @@ def test_an_api_that_others_reach(other: dict[str, Any], check: str, said: str) 
         assert said in problem(findings, check)
     else:
         assert findings == []
+
+
+def test_a_certificate_needs_its_key() -> None:
+    given = {"workflow_services_api_certificate": "c.pem"}
+    assert "no key" in problem(found(host(**given)), "exposure")
+    lost = found(host(lost=["workflow_services_api_key"], **given))
+    assert problem(lost, "variables") == "can't be evaluated: workflow_services_api_key"
 
 
 def test_an_api_with_tokens_and_nobody_who_has_one() -> None:
