@@ -31,7 +31,15 @@ class Host:
         ssh.write_text(f'#!/bin/sh\nexec {sys.executable} {stub} "$@"\n')
         ssh.chmod(0o700)
         (folder / "play.yml").write_text(json.dumps(PLAY))
+        # Whose operator and workers there are is in the network's folder, as prepared.
+        network = folder / "network"
+        (network / "wallets").mkdir(parents=True)
+        (network / "operator.json").write_text(json.dumps({"private_key": node.operator_key}))
+        wallets = {"processor-node-1": self.worker}
+        (network / "wallets" / "wallets.json").write_text(json.dumps(wallets))
         self.variables: dict[str, Any] = {
+            "xian_network_chain_id": node.chain_id,
+            "xian_network_directory": str(network),
             "ansible_ssh_executable": str(ssh),
             "ansible_user": "operator",
             "ansible_python_interpreter": sys.executable,
