@@ -12,12 +12,15 @@ index for all that come after it. `mend` puts three things right, all in the wri
 
 import asyncio
 import json
+import os
 import re
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 from loguru import logger
@@ -136,16 +139,19 @@ class _Piecemeal:
 
 async def wait_for_database(dsn: str, seconds: float) -> None:
     """Wait until the database accepts connections; raises `Refused` with the last reason."""
+    _refuse_missing_files(dsn)
     deadline = time.monotonic() + seconds
     said = ""
     while True:
         try:
             connection = await asyncpg.connect(dsn, timeout=5)
+        except OSError as error:  # a certificate that is refused is a ValueError, too
+            reason = str(error) or type(error).__name__
         except ValueError:
             # The text of such an error may quote the DSN, and that may hold a password.
             raise Refused("the credential index_dsn is no PostgreSQL DSN") from None
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-            reason = str(error) or type(error).__name__
+        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            reason = str(error)
         else:
             await connection.close()
             return
@@ -155,6 +161,14 @@ async def wait_for_database(dsn: str, seconds: float) -> None:
         if time.monotonic() > deadline:
             raise Refused(f"the index's database has not answered within {seconds:.0f} s: {reason}")
         await asyncio.sleep(0.1)
+
+
+def _refuse_missing_files(dsn: str) -> None:
+    """Raise `Refused` for a certificate that can't be read: the driver does not say which."""
+    with suppress(ValueError):  # what is no DSN is found by who reads it whole
+        for name, paths in parse_qs(urlsplit(dsn).query).items():
+            if name in ("sslrootcert", "sslcert", "sslkey") and not os.access(paths[-1], os.R_OK):
+                raise Refused(f"index_dsn: {name} is {paths[-1]}, and that can't be read")
 
 
 async def refuse_foreign(dsn: str, genesis: dict[str, Any]) -> None:
