@@ -61,11 +61,11 @@ def fetch(where: Places, uv: Uv) -> dict[str, str]:
         return _digests(where)
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
         raise Trouble("this is not a Debian or Ubuntu system", "use another way")
-    keyring = _keyring()
+    archive_keys = keyring()
     reasons = []
-    for mirror in _mirrors(where):
+    for mirror in mirrors(where):
         try:
-            _download(where, mirror, keyring)
+            _download(where, mirror, archive_keys)
         except Trouble as trouble:
             reasons.append(trouble)
         else:
@@ -136,15 +136,16 @@ def _digests(where: Places) -> dict[str, str]:
     return {path.name: file_digest(path) for path in sorted(_folder(where).glob("*.deb"))}
 
 
-def _keyring() -> Path:
+def keyring() -> Path:
+    """The file of the keys that Debian signs its archive with."""
     for name in _KEYRINGS:
-        keyring = Path("/usr/share/keyrings") / name
-        if keyring.exists():
-            return keyring
+        found = Path("/usr/share/keyrings") / name
+        if found.exists():
+            return found
     raise Trouble("Debian's archive keys are missing", install_command("debian-archive-keyring"))
 
 
-def _mirrors(where: Places) -> list[str]:
+def mirrors(where: Places) -> list[str]:
     """The Debian mirrors that this machine already uses, as its own apt names them."""
     targets = _ask_apt(
         where,

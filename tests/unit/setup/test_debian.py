@@ -27,7 +27,7 @@ def mirrors(monkeypatch: pytest.MonkeyPatch, targets: str, addresses: str) -> li
         return targets if "indextargets" in command else addresses
 
     monkeypatch.setattr(debian, "run", apt)
-    return debian._mirrors(places.places(Path("/nowhere")))
+    return debian.mirrors(places.places(Path("/nowhere")))
 
 
 def test_the_mirrors_are_those_whose_lists_say_debian(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,97 @@
+"""The control group of a host: every process of it, however it was started, and only those."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from steps import Trouble
+
+
+def root() -> Path:
+    """Where the unified hierarchy of control groups is mounted."""
+    for line in Path("/proc/mounts").read_text().splitlines():
+        _, place, kind, *_ = line.split()
+        if kind == "cgroup2":
+            return Path(place)
+    raise Trouble(
+        "this machine has no unified hierarchy of control groups",
+        "mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified",
+    )
+
+
+class Group:
+    """A control group by its name, below the root: each host needs one that no other shares."""
+
+    def __init__(self, name: str) -> None:
+        self.path = root() / name
+
+    def make(self) -> None:
+        """Make it anew. Where its processes were killed once, it would kill new ones too."""
+        self.remove()
+        self.path.mkdir()
+
+    def join(self) -> None:
+        """Put the calling process into it; what the process starts is in it as well."""
+        (self.path / "cgroup.procs").write_text(str(os.getpid()))
+
+    def pids(self) -> list[int]:
+        """Every process in it, those of nested groups too."""
+        found: list[int] = []
+        for file in self.path.rglob("cgroup.procs"):
+            try:
+                # Zero stands for a process of a namespace that can't be seen from here.
+                found += [pid for pid in map(int, file.read_text().split()) if pid]
+            except OSError:  # the nested group has just been removed
+                continue
+        return found
+
+    def init(self) -> int | None:
+        """The process that is the host's own process 1; None while the host is down."""
+        for pid in self.pids():
+            try:
+                status = Path(f"/proc/{pid}/status").read_text()
+            except OSError:
+                continue
+            for line in status.splitlines():
+                # A service may have a namespace of processes of its own: then there are three.
+                if line.startswith("NSpid:") and line.split()[2:] == ["1"]:
+                    return pid
+        return None
+
+    def freeze(self, frozen: bool) -> None:
+        """Stop all its processes where they are, or let them go on."""
+        (self.path / "cgroup.freeze").write_text(str(int(frozen)))
+
+    def kill(self) -> None:
+        """End all its processes at once, this one excepted, and remove it."""
+        if not self.path.is_dir():
+            return
+        for _ in range(100):
+            for pid in self.pids():
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    continue
+            if self.is_empty():
+                break
+            time.sleep(0.05)
+        self.remove()
+
+    def is_empty(self) -> bool:
+        """Whether no process is left in it."""
+        try:
+            return "populated 0" in (self.path / "cgroup.events").read_text()
+        except FileNotFoundError:
+            return True
+
+    def remove(self) -> None:
+        """Remove it, with the groups that the host's systemd made in it."""
+        if not self.path.is_dir():
+            return
+        for folder in sorted(self.path.rglob("*"), reverse=True):
+            if folder.is_dir():
+                folder.rmdir()
+        self.path.rmdir()

@@ -1,0 +1,184 @@
+"""Networks of hosts: boot them, find them again, take them down, and what others left as well."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Self
+
+from steps import Trouble, locked
+
+from . import images, links, store
+from .group import Group
+from .host import Host, HostError
+from .store import HostRecord, Owner, Record
+
+_SSH_CONFIG = """\
+{hosts}Host *
+  User root
+  IdentityFile {folder}/key
+  IdentitiesOnly yes
+  UserKnownHostsFile {folder}/known_hosts
+  StrictHostKeyChecking yes
+  BatchMode yes
+  ConnectTimeout 5
+  # A connection that was cut is noticed after 15 s.
+  ServerAliveInterval 5
+  ServerAliveCountMax 3
+  LogLevel ERROR
+"""
+
+
+class Network:
+    """Hosts that were booted together: `network["one"]` is the one of that name."""
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        self.hosts = {host.name: Host(record, host) for host in record.hosts}
+
+    def __getitem__(self, name: str) -> Host:
+        return self.hosts[name]
+
+    def __iter__(self) -> Iterator[Host]:
+        return iter(self.hosts.values())
+
+    @property
+    def folder(self) -> Path:
+        """Where its key, its SSH configuration and its inventory are."""
+        return self.record.folder
+
+    @classmethod
+    def find(cls, name: str) -> Self:
+        """Hosts that were booted before, by the name of their network."""
+        record = store.read(store.NETWORKS / name)
+        if record is None:
+            known = ", ".join(record.name for record in store.records()) or "none"
+            raise Trouble(f"there is no network {name}", f"take one that there is: {known}")
+        return cls(record)
+
+    @classmethod
+    def boot(
+        cls,
+        name: str,
+        suites: Mapping[str, str],
+        groups: Mapping[str, Sequence[str]] | None = None,
+        owner: Owner | None = None,
+    ) -> Self:
+        """Boot a host of each name, with the suite that is named for it, and wait for all.
+
+        `groups` are those of the inventory, with the hosts in each. With an owner, the hosts go
+        once it has ended; else they stay until `down`.
+        """
+        images.check_machine()
+        made = {suite: images.make(suite) for suite in dict.fromkeys(suites.values())}
+        clean()
+        record = _claim(name, suites, groups or {}, made, owner or store.owner_of_new_hosts())
+        network = cls(record)
+        try:
+            links.add_bridge(record)
+            network._write_ssh()
+            key = (network.folder / "key.pub").read_text()
+            for host in network:
+                host.spawn(key)
+            with ThreadPoolExecutor(len(network.hosts)) as pool:
+                states = list(pool.map(Host.wait, network))
+            _refuse_degraded(network, states)
+        except BaseException:
+            network.down()
+            raise
+        network.record = record.made_ready()
+        return network
+
+    def down(self) -> None:
+        """End every process, remove links, mounts and files; what is gone already is no error."""
+        take_down(self.record)
+
+    def _write_ssh(self) -> None:
+        folder = self.folder
+        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", self.record.name]
+        subprocess.run([*command, "-f", folder / "key"], check=True)
+        keys = {images.host_key(Path(host.record.image)): None for host in self}
+        (folder / "known_hosts").write_text("".join(f"* {key}\n" for key in keys))
+        hosts = "".join(f"Host {host.name}\n  HostName {host.address}\n" for host in self)
+        (folder / "ssh_config").write_text(_SSH_CONFIG.format(hosts=hosts, folder=folder))
+
+
+@contextlib.contextmanager
+def booted(
+    name: str, suites: Mapping[str, str], groups: Mapping[str, Sequence[str]] | None = None
+) -> Iterator[Network]:
+    """Hosts that are there for a while: `with booted("x", {"one": "bookworm"}) as hosts:`."""
+    owner = store.owner_of_new_hosts() or Owner.of(os.getpid())
+    network = Network.boot(name, suites, groups, owner)
+    try:
+        yield network
+    finally:
+        network.down()
+
+
+def clean(*, everything: bool = False) -> list[str]:
+    """Take down what nobody uses any more, or everything; return the names."""
+    taken = []
+    with locked(store.LOCK):
+        for record in store.records():
+            if everything or record.is_left:
+                take_down(record)
+                taken.append(record.name)
+        for folder in store.unreadable():
+            shutil.rmtree(folder)
+            taken.append(folder.name)
+    return taken
+
+
+def take_down(record: Record) -> None:
+    """End and remove everything of a network."""
+    for host in record.hosts:
+        Group(host.machine).kill()
+    for host in record.hosts:
+        links.remove(host.link)
+    links.remove(record.bridge)
+    if record.folder.exists():
+        shutil.rmtree(record.folder)
+
+
+def _refuse_degraded(network: Network, states: list[str]) -> None:
+    for host, state in zip(network, states, strict=True):
+        if state != "running":
+            failed = host.output("systemctl --failed --no-legend --plain")
+            raise HostError(f"{host.name} is {state}: {failed}")
+
+
+def _claim(
+    name: str,
+    suites: Mapping[str, str],
+    groups: Mapping[str, Sequence[str]],
+    made: Mapping[str, Path],
+    owner: Owner | None,
+) -> Record:
+    """Write down what is about to be made, so that it can be removed however this ends."""
+    with locked(store.LOCK):
+        if (store.NETWORKS / name).exists():
+            command = f"{Path(sys.executable)} -m tests.hosts down {name}"
+            raise Trouble(f"there is a network {name} already", command)
+        taken = {record.number for record in store.records()}
+        number = links.free_number(taken, links.routes())
+        hosts = [
+            HostRecord(
+                name=host,
+                suite=suite,
+                image=str(made[suite]),
+                network=number,
+                number=place,
+                groups=tuple(group for group, members in groups.items() if host in members),
+            )
+            for place, (host, suite) in enumerate(suites.items(), 1)
+        ]
+        record = Record(name, number, Owner.of(os.getpid()), owner, tuple(hosts))
+        record.write()
+    return record
