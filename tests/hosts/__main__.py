@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from steps import Trouble, fail, say
 
-from . import images, network, store
+from . import images, instances, network, store
 from .host import HostError
 from .network import Network
 
@@ -30,6 +30,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return fail(Trouble("stopped", "run the same command again"))
     return code
+
+
+def molecule(options: argparse.Namespace) -> int:
+    """What Molecule asks for, with its variables."""
+    {"create": instances.create, "destroy": instances.destroy}[options.stage]()
+    return 0
 
 
 def up(options: argparse.Namespace) -> int:
@@ -106,17 +112,21 @@ def _parser() -> argparse.ArgumentParser:
         return made
 
     made = command("up", up, "boot hosts and wait for them: up NETWORK one=bookworm two=forky")
-    made.add_argument("network")
+    made.add_argument("network", type=store.name_of)
     made.add_argument("hosts", nargs="+", metavar="NAME[=SUITE]")
-    command("down", down, "take all hosts of a network down").add_argument("network")
+    command("down", down, "take all hosts of a network down").add_argument(
+        "network", type=store.name_of
+    )
     for name in _ON_HOST:
         made = command(name, on_host, f"{name} hosts of a network, all of them if none is named")
-        made.add_argument("network")
+        made.add_argument("network", type=store.name_of)
         made.add_argument("hosts", nargs="*")
     made = command("ssh", ssh, "a shell on a host, or one command")
-    made.add_argument("network")
+    made.add_argument("network", type=store.name_of)
     made.add_argument("host")
     made.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND")
+    made = command("molecule", molecule, "what Molecule's playbooks call")
+    made.add_argument("stage", choices=["create", "destroy"])
     command("list", list_all, "which hosts there are")
     command("images", make_images, "make the images that hosts are booted from")
     made = command("clean", clean, "take down what interrupted runs left")

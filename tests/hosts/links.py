@@ -15,10 +15,15 @@ from .store import LAST_NUMBER, Record
 _RANGE = "10.213.{}.0/24"
 
 
-def free_number(taken: set[int], routes: list[str]) -> int:
-    """The first number whose addresses nothing on this machine uses yet."""
+def free_number(taken: set[int], routes: list[str], last: int) -> int:
+    """The next number after the last whose addresses nothing on this machine uses.
+
+    The addresses of hosts that are gone come back as late as can be: an SSH client may still keep a
+    connection to one, and would take it for a connection to the new host.
+    """
     used = [ipaddress.ip_network(route, strict=False) for route in routes]
-    for number in range(1, LAST_NUMBER + 1):
+    for step in range(LAST_NUMBER):
+        number = (last + step) % LAST_NUMBER + 1
         subnet = ipaddress.ip_network(_RANGE.format(number))
         if number not in taken and not any(subnet.overlaps(other) for other in used):
             return number

@@ -10,13 +10,16 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-from steps import Trouble, locked
+import yaml
 
-from . import images, links, store
+from steps import Trouble, locked, write_text
+
+from . import images, links, plays, store
 from .group import Group
 from .host import Host, HostError
+from .plays import Play
 from .store import HostRecord, Owner, Record
 
 _SSH_CONFIG = """\
@@ -40,6 +43,8 @@ class Network:
 
     def __init__(self, record: Record) -> None:
         self.record = record
+        self.variables: dict[str, Any] = {}
+        self._plays: list[Play] = []
         self.hosts = {host.name: Host(record, host) for host in record.hosts}
 
     def __getitem__(self, name: str) -> Host:
@@ -83,6 +88,7 @@ class Network:
         try:
             links.add_bridge(record)
             network._write_ssh()
+            network.write_inventory()
             key = (network.folder / "key.pub").read_text()
             for host in network:
                 host.spawn(key)
@@ -95,8 +101,27 @@ class Network:
         network.record = record.made_ready()
         return network
 
+    def play(self, playbook: str, *arguments: str, **variables: Any) -> Play:
+        """Run a playbook on these hosts to its end: `deploy` of this repository, or a file."""
+        return self.begin(playbook, *arguments, **variables).wait()
+
+    def begin(self, playbook: str, *arguments: str, **variables: Any) -> Play:
+        """Begin to run a playbook, for a test that does something meanwhile."""
+        self.write_inventory()
+        play = Play(self.record, playbook, arguments, variables)
+        self._plays.append(play)
+        return play
+
+    def write_inventory(self) -> Path:
+        """Write the inventory of these hosts, with `variables` for all of them."""
+        file = self.folder / "inventory.yml"
+        write_text(file, yaml.safe_dump(plays.inventory(self.record, self.variables)))
+        return file
+
     def down(self) -> None:
         """End every process, remove links, mounts and files; what is gone already is no error."""
+        for play in self._plays:
+            play.close()
         take_down(self.record)
 
     def _write_ssh(self) -> None:
@@ -109,25 +134,32 @@ class Network:
         (folder / "ssh_config").write_text(_SSH_CONFIG.format(hosts=hosts, folder=folder))
 
 
+# What `booted` has booted and not taken down yet.
+alive: list[Network] = []
+
+
 @contextlib.contextmanager
 def booted(
     name: str, suites: Mapping[str, str], groups: Mapping[str, Sequence[str]] | None = None
 ) -> Iterator[Network]:
     """Hosts that are there for a while: `with booted("x", {"one": "bookworm"}) as hosts:`."""
     owner = store.owner_of_new_hosts() or Owner.of(os.getpid())
-    network = Network.boot(name, suites, groups, owner)
+    # Two runs of the same test at once have hosts of their own.
+    network = Network.boot(f"{name}-{os.getpid()}", suites, groups, owner)
+    alive.append(network)
     try:
         yield network
     finally:
+        alive.remove(network)
         network.down()
 
 
-def clean(*, everything: bool = False) -> list[str]:
-    """Take down what nobody uses any more, or everything; return the names."""
+def clean(*, everything: bool = False, of: Owner | None = None) -> list[str]:
+    """Take down what nobody uses any more, and what is `of` an owner, or all; return the names."""
     taken = []
     with locked(store.LOCK):
         for record in store.records():
-            if everything or record.is_left:
+            if everything or record.is_left or (of is not None and record.owner == of):
                 take_down(record)
                 taken.append(record.name)
         for folder in store.unreadable():
@@ -167,7 +199,8 @@ def _claim(
             command = f"{Path(sys.executable)} -m tests.hosts down {name}"
             raise Trouble(f"there is a network {name} already", command)
         taken = {record.number for record in store.records()}
-        number = links.free_number(taken, links.routes())
+        number = links.free_number(taken, links.routes(), store.last_number())
+        store.LAST.write_text(f"{number}\n")
         hosts = [
             HostRecord(
                 name=host,

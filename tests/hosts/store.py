@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass, replace
@@ -13,6 +14,7 @@ from steps import write_json
 HOME = Path("/var/lib/workflow-backend-hosts")
 NETWORKS = HOME / "networks"
 LOCK = HOME / "lock"
+LAST = HOME / "last"
 
 # The number of a network is in its addresses and in the names of its links, of 15 bytes at most.
 LAST_NUMBER = 254
@@ -131,6 +133,15 @@ class Record:
         return ready
 
 
+def name_of(text: str) -> str:
+    """The name of a network as it was given, or for the folder of one of Molecule's scenarios."""
+    if "/" not in text:
+        return text
+    folder = Path(text).resolve()
+    digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:8]
+    return f"{folder.parent.parent.name}-{folder.name}-{digest}"
+
+
 def read(folder: Path) -> Record | None:
     """What was written down in a folder; None where there is nothing that can be read."""
     try:
@@ -151,6 +162,14 @@ def records() -> list[Record]:
         return []
     found = [read(folder) for folder in sorted(NETWORKS.iterdir())]
     return [record for record in found if record is not None]
+
+
+def last_number() -> int:
+    """The number of the network that was made last."""
+    try:
+        return int(LAST.read_text())
+    except (OSError, ValueError):
+        return 0
 
 
 def unreadable() -> list[Path]:

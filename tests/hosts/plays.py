@@ -1,0 +1,167 @@
+"""Playbooks run on booted hosts, as an operator runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from . import REPO
+from .store import Record
+
+_RECAP = re.compile(r"^(\S+)\s+: (ok=.*)$", re.MULTILINE)
+
+
+class PlayFailed(AssertionError):
+    """A playbook did not end as a test relies on."""
+
+
+class Play:
+    """A playbook that runs, or that has ended."""
+
+    def __init__(
+        self, record: Record, playbook: str, arguments: tuple[str, ...], variables: dict[str, Any]
+    ) -> None:
+        # Of its own, so that no connection outlives the hosts or meets them after they were killed.
+        self._folder = Path(tempfile.mkdtemp(prefix="wbh-", dir="/tmp"))
+        self._file = self._folder / "output"
+        self.playbook = playbook
+        command = [str(Path(sys.executable).with_name("ansible-playbook"))]
+        command += ["-i", str(record.folder / "inventory.yml")]
+        if variables:
+            (self._folder / "variables.json").write_text(json.dumps(variables))
+            command += ["-e", f"@{self._folder / 'variables.json'}"]
+        environment = {
+            **os.environ,
+            "ANSIBLE_CONFIG": str(REPO / "ansible.cfg"),
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self._folder / "ssh"),
+            "PYTHONUNBUFFERED": "1",
+        }
+        with self._file.open("wb") as output:
+            self._process = subprocess.Popen(
+                [*command, *arguments, _path(playbook)],
+                cwd=REPO,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._ended = False
+        self._output = ""
+
+    # --- while it runs
+
+    def until(self, text: str, timeout: float = 300) -> Self:
+        """Wait until it has printed this, the name of a task for example; it goes on meanwhile."""
+        deadline = time.monotonic() + timeout
+        while text not in self.output:
+            if self._process.poll() is not None and text not in self.output:
+                raise PlayFailed(f"{self.playbook} ended without {text!r}\n{self.output}")
+            if time.monotonic() > deadline:
+                raise PlayFailed(f"{self.playbook}: no {text!r} within {timeout:.0f} s")
+            time.sleep(0.05)
+        return self
+
+    def stop(self, number: int = signal.SIGKILL) -> Self:
+        """End Ansible with all it started, by default as when the control machine dies."""
+        os.killpg(self._process.pid, number)
+        return self.wait()
+
+    def wait(self, timeout: float = 1200) -> Self:
+        """Wait until it has ended."""
+        try:
+            self._process.wait(timeout)
+        finally:
+            self.close()
+        return self
+
+    def close(self) -> None:
+        """End it, if it has not ended, and the connections that Ansible keeps open."""
+        if self._ended:
+            return
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        self._output = self.output
+        self._ended = True
+        for socket in (self._folder / "ssh").glob("*"):
+            command = ["ssh", "-O", "exit", "-o", f"ControlPath={socket}", "any"]
+            subprocess.run(command, capture_output=True, check=False)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    # --- what came of it
+
+    @property
+    def output(self) -> str:
+        """What it printed, or has printed so far."""
+        return self._output if self._ended else self._file.read_text(errors="replace")
+
+    @property
+    def code(self) -> int:
+        """Its exit code."""
+        self.wait()
+        return self._process.returncode
+
+    @property
+    def recap(self) -> dict[str, dict[str, int]]:
+        """The numbers of its last lines: `play.recap["one"]["changed"]`."""
+        found = {}
+        for host, numbers in _RECAP.findall(self.wait().output):
+            pairs = (pair.split("=") for pair in numbers.split())
+            found[host] = {name: int(number) for name, number in pairs}
+        return found
+
+    def ok(self) -> Self:
+        """Itself; raises `PlayFailed`, with what it printed, where it failed."""
+        if self.code != 0:
+            raise PlayFailed(f"{self.playbook} ended with {self.code}\n{self.output}")
+        return self
+
+    def failed(self) -> Self:
+        """Itself; raises `PlayFailed` where it did not fail."""
+        if self.code == 0:
+            raise PlayFailed(f"{self.playbook} did not fail\n{self.output}")
+        return self
+
+    def unchanged(self) -> Self:
+        """Itself; raises `PlayFailed` where it failed or changed anything."""
+        self.ok()
+        if not self.recap or any(numbers["changed"] for numbers in self.recap.values()):
+            raise PlayFailed(f"{self.playbook} changed something\n{self.output}")
+        return self
+
+
+def inventory(record: Record, variables: Mapping[str, Any]) -> dict[str, Any]:
+    """The hosts of a network as an inventory of Ansible."""
+    groups: dict[str, dict[str, Any]] = {}
+    for host in record.hosts:
+        for group in host.groups:
+            groups.setdefault(group, {"hosts": {}})["hosts"][host.name] = {}
+    return {
+        "all": {
+            "vars": {
+                "ansible_user": "root",
+                "ansible_ssh_common_args": f"-F {record.folder / 'ssh_config'}",
+                **variables,
+            },
+            "hosts": {host.name: {"ansible_host": host.address} for host in record.hosts},
+            "children": groups,
+        }
+    }
+
+
+def _path(playbook: str) -> str:
+    """The file of a playbook, by its path or as one of this repository's by its name."""
+    path = Path(playbook)
+    return str(path if path.suffix else REPO / "playbooks" / f"{playbook}.yml")
