@@ -7,9 +7,8 @@ It is ended when that app is gone: most often it ends by itself then, but it can
 with a dead consensus and an RPC that still answers. Who supervises this program starts it again
 either way.
 
-That one's manager is told when the RPC answers, and from then on while it does. CometBFT does not
-answer while it waits for a block's execution in the app, so the manager's patience with it has to
-be the one with the app.
+That one's manager is told when the RPC answers, and from then on while it does; it answers while a
+block is executed, too, and with state sync before the state is there.
 """
 
 import json
