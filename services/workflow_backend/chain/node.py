@@ -19,13 +19,17 @@ KEYS = 200
 
 @dataclass(frozen=True, slots=True)
 class ChainStatus:
-    """Where the node is: its chain, its newest block and whether it is still catching up."""
+    """Where the node is: its chain, its newest block and whether it is still catching up.
+
+    `base` is the oldest block that it still has.
+    """
 
     chain_id: str
     node_id: str
     height: int
     block_time: str
     catching_up: bool
+    base: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,7 @@ class Node:
             height=int(sync["latest_block_height"]),
             block_time=sync["latest_block_time"],
             catching_up=bool(sync["catching_up"]),
+            base=int(sync["earliest_block_height"]),
         )
 
     async def require_chain(self, chain_id: str) -> ChainStatus:

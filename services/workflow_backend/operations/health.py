@@ -100,14 +100,14 @@ class _Look:
     async def _waiting(self) -> int:
         return int((await self._answer(self._node.rpc.call("num_unconfirmed_txs")))["n_txs"])
 
-    async def _index(self, _: ChainStatus) -> Check:
+    async def _index(self, status: ChainStatus) -> Check:
         before = after = await self._index_status()
         deadline = time.monotonic() + STILL_SECONDS
         while after.lag and after.height == before.height and time.monotonic() < deadline:
             await asyncio.sleep(POLL_SECONDS)
             after = await self._index_status()
         self._indexed = after.height
-        return judge.index(before, after, STILL_SECONDS)
+        return judge.index(before, after, STILL_SECONDS, status.base)
 
     async def _index_status(self) -> IndexStatus:
         return await self._answer(self._node.index_status())

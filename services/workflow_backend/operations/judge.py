@@ -98,14 +98,24 @@ def blocks(
     return Check("blocks", State.OK, what)
 
 
-def index(before: IndexStatus, after: IndexStatus, seconds: float) -> Check:
-    """Judge the index by two looks; one that is level or moves is looked at once more at once."""
+def index(before: IndexStatus, after: IndexStatus, seconds: float, base: int = 1) -> Check:
+    """Judge the index by two looks; one that is level or moves is looked at once more at once.
+
+    `base` is the oldest block that the node still has: what is older can't be indexed any more.
+    """
     if not after.healthy:
         return Check(
             "index",
             State.FAILED,
             f"its database does not answer: {after.problem or 'no reason given'}",
             "see that PostgreSQL runs, and its log",
+        )
+    if after.height + 1 < base:
+        return Check(
+            "index",
+            State.FAILED,
+            f"it lacks the blocks {after.height + 1} to {base - 1}, and the node has them no more",
+            "restore an index that has them: from a snapshot, or from another node's",
         )
     what = f"height {after.height}, {after.lag} blocks behind, {after.spooled} in the spool"
     if after.lag and after.height == before.height:

@@ -68,6 +68,13 @@ def test_a_wedged_index_is_told_from_a_slow_one(
     assert word in check.what
 
 
+def test_an_index_that_can_never_be_level_says_what_it_lacks() -> None:
+    check = judge.index(index(7, 30), index(7, 30), 5.0, base=12)
+    assert check.state == State.FAILED
+    assert "lacks the blocks 8 to 11" in check.what
+    assert judge.index(index(7, 3), index(8, 2), 5.0, base=9).state == State.OK
+
+
 def test_a_contract_is_the_expected_one_whatever_its_layout() -> None:
     assert judge.contract("con_a", None, None).state == State.FAILED
     assert judge.contract("con_a", "x = 1", None).state == State.OK
