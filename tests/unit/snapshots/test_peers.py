@@ -1,0 +1,107 @@
+"""What peers say is counted by node id, and one that contradicts stops everything."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from workflow_backend.errors import RecoveryRefused
+from workflow_backend.operations.snapshots.peers import ask_peers, require_agreement
+
+from . import made
+
+type Serve = Callable[..., str]
+
+
+class Node(BaseHTTPRequestHandler):
+    """An RPC that knows one app hash."""
+
+    node_id: str
+    chain_id: str
+    app_hash: str
+    height: int
+
+    def do_POST(self) -> None:
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        body = json.dumps({"jsonrpc": "2.0", "id": request["id"], **self._answer(request)})
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        match request["method"]:
+            case "status":
+                info = {"id": self.node_id, "network": self.chain_id}
+                sync = {"latest_block_height": str(self.height)}
+                return {"result": {"node_info": info, "sync_info": sync}}
+            case "header":
+                if self.app_hash == "pruned":
+                    return {"error": {"message": "Internal error", "data": "not available"}}
+                return {"result": {"header": {"app_hash": self.app_hash.upper()}}}
+        raise AssertionError(request)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Serve a node for the test; returns its address."""
+    servers = []
+
+    def start(
+        node_id: str,
+        app_hash: str = made.APP_HASH,
+        chain_id: str = made.CHAIN,
+        height: int = made.HEIGHT + 1,
+    ) -> str:
+        told = {"node_id": node_id, "app_hash": app_hash, "chain_id": chain_id, "height": height}
+        server = ThreadingHTTPServer(("127.0.0.1", 0), type("Node", (Node,), told))
+        threading.Thread(target=server.serve_forever, args=(0.01,)).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_address[1]}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def agree(urls: list[str], wanted: int) -> None:
+    peers = ask_peers(urls, made.CHAIN, made.HEIGHT)
+    require_agreement(made.HEIGHT, made.APP_HASH, peers, wanted)
+
+
+def test_those_with_ids_of_their_own_are_counted(serve: Serve) -> None:
+    one, two = serve("one"), serve("two")
+    agree([one, f"{two}/"], 2)
+    agree([], 0)
+    with pytest.raises(RecoveryRefused, match="1 peers with node ids of their own"):
+        agree([one, one, serve("one")], 2)
+
+
+def test_one_that_contradicts_stops_it(serve: Serve) -> None:
+    urls = [serve("one"), serve("two"), serve("three", "00" * 32)]
+    with pytest.raises(RecoveryRefused, match=r"has the app hash 0000.* behind block 12"):
+        agree(urls, 0)
+
+
+def test_one_that_can_not_tell_does_not_count(serve: Serve) -> None:
+    gone = "http://127.0.0.1:1"
+    urls = [serve("one", "pruned"), serve("two", height=made.HEIGHT - 1), gone]
+    agree(urls, 0)
+    with pytest.raises(RecoveryRefused) as raised:
+        agree(urls, 1)
+    said = raised.value.explain()
+    assert "0 peers" in said
+    assert "not available" in said
+    assert "it is at height 11" in said
+    assert "no connection" in said
+
+
+def test_one_of_another_chain_is_an_error(serve: Serve) -> None:
+    with pytest.raises(RecoveryRefused, match="on chain 'elsewhere-1', not 'unit-1'"):
+        agree([serve("one", chain_id="elsewhere-1")], 0)

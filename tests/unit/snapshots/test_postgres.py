@@ -1,0 +1,131 @@
+"""How PostgreSQL's programs are told a database, and a schema that takes another's place."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+from node_harness import Toolchain
+from postgres_harness import running_postgres
+
+from workflow_backend.errors import RecoveryRefused, SettingError
+from workflow_backend.operations.snapshots import postgres
+from workflow_backend.operations.snapshots.postgres import Database, DatabaseFailed, environment
+
+
+@pytest.mark.parametrize(
+    ("dsn", "found"),
+    [
+        ("postgresql:///xian?host=/run/pg&user=me", {"HOST": "/run/pg", "USER": "me"}),
+        ("postgres://me:p%40ss@h:5433/xian", {"HOST": "h", "PORT": "5433", "PASSWORD": "p@ss"}),
+        ("postgresql://h/xian?sslmode=verify-full", {"SSLMODE": "verify-full"}),
+    ],
+)
+def test_a_dsn_becomes_an_environment(dsn: str, found: dict[str, str]) -> None:
+    told = environment(dsn, "DSN")
+    assert told["PGDATABASE"] == "xian"
+    assert {f"PG{name}": value for name, value in found.items()}.items() <= told.items()
+
+
+@pytest.mark.parametrize("dsn", ["", "secret", "http://h/secret", "postgresql://h:secret/x"])
+def test_what_is_no_dsn_is_not_shown(dsn: str) -> None:
+    with pytest.raises(SettingError, match="DSN is no PostgreSQL DSN") as raised:
+        environment(dsn, "DSN")
+    assert "secret" not in raised.value.explain()
+
+
+def test_a_parameter_that_would_be_lost_is_named() -> None:
+    with pytest.raises(SettingError, match="'options', which is not known"):
+        environment("postgresql:///x?options=secret", "DSN")
+
+
+@pytest.fixture(scope="module")
+def dsn() -> Iterator[str]:
+    with running_postgres() as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def database(dsn: str) -> Database:
+    """A database with one row in `one.t`."""
+    database = Database(dsn, "DSN", Path(Toolchain()["postgres_bin"]))
+    database.run(
+        *(f"DROP SCHEMA IF EXISTS {name} CASCADE" for name in ("one", "aside")),
+        "CREATE SCHEMA one",
+        "CREATE TABLE one.t (n int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, x text)",
+        "INSERT INTO one.t (x) VALUES ('first')",
+    )
+    return database
+
+
+def rows(database: Database, schema: str = "one") -> int:
+    async def count(connection: asyncpg.Connection) -> int:
+        return int(await connection.fetchval(f"SELECT count(*) FROM {schema}.t"))  # noqa: S608
+
+    return database.ask(count)
+
+
+async def nothing(_: asyncpg.Connection) -> None:
+    pass
+
+
+def test_a_schema_takes_anothers_place_and_gives_it_back(
+    database: Database, tmp_path: Path
+) -> None:
+    dump = tmp_path / "dump"
+    database.dump("one", dump, nothing)
+    database.run("INSERT INTO one.t (x) VALUES ('second')")
+    database.put_in_place(dump, "one", "aside", "SELECT count(*) = 1 FROM one.t")
+    assert (rows(database), rows(database, "aside")) == (1, 2)
+    database.run("INSERT INTO one.t (x) VALUES ('goes on')")
+    database.put_back("one", "aside")
+    assert rows(database) == 2
+    assert not database.has_schema("aside")
+
+
+def test_a_schema_that_is_not_there_may_come(database: Database, tmp_path: Path) -> None:
+    dump = tmp_path / "dump"
+    database.dump("one", dump, nothing)
+    database.run("DROP SCHEMA one CASCADE")
+    database.put_in_place(dump, "one", "aside", "SELECT true")
+    assert rows(database) == 1
+    assert database.has_schema("aside")
+
+
+def test_all_or_nothing(database: Database, tmp_path: Path) -> None:
+    dump = tmp_path / "dump"
+    database.run("INSERT INTO one.t (x) SELECT md5(i::text) FROM generate_series(1, 20000) i")
+    database.dump("one", dump, nothing)
+    with pytest.raises(DatabaseFailed, match="is not what the manifest tells"):
+        database.put_in_place(dump, "one", "aside", "SELECT count(*) = 2 FROM one.t")
+    postgres.check(dump, Path(Toolchain()["postgres_bin"]))
+    whole = dump.read_bytes()
+    for length in (100, len(whole) // 2, len(whole) - 2000):
+        dump.write_bytes(whole[:length])
+        with pytest.raises(RecoveryRefused, match="truncated or damaged"):
+            database.put_in_place(dump, "one", "aside", "SELECT true")
+        with pytest.raises(RecoveryRefused, match="truncated or damaged"):
+            postgres.check(dump, Path(Toolchain()["postgres_bin"]))
+    assert rows(database) == 20001
+    assert not database.has_schema("aside")
+
+
+def test_a_dump_is_of_one_moment(database: Database, tmp_path: Path) -> None:
+    dump = tmp_path / "dump"
+
+    async def count_and_disturb(connection: asyncpg.Connection) -> int:
+        found = int(await connection.fetchval("SELECT count(*) FROM one.t"))
+        other = await asyncpg.connect(database._dsn)
+        await other.execute("INSERT INTO one.t (x) VALUES ('meanwhile')")
+        await other.close()
+        return found
+
+    assert database.dump("one", dump, count_and_disturb) == 1
+    assert rows(database) == 2
+    database.put_in_place(dump, "one", "aside", "SELECT count(*) = 1 FROM one.t")
+
+
+def test_a_database_that_is_not_there(tmp_path: Path) -> None:
+    gone = Database(f"postgresql:///x?host={tmp_path}&user=me", "DSN", Path("/nowhere"))
+    with pytest.raises(DatabaseFailed, match="does not answer"):
+        gone.size()
