@@ -273,6 +273,7 @@ class Node(Client):
         return {
             "home": str(self.home),
             "identity": str(self.folder / "network" / "hosts" / "node"),
+            "handed_over": True,
             "chain_id": self.chain_id,
             "genesis_sha256": network["genesis_sha256"],
             "public_key": network["hosts"]["node"]["public_key"],

@@ -38,13 +38,16 @@ from workflow_backend_node.ports import refuse_taken
 class Wanted:
     """A home: `identity` is the folder that a home not yet there is made of; it is taken away then.
 
-    It holds genesis and keys, and what the validator signed last where it has signed.
+    It holds genesis and keys, and what the validator signed last where it has signed. Only who has
+    just put all of it there says that it was handed over: what an earlier run left may lack a part,
+    and a validator without what it signed last may sign twice.
 
-    Without that folder the answer says what would change, as in a rehearsal: the home stays unmade.
+    Until then the answer says what would change, as in a rehearsal: the home stays unmade.
     """
 
     home: str
     identity: str
+    handed_over: bool
     chain_id: str
     genesis_sha256: str
     public_key: str
@@ -62,8 +65,9 @@ def bring(request: Object, check: bool) -> Object:
     home = Path(wanted.home)
     refuse_taken(settings.addresses(), str(home))
     new = not home.exists()
-    source = Path(wanted.identity) if new else home / "config"
-    if new and not source.exists():
+    identity = Path(wanted.identity)
+    source = identity if new else home / "config"
+    if new and not (wanted.handed_over and source.exists()):
         return {"made": False, "changed": [str(home)], "configuration": ""}
     validators = _verify(wanted, source)
     if not new:
@@ -71,6 +75,7 @@ def bring(request: Object, check: bool) -> Object:
     files = render(settings, validators)
     changes = list(_changes(home / "config", files))
     open_to_others = [] if new else list(_open_to_others(home))
+    left = [] if new or not identity.exists() else [identity]
     if new and not check:
         _make(home, source, files)
     elif not check:
@@ -78,7 +83,9 @@ def bring(request: Object, check: bool) -> Object:
             path.chmod(0o600)
         for path, _, text in changes:
             write_private(path, text)
-    changed = [str(home)] if new else [str(path) for path in open_to_others]
+    if not check:  # a validator's key has one place on its host
+        shutil.rmtree(identity, ignore_errors=True)
+    changed = [str(home)] if new else [str(path) for path in (*open_to_others, *left)]
     changed += [str(path) for path, _, _ in changes]
     return {
         "made": not check or not new,
@@ -154,7 +161,6 @@ def _make(home: Path, identity: Path, files: dict[str, str]) -> None:
         beside.rename(home)
     finally:
         shutil.rmtree(beside, ignore_errors=True)  # gone already when all went well
-    shutil.rmtree(identity)  # a validator's key has one place on its host
 
 
 if __name__ == "__main__":

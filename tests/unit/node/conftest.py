@@ -44,6 +44,7 @@ def home_request(founded: Path, tmp_path: Path) -> dict[str, Any]:
     request = {
         "home": str(tmp_path / "node" / ".cometbft"),
         "identity": str(identity),
+        "handed_over": True,
         "chain_id": "unit-1",
         "genesis_sha256": public["genesis_sha256"],
         "public_key": public["hosts"]["alpha"]["public_key"],

@@ -1,6 +1,7 @@
 """A home is made whole, updated in its configuration alone, and refused when it is another's."""
 
 import json
+import shutil
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,34 @@ def test_a_rehearsal_on_a_fresh_host_needs_no_identity(
     home_request["identity"] = str(tmp_path / "nowhere")
     answer = home.bring(home_request, check=True)
     assert (answer["made"], answer["changed"]) == (False, [home_request["home"]])
+
+
+def test_what_an_earlier_run_left_of_an_identity_makes_no_home(home_request: Request) -> None:
+    """A run that was killed may have handed over the keys and not what they signed last."""
+    identity = Path(home_request["identity"])
+    left = identity.with_name("left")
+    shutil.copytree(identity, left)
+    (identity / "node_key.json").unlink()
+    home_request["handed_over"] = False
+    answer = home.bring(home_request, check=False)
+    assert (answer["made"], answer["changed"]) == (False, [home_request["home"]])
+    assert not Path(home_request["home"]).exists()
+    shutil.copytree(left, identity, dirs_exist_ok=True)
+    home_request["handed_over"] = True
+    assert home.bring(home_request, check=False)["made"] is True
+
+
+def test_an_identity_that_was_left_beside_its_home_is_taken_away(home_request: Request) -> None:
+    identity = Path(home_request["identity"])
+    left = identity.with_name("left")
+    shutil.copytree(identity, left)
+    made(home_request)
+    shutil.copytree(left, identity)
+    home_request["handed_over"] = False
+    assert home.bring(home_request, check=True)["changed"] == [str(identity)]
+    assert identity.exists()
+    assert home.bring(home_request, check=False)["changed"] == [str(identity)]
+    assert not identity.exists()
 
 
 def test_configuration_changes_and_the_rest_stays(home_request: Request) -> None:
