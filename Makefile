@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PLAY := $(BIN)/ansible-playbook -i inventories/dev
 CONTRACTS := $(sort $(wildcard contracts/*.s.py contracts/genesis/*.s.py))
 
-.PHONY: help dev dev-down test lint bench release lock toolchain stack-toolchain clean
+.PHONY: help dev dev-down test test-hosts as-root lint bench release lock toolchain stack-toolchain clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -27,6 +27,9 @@ dev-down: ## Stop what `make dev` started and remove what it made, its data too
 
 test: toolchain ## Unit, contract and integration tests; no root needed
 	@$(BIN)/pytest
+
+test-hosts: as-root toolchain ## Scenarios on hosts that it boots, as root; one: make test-hosts ONLY=program
+	@$(BIN)/python -m tests.hosts test $(ONLY)
 
 lint: toolchain ## Style, types, layers, playbooks, YAML, contracts
 	$(BIN)/ruff check .
@@ -49,6 +52,9 @@ lock: ## Renew the locked requirements with the newest versions that fit togethe
 
 clean: ## Remove the tools that set-up made; refuses while they run
 	@python3 setup/clean.py
+
+as-root:
+	@[[ $$(id -u) -eq 0 ]] || { echo "error: only root can boot test hosts: do this: sudo make test-hosts" >&2; exit 1; }
 
 toolchain stack-toolchain:
 	@command -v python3 >/dev/null || \

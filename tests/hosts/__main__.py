@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from steps import Trouble, fail, say
 
-from . import images, instances, network, store
+from . import images, instances, network, runner, store
 from .host import HostError
 from .network import Network
 
@@ -30,6 +30,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return fail(Trouble("stopped", "run the same command again"))
     return code
+
+
+def test(options: argparse.Namespace) -> int:
+    """Run scenarios."""
+    return runner.main(options.only)
 
 
 def molecule(options: argparse.Namespace) -> int:
@@ -127,6 +132,8 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND")
     made = command("molecule", molecule, "what Molecule's playbooks call")
     made.add_argument("stage", choices=["create", "destroy"])
+    made = command("test", test, "run scenarios: those that are named, or all")
+    made.add_argument("only", nargs="*", metavar="ROLE|SCENARIO")
     command("list", list_all, "which hosts there are")
     command("images", make_images, "make the images that hosts are booted from")
     made = command("clean", clean, "take down what interrupted runs left")

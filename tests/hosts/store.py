@@ -168,7 +168,7 @@ def last_number() -> int:
     """The number of the network that was made last."""
     try:
         return int(LAST.read_text())
-    except (OSError, ValueError):
+    except OSError, ValueError:
         return 0
 
 

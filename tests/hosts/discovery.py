@@ -1,0 +1,52 @@
+"""Which scenarios there are: Molecule's of each role and of several, and pytest's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from steps import Trouble
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A scenario by its name, and how it is run: `command`, in `folder`."""
+
+    name: str
+    folder: Path
+    command: tuple[str, ...]
+
+    def is_meant_by(self, word: str) -> bool:
+        """Whether a word names it: itself, or the role that it is of."""
+        return word in {self.name, self.name.partition("/")[0], self.name.removeprefix("test_")}
+
+
+def scenarios(repo: Path) -> list[Scenario]:
+    """Every scenario of the repository, by name."""
+    found = [_of_molecule(file) for file in repo.glob("roles/*/molecule/*/molecule.yml")]
+    found += [_of_molecule(file) for file in repo.glob("tests/hosts/molecule/*/molecule.yml")]
+    found += [_of_pytest(repo, file) for file in repo.glob("tests/hosts/scenarios/test_*.py")]
+    return sorted(found, key=lambda scenario: scenario.name)
+
+
+def chosen(found: Sequence[Scenario], words: Sequence[str]) -> list[Scenario]:
+    """Those that the words name, all where there are none; raises `Trouble` for an unknown one."""
+    for word in words:
+        if not any(scenario.is_meant_by(word) for scenario in found):
+            names = " ".join(scenario.name for scenario in found)
+            raise Trouble(f"there is no scenario {word}", f"make test-hosts ONLY=... of {names}")
+    return [s for s in found if not words or any(s.is_meant_by(word) for word in words)]
+
+
+def _of_molecule(file: Path) -> Scenario:
+    scenario, project = file.parent.name, file.parents[2]
+    is_role = project.parent.name == "roles"
+    name = scenario
+    if is_role:
+        name = project.name if scenario == "default" else f"{project.name}/{scenario}"
+    return Scenario(name, project, ("molecule", "test", "--scenario-name", scenario))
+
+
+def _of_pytest(repo: Path, file: Path) -> Scenario:
+    return Scenario(file.stem, repo, ("pytest", "--verbose", str(file.relative_to(repo))))

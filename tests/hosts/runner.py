@@ -1,0 +1,197 @@
+"""`make test-hosts`: runs scenarios, two at a time, and leaves nothing behind however it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from steps import Trouble, say, step, write_json
+
+from . import REPO, discovery, images, network
+from .discovery import Scenario
+from .store import Owner
+
+LOGS = REPO / ".cache" / "log" / "hosts"
+
+_AT_A_TIME = 2
+_LONGEST = 1500  # seconds; a hang is a failure
+_TIMES = REPO / ".cache" / "hosts-seconds.json"
+_SHOWN_LINES = 60
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a scenario."""
+
+    scenario: Scenario
+    seconds: float
+    problem: str
+    log: Path
+
+
+class Runner:
+    """Runs scenarios; `stop` ends them from another thread or a signal's handler."""
+
+    def __init__(self) -> None:
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._lock = threading.Lock()
+        self._stopped = False
+
+    def run(self, scenarios: Sequence[Scenario]) -> list[Result]:
+        """Run them all, the longest first so that none is alone at the end."""
+        seconds = _earlier_seconds()
+        order = sorted(scenarios, key=lambda s: seconds.get(s.name, 0), reverse=True)
+        with ThreadPoolExecutor(_AT_A_TIME) as pool:
+            try:
+                results = list(pool.map(self._run, order))
+            except BaseException:
+                self.stop()
+                pool.shutdown(cancel_futures=True)
+                raise
+        write_json(_TIMES, seconds | {r.scenario.name: round(r.seconds) for r in results})
+        return sorted(results, key=lambda result: result.scenario.name)
+
+    def stop(self) -> None:
+        """Let what runs end itself, and kill what does not."""
+        self._stopped = True
+        with self._lock:
+            running = list(self._running)
+        for number, patience in ((signal.SIGINT, 20), (signal.SIGKILL, 5)):
+            for process in running:
+                if process.poll() is None:
+                    os.killpg(process.pid, number)
+            deadline = time.monotonic() + patience
+            while any(p.poll() is None for p in running) and time.monotonic() < deadline:
+                time.sleep(0.1)
+
+    def _run(self, scenario: Scenario) -> Result:
+        log = LOGS / f"{scenario.name.replace('/', '-')}.log"
+        if self._stopped:
+            return Result(scenario, 0, "not run", log)
+        say(f"{scenario.name} ...")
+        began = time.monotonic()
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                scenario.command,
+                cwd=scenario.folder,
+                env=_environment(scenario),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        with self._lock:
+            self._running.add(process)
+        problem = self._wait(process)
+        result = Result(scenario, time.monotonic() - began, problem, log)
+        say(line(result))
+        if problem and not self._stopped:
+            say(_end_of(log))
+        return result
+
+    def _wait(self, process: subprocess.Popen[bytes]) -> str:
+        try:
+            code = process.wait(_LONGEST)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return f"not done within {_LONGEST} s"
+        finally:
+            with self._lock:
+                self._running.discard(process)
+        return "" if code == 0 else "stopped" if self._stopped else f"exit code {code}"
+
+
+def main(words: Sequence[str]) -> int:
+    """Run the scenarios that are named, or all; return the exit code."""
+    began = time.monotonic()
+    images.check_machine()
+    scenarios = discovery.chosen(discovery.scenarios(REPO), words)
+    for name in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, _interrupt)
+    me = Owner.of(os.getpid())
+    os.environ["WORKFLOW_BACKEND_HOSTS_OWNER"] = str(me.pid)
+    shutil.rmtree(LOGS, ignore_errors=True)
+    LOGS.mkdir(parents=True)
+    try:
+        for left in network.clean():
+            say(f"{left}, which an earlier run left, is taken down")
+        for suite in images.SUITES:
+            images.make(suite)
+        _build_release()
+        results = Runner().run(scenarios)
+    finally:
+        network.clean(of=me)
+    return _tell(results, time.monotonic() - began)
+
+
+def line(result: Result) -> str:
+    """One line for people."""
+    verdict = f"FAILED ({result.problem}): {result.log}" if result.problem else "ok"
+    return f"{result.scenario.name:<24} {result.seconds:>5.0f} s  {verdict}"
+
+
+def _tell(results: Sequence[Result], seconds: float) -> int:
+    failed = sum(bool(result.problem) for result in results)
+    say("")
+    for result in results:
+        say(line(result))
+    say(f"{len(results)} scenarios, {failed} failed, {seconds:.0f} s")
+    return 1 if failed else 0
+
+
+def _build_release() -> None:
+    """What the scenarios deploy: once for all of them."""
+    with step("Release"):
+        log = LOGS / "release.log"
+        with log.open("wb") as output:
+            done = subprocess.run(
+                [Path(sys.executable).with_name("workflow-backend"), "release", "build"],
+                cwd=REPO,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+        if done.returncode != 0:
+            say(_end_of(log))
+            raise Trouble("the release can't be built", f"read {log}")
+
+
+def _environment(scenario: Scenario) -> dict[str, str]:
+    return {
+        **os.environ,
+        "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])),
+        "NO_COLOR": "1",
+        "ANSIBLE_NOCOLOR": "1",
+        "MOLECULE_COMMAND_BORDERS": "0",
+        # Of its own: another clone's scenario of the same name may be running.
+        "MOLECULE_EPHEMERAL_DIRECTORY": str(REPO / ".cache" / "molecule" / scenario.name),
+    }
+
+
+def _earlier_seconds() -> dict[str, int]:
+    try:
+        found: dict[str, int] = json.loads(_TIMES.read_text())
+    except OSError, ValueError:
+        return {}
+    return found
+
+
+def _end_of(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines()[-_SHOWN_LINES:]
+    return "\n".join(f"  | {text}" for text in lines)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
