@@ -23,7 +23,10 @@ IDLE_SECONDS = 1.0
 INDEX_SECONDS = 0.01
 """So far behind a block is its index, as a rule."""
 
-GATHER_SECONDS = 0.05
+SPARE = 16
+"""So many events more than lately are asked for: each row costs, and so does asking again."""
+
+GATHER_SECONDS = 0.1
 """Pages are at least so far apart: each costs the node a query a name, however little is new."""
 
 
@@ -71,24 +74,58 @@ async def until_more(page: Page, heads: Heads) -> None:
 
 
 class EventReader:
-    """Reads events of several names as one stream."""
+    """Reads events of several names as one stream.
+
+    One that is level asks for the newest events of all names at once. Where they do not reach back
+    to its place, it asks name by name.
+    """
 
     def __init__(self, node: Node, names: Iterable[str], page: int = EVENT_PAGE) -> None:
         self._node = node
         self._names = tuple(names)
         self._page = page
+        self._level = False
+        self._expected = 0
 
     async def page(self, cursor: Cursor) -> Page:
         """Return the next events behind a cursor, at most a page's number of each name.
 
-        Nothing above the index's height, read first, is taken in: of a block that is being indexed
-        just now one name's events could be seen and another's not. Of an index that is below the
-        cursor nothing is read at all.
+        Of an index that is below the cursor nothing is read at all.
         """
         read_at = time.monotonic()
-        height = (await self._node.index_status()).height
+        height = await self._node.indexed_height()
         if height < cursor.place.height:
             return Page([], cursor, height, False, read_at)
+        page = await self._newest(cursor, height, read_at) if self._level else None
+        if page is None:
+            page = await self._merged(cursor, height, read_at)
+        self._level = not page.more
+        return page
+
+    async def _newest(self, cursor: Cursor, height: int, read_at: float) -> Page | None:
+        """Return all that is behind a cursor, None where that is more than was expected."""
+        limit = self._expected + SPARE
+        while (
+            found := await self._node.newest_events(min(limit, self._page))
+        ).since > cursor.place:
+            if limit >= self._page:
+                return None
+            limit *= 4
+        behind = sum(place > cursor.place for place in found.rows)
+        self._expected = max(behind + behind // 4, self._expected // 2)
+        ours = [event for event in found.events if event.name in self._names]
+        events = [event for event in ours if event.place > cursor.place]
+        seen = cursor.seen | {event.name: (event.index_id, event.place) for event in ours}
+        place = events[-1].place if events else cursor.place
+        height = max([height, *(place.height for place in found.rows[-1:])])
+        return Page(events, Cursor(place, seen), height, False, read_at)
+
+    async def _merged(self, cursor: Cursor, height: int, read_at: float) -> Page:
+        """Return the next events, each name's asked for by itself.
+
+        Nothing above the index's height, read first, is taken in: of a block that is being indexed
+        just now one name's events could be seen and another's not.
+        """
         streams = await asyncio.gather(*(self._stream(name, cursor) for name in self._names))
         bound = min(
             [Place(height, math.inf, math.inf)]  # type: ignore[arg-type]

@@ -20,7 +20,8 @@ _NO_TRANSACTIONS = hashlib.sha256().hexdigest().upper()
 class Heads:
     """A wake-up at each new block that holds transactions; `height` is the last such block's.
 
-    It promises only speed: callers always have a time limit.
+    The node has taken that block in: whatever is read of its state from now on is that new. It is 0
+    where nothing is known. A wake-up promises only speed: callers always have a time limit.
     """
 
     def __init__(self, rpc: Rpc) -> None:
@@ -51,6 +52,8 @@ class Heads:
                 await self._subscribe()
             except (aiohttp.ClientError, OSError, ValueError) as error:
                 log.debug("no block notices: %s", error)
+            finally:
+                self.height = 0  # the node may come back from an older state
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _subscribe(self) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..errors import IndexUnavailable, NodeRefused, NodeUnavailable, WrongChain
-from ..items import Event, Item, Place
+from ..items import START, Event, Item, Place
 from .rpc import Rpc
 
 EVENT_PAGE = 1_000
@@ -41,6 +41,18 @@ class IndexStatus:
     spooled: int
     healthy: bool
     problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The newest events of an index: the contract's, in order, out of `rows` of all contracts.
+
+    There is none between `since` and the first of them that is left out.
+    """
+
+    events: list[Event]
+    rows: list[Place]
+    since: Place
 
 
 class Node:
@@ -86,6 +98,14 @@ class Node:
             problem=str(problem),
         )
 
+    async def indexed_height(self) -> int:
+        """Return the newest block that the index has, 0 where it has none.
+
+        `index_status` tells it too, but has the index count all its blocks and transactions.
+        """
+        blocks = await self._indexed("/blocks/limit=1")
+        return int(blocks[0]["height"]) if blocks else 0
+
     async def item(self, item_id: str) -> Item | None:
         """Return the contract's record of one item, or None where there is none."""
         return (await self.items([item_id]))[0]
@@ -114,6 +134,17 @@ class Node:
             f"/events/{self.contract}/{name}/limit={limit}/after_id={after_id}"
         )
         return _events(rows)
+
+    async def newest_events(self, limit: int) -> Newest:
+        """Return the newest events of all contracts, at most so many.
+
+        The index takes a block in as a whole, so this never shows a part of one.
+        """
+        rows = (await self._indexed(f"/recent_events/limit={limit}"))["items"]
+        rows.reverse()
+        places = [Place(row["block_height"], row["tx_index"], row["event_index"]) for row in rows]
+        ours = _events([row for row in rows if row["contract"] == self.contract])
+        return Newest(ours, places, places[0] if len(rows) == limit else START)
 
     async def committed_nonce(self, account: str) -> int:
         """Return the last nonce of the account that is in a block; -1 before the first."""

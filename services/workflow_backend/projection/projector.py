@@ -3,8 +3,9 @@
 Three things go on side by side: a page is read, the items of the page before it are read, and the
 page before that is written. Only the writing decides how far the projection is.
 
-An item's record tells all that its events up to the index's height did: while the projector makes
-up for a long time, an item with events in several pages is read once.
+An item's record tells all that its events did up to the block that the node had taken in: where the
+index is behind, or the projector makes up for a long time, an item with events in several pages is
+read once.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ from ..pulse import Pulse
 from ..store.base import Change, WritableStore
 
 REMEMBERED = 50_000
-"""Items of which the projector knows how new the record is that it read last."""
+"""Items of which the projector knows which block the record has that it read last."""
 
 type _Pages = asyncio.Queue[tuple[Place, Page] | None]
 type _Changes = asyncio.Queue[Change | None]
@@ -99,6 +100,7 @@ class Projector:
         ]
         if not ids:
             return []
+        known = max(page.height, self._heads.height)
         records = await self._node.items(ids)
         missing = [item_id for item_id, item in zip(ids, records, strict=True) if item is None]
         if missing:
@@ -106,7 +108,7 @@ class Projector:
                 f"the index tells of items that the chain does not have, {missing[0]} first",
                 hint="the index belongs to another state: rebuild it or the node",
             )
-        self._remember(ids, page.height)
+        self._remember(ids, known)
         return [item for item in records if item is not None]
 
     def _remember(self, ids: list[str], height: int) -> None:

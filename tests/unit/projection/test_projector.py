@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from workflow_backend.chain.events import EventReader
 from workflow_backend.chain.heads import Heads
-from workflow_backend.chain.node import IndexStatus
+from workflow_backend.chain.node import Newest
 from workflow_backend.chain.rpc import Rpc
 from workflow_backend.errors import IndexUnavailable, NodeUnavailable, ProjectionUnavailable
-from workflow_backend.items import STATUSES, Event, Item, Place
+from workflow_backend.items import START, STATUSES, Event, Item, Place
 from workflow_backend.projection import projector as module
 from workflow_backend.projection.projector import Projector
 from workflow_backend.pulse import Pulse
@@ -87,9 +87,19 @@ class Chain:
             case list() as block:
                 self.block(block, indexed=True)
 
-    async def index_status(self) -> IndexStatus:
+    async def indexed_height(self) -> int:
         await self._asked()
-        return IndexStatus(self.indexed, 0, 0, healthy=True, problem="")
+        return self.indexed
+
+    async def newest_events(self, limit: int) -> Newest:
+        await self._asked()
+        rows = [
+            replace(each, index_id=number * self.step)
+            for number, each in enumerate(self.events_told, 1)
+            if each.place.height <= self.indexed
+        ][-limit:]
+        places = [each.place for each in rows]
+        return Newest(rows, places, places[0] if len(rows) == limit else START)
 
     async def events(self, name: str, after_id: int, limit: int) -> list[Event]:
         await self._asked()
@@ -106,8 +116,27 @@ class Chain:
         return [self.records.get(item_id) for item_id in ids]
 
 
-def projector(chain: Chain, store: WritableStore, page: int) -> Projector:
-    made = Projector(chain, store, Heads(Rpc("")), lambda _: None)  # type: ignore[arg-type]
+class Notices(Heads):
+    """Block notices of this chain, which is ahead of its index, while they are heard."""
+
+    def __init__(self, chain: Chain, *, heard: bool) -> None:
+        self._chain = chain
+        self._heard = heard
+        super().__init__(Rpc(""))
+
+    @property
+    def height(self) -> int:
+        told = self._chain.events_told
+        return told[-1].place.height if told and self._heard else 0
+
+    @height.setter
+    def height(self, _: int) -> None:
+        """It is what the chain says."""
+
+
+def projector(chain: Chain, store: WritableStore, page: int, *, heard: bool = False) -> Projector:
+    heads = Notices(chain, heard=heard)
+    made = Projector(chain, store, heads, lambda _: None)  # type: ignore[arg-type]
     made._reader = EventReader(chain, NAMES, page=page)  # type: ignore[arg-type]
     return made
 
@@ -133,13 +162,20 @@ happenings = st.lists(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-@given(happenings=happenings, page=st.integers(2, 5), remembered=st.sampled_from((0, 2, 99)))
+@given(
+    happenings=happenings,
+    page=st.integers(2, 5),
+    remembered=st.sampled_from((0, 2, 99)),
+    heard=st.booleans(),
+)
 async def test_whatever_the_index_does_each_event_is_taken_in_once(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     happenings: list[tuple[str, object, object]],
     page: int,
+    *,
     remembered: int,
+    heard: bool,
 ) -> None:
     monkeypatch.setattr(module, "REMEMBERED", remembered)
     for left in tmp_path.glob("*"):
@@ -147,7 +183,7 @@ async def test_whatever_the_index_does_each_event_is_taken_in_once(
     chain = Chain()
     store = SqliteStore(tmp_path / "p.sqlite3", "c", "con_c")
     await store.prepare()
-    runner = projector(chain, store, page)
+    runner = projector(chain, store, page, heard=heard)
     for name, *arguments in happenings:
         match name:
             case "block":
@@ -160,7 +196,7 @@ async def test_whatever_the_index_does_each_event_is_taken_in_once(
             case "restart":
                 await store.close()
                 store = SqliteStore(tmp_path / "p.sqlite3", "c", "con_c")
-                runner = projector(chain, store, page)
+                runner = projector(chain, store, page, heard=heard)
             case "rebuilt":
                 (chain.step,) = arguments  # type: ignore[assignment]
             case "restored":

@@ -1,15 +1,17 @@
 """Following events: in the chain's order, none twice, none skipped, whatever the index does."""
 
 from dataclasses import replace
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from workflow_backend.chain.events import Cursor, EventReader
-from workflow_backend.chain.node import IndexStatus
-from workflow_backend.items import Event, Place
+from workflow_backend.chain.node import Newest
+from workflow_backend.items import START, Event, Place
 
 NAMES = ("ItemSubmitted", "ItemClaimed", "ItemCompleted")
+FOREIGN = "Transfer"
 
 
 class Index:
@@ -20,12 +22,27 @@ class Index:
         self.page = page
         self.height = max((event.place.height for event in events), default=0)
 
-    async def index_status(self) -> IndexStatus:
-        return IndexStatus(height=self.height, lag=0, spooled=0, healthy=True, problem="")
+    async def indexed_height(self) -> int:
+        return self.height
+
+    async def newest_events(self, limit: int) -> Newest:
+        """Other contracts' events are those of other names; blocks are taken in as a whole."""
+        rows = [row for row in self.rows if row.place.height <= self.height][-limit:]
+        places = [row.place for row in rows]
+        return Newest(
+            [row for row in rows if row.name != FOREIGN],
+            places,
+            places[0] if len(rows) == limit else START,
+        )
 
     async def events(self, name: str, after_id: int, limit: int | None = None) -> list[Event]:
         rows = [event for event in self.rows if event.name == name and event.index_id > after_id]
         return rows[: limit or self.page]
+
+    def ours(self, below: int = 99) -> list[Place]:
+        """The places of the events that a reader is to tell."""
+        rows = [row for row in self.rows if row.name in NAMES]
+        return [row.place for row in rows if row.place.height < below]
 
     def rebuilt(self, gap: int) -> Index:
         """The same events under other ids."""
@@ -46,7 +63,7 @@ def indexes(draw: st.DrawFn) -> Index:
     events, index_id = [], 0
     for place, gap in zip(sorted(places), gaps, strict=True):
         index_id += gap
-        name = draw(st.sampled_from(NAMES))
+        name = draw(st.sampled_from((*NAMES, FOREIGN)))
         data = {"item_id": "a"}
         events.append(Event(Place(*place), name, data, "AB", "2026-01-01", index_id))
     return Index(events, page=draw(st.integers(2, 6)))
@@ -70,14 +87,14 @@ async def follow(
 @given(indexes())
 async def test_every_event_comes_once_and_in_order(index: Index) -> None:
     places, _ = await follow(index, Cursor())
-    assert places == [event.place for event in index.rows]
+    assert places == index.ours()
 
 
 @given(indexes(), st.integers(0, 4), st.integers(1, 7))
 async def test_a_rebuilt_index_is_found_again(index: Index, pages: int, gap: int) -> None:
     first, cursor = await follow(index, Cursor(), pages)
     rest, _ = await follow(index.rebuilt(gap), cursor)
-    assert first + rest == [event.place for event in index.rows]
+    assert first + rest == index.ours()
 
 
 @given(indexes(), st.integers(1, 9))
@@ -88,14 +105,60 @@ async def test_an_index_restored_to_an_older_height_is_waited_for(
     older = Index([row for row in index.rows if row.place.height < height], index.page)
     assert (await follow(older, cursor))[0] == []
     assert (await follow(index, cursor))[0] == []
-    assert everything == [event.place for event in index.rows]
+    assert everything == index.ours()
 
 
 @given(indexes(), st.integers(1, 9))
 async def test_a_block_that_is_being_indexed_is_left_for_later(index: Index, height: int) -> None:
     index.height = height
     places, cursor = await follow(index, Cursor())
-    assert places == [event.place for event in index.rows if event.place.height <= height]
+    assert places == index.ours(height + 1)
     index.height = 9
     rest, _ = await follow(index, cursor)
-    assert places + rest == [event.place for event in index.rows]
+    assert places + rest == index.ours()
+
+
+@given(indexes(), st.lists(st.integers(1, 9), max_size=9), st.integers(1, 7))
+async def test_one_that_is_level_goes_on_block_by_block(
+    index: Index, heights: list[int], gap: int
+) -> None:
+    """One reader, as a service has it: whatever comes between two looks, and however much."""
+    reader = EventReader(index, NAMES, page=index.page)  # type: ignore[arg-type]
+    cursor, places = Cursor(), list[Place]()
+    for number, height in enumerate([*sorted(heights), 9, 9]):
+        index.height = height
+        if number == len(heights) // 2:
+            reader._node = index = index.rebuilt(gap)  # type: ignore[assignment]
+            index.height = height
+        page = await reader.page(cursor)
+        places += [event.place for event in page.events]
+        while page.more:
+            page = await reader.page(page.cursor)
+            places += [event.place for event in page.events]
+        cursor = page.cursor
+        assert places == index.ours(height + 1)
+        assert page.height == height
+
+
+async def test_one_that_is_level_asks_for_all_names_at_once() -> None:
+    events = [
+        Event(Place(height, 0, n), NAMES[n % 3], {"item_id": "a"}, "AB", "2026", height * 100 + n)
+        for height in range(1, 9)
+        for n in range(height * 10)
+    ]
+    index, asked = Index([], 1000), list[str]()
+    for name in ("events", "newest_events"):
+
+        async def counted(*arguments: Any, name: str = name) -> Any:
+            asked.append(name)
+            return await getattr(Index, name)(index, *arguments)
+
+        setattr(index, name, counted)
+    reader, cursor = EventReader(index, NAMES), Cursor()  # type: ignore[arg-type]
+    for height in range(1, 9):
+        index.height, index.rows = height, [e for e in events if e.place.height <= height]
+        page = await reader.page(cursor)
+        assert [event.place for event in page.events] == index.ours(height + 1)[-height * 10 :]
+        cursor = page.cursor
+    assert asked.count("events") == 3  # the first time
+    assert asked.count("newest_events") <= 2 * 7
