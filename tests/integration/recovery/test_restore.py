@@ -101,20 +101,22 @@ def test_what_does_not_get_well_is_undone(host: Host, made: dict[str, Any]) -> N
     assert host.ask("levels", {"projection": False})["level"] is True
 
 
+@pytest.fixture(scope="class")
+def stopped(host: Host, made: dict[str, Any]) -> Iterator[None]:
+    """The node is stopped for the tests of a class, and then has all that it had."""
+    del made  # is made while the node runs
+    before = items(host)
+    host.stop()
+    yield
+    host.start()
+    assert items(host) == before
+    assert host.ask("levels", {"projection": False})["level"] is True
+    host.submit(1)
+
+
+@pytest.mark.usefixtures("stopped")
 class TestStopped:
     """What goes wrong while the node is stopped leaves it as it was."""
-
-    @pytest.fixture(scope="class", autouse=True)
-    def as_it_was(self, host: Host, made: dict[str, Any]) -> Iterator[None]:
-        """The node is stopped for these tests, and then has all that it had."""
-        del made  # is made while the node runs
-        before = items(host)
-        host.stop()
-        yield
-        host.start()
-        assert items(host) == before
-        assert host.ask("levels", {"projection": False})["level"] is True
-        host.submit(1)
 
     def test_a_kill_in_the_middle_is_finished_or_undone(
         self, host: Host, made: dict[str, Any]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from node_harness import Node, free_port, running_node
+from node_harness import free_port
 
 from .host import CONTRACT, Host
 
@@ -242,24 +242,6 @@ class TestOtherStores:
         assert older["blocks"]["running"] is False
         refused = host.refusal("prepare", host.restore(newer, home=str(home)))
         assert "newer than the node's blocks" in refused
-
-    def test_another_networks_of_the_same_name(self, host: Host, made: dict[str, Any]) -> None:
-        with running_node("recovery-1") as node:
-            other = Other(node, made["manifest"]["height"])
-            peers = host.restore(made, peers=[other.node.url])
-            assert "find out which of them is wrong" in host.refusal("prepare", peers)
-            elsewhere = host.restore(made, home=str(node.home))
-            assert "the home is another network's" in host.refusal("prepare", elsewhere)
-
-
-class Other:
-    """A chain of the same name that is as high."""
-
-    def __init__(self, node: Node, height: int) -> None:
-        self.node = node
-        node.deploy("con_x", "x = Variable()\n\n@export\ndef f(n: int):\n    x.set(n)\n")
-        while node.height() <= height:
-            node.broadcast("con_x", "f", {"n": node.height()})
 
 
 def test_a_state_of_upstreams_own_tool_is_pinned_by_its_sum(host: Host) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import asyncpg
 import pytest
@@ -123,6 +124,29 @@ def test_a_dump_is_of_one_moment(database: Database, tmp_path: Path) -> None:
     assert database.dump("one", dump, count_and_disturb) == 1
     assert rows(database) == 2
     database.put_in_place(dump, "one", "aside", "SELECT count(*) = 1 FROM one.t")
+
+
+def test_the_databases_owner_needs_to_be_no_superuser(
+    dsn: str, database: Database, tmp_path: Path
+) -> None:
+    async def make(connection: asyncpg.Connection) -> None:
+        await connection.execute("CREATE ROLE plain LOGIN")
+        await connection.execute("CREATE DATABASE plain OWNER plain")
+
+    database.ask(make)
+    parts = urlsplit(dsn)
+    query = dict(parse_qsl(parts.query)) | {"user": "plain"}
+    plain = f"postgresql:///plain?{urlencode(query)}"
+    owned = Database(plain, "DSN", Path(Toolchain()["postgres_bin"]))
+    owned.run("CREATE TABLE t (x text)", "INSERT INTO t VALUES ('first')")
+    dump = tmp_path / "dump"
+    for _ in range(2):
+        owned.dump("public", dump, nothing)
+        owned.put_in_place(dump, "public", "aside", "SELECT count(*) = 1 FROM public.t")
+        owned.run("DROP SCHEMA aside CASCADE", "CREATE TABLE more (x text)", "DROP TABLE more")
+    owned.put_in_place(dump, "public", "aside", "SELECT true")
+    owned.put_back("public", "aside")
+    assert rows(owned, "public") == 1
 
 
 def test_a_database_that_is_not_there(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from base64 import b64decode
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -166,15 +165,16 @@ def rpc_url(home: Path) -> str:
     """Return where a home's node serves its RPC; raises RecoveryRefused for what is no home."""
     path = home / "config" / "config.toml"
     try:
-        address = tomllib.loads(path.read_text(encoding="utf-8"))["rpc"]["laddr"]
-        parts = urlsplit(address)
-        host = "127.0.0.1" if ip_address(parts.hostname or "").is_unspecified else parts.hostname
+        parts = urlsplit(tomllib.loads(path.read_text(encoding="utf-8"))["rpc"]["laddr"])
+        host, port = str(parts.hostname), parts.port
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise RecoveryRefused(
             f"{home} is no node's home: {path} can't be used ({type(error).__name__})",
             hint="the deployment makes it",
         ) from error
-    return f"http://[{host}]:{parts.port}" if ":" in str(host) else f"http://{host}:{parts.port}"
+    if host in {"0.0.0.0", "::"}:  # noqa: S104 - all addresses, this machine's own among them
+        host = "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 async def _store(rpc: Rpc, *, running: bool) -> Store:
