@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from . import boot, links
 from .group import Group
 from .store import HostRecord, Record
 
+_SESSION = re.compile(r" (sshd(-session)?|systemd-logind|systemd)\[(?!1\])| (session-|user[@-])")
 _UP = ("running", "degraded")
 
 
@@ -91,6 +93,11 @@ class Host:
     def journal(self, *arguments: str) -> str:
         """The journal of this start of the host."""
         return self.inside("journalctl", "--boot", "--no-pager", "--quiet", *arguments).stdout
+
+    def told(self) -> str:
+        """The end of its journal, without the sessions of those who logged in to look."""
+        lines = self.journal("--lines=500").splitlines()
+        return "\n".join([line for line in lines if not _SESSION.search(line)][-40:])
 
     # --- its power
 

@@ -11,7 +11,6 @@ from tests.hosts.network import Network, booted
 from steps import Trouble
 
 _SECONDS = 1200
-_LINES = "40"
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +37,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
         for booted_hosts in network.alive:
             for host in booted_hosts:
                 try:
-                    text = host.journal("--lines", _LINES)
+                    text = host.told()
                 except HostError as error:
                     text = str(error)
                 report.sections.append((f"journal of {host.name}", text))
