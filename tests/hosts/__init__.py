@@ -10,5 +10,8 @@ from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
 
+# Of the last run of scenarios, and of the hosts that Molecule's had.
+LOGS = REPO / ".cache" / "log" / "hosts"
+
 # What the set-up knows of troubles, mirrors and programs is of use here too.
 sys.path.insert(0, str(REPO / "setup"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 
@@ -91,6 +92,8 @@ def clean(options: argparse.Namespace) -> int:
     """Take down what interrupted runs left."""
     for name in network.clean(everything=options.all):
         say(f"{name} taken down")
+    if options.all:
+        shutil.rmtree(images.IMAGES, ignore_errors=True)
     return 0
 
 
@@ -137,7 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     command("list", list_all, "which hosts there are")
     command("images", make_images, "make the images that hosts are booted from")
     made = command("clean", clean, "take down what interrupted runs left")
-    made.add_argument("--all", action="store_true", help="what is in use as well")
+    made.add_argument("--all", action="store_true", help="what is in use as well, and images")
     return parser
 
 

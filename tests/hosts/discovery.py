@@ -8,14 +8,17 @@ from pathlib import Path
 
 from steps import Trouble
 
+from . import store
+
 
 @dataclass(frozen=True)
 class Scenario:
-    """A scenario by its name, and how it is run: `command`, in `folder`."""
+    """A scenario by its name, how it is run, and the network that Molecule's hosts are on."""
 
     name: str
     folder: Path
     command: tuple[str, ...]
+    network: str = ""
 
     def is_meant_by(self, word: str) -> bool:
         """Whether a word names it: itself, or the role that it is of."""
@@ -45,7 +48,8 @@ def _of_molecule(file: Path) -> Scenario:
     name = scenario
     if is_role:
         name = project.name if scenario == "default" else f"{project.name}/{scenario}"
-    return Scenario(name, project, ("molecule", "test", "--scenario-name", scenario))
+    command = ("molecule", "test", "--scenario-name", scenario)
+    return Scenario(name, project, command, store.name_of(str(file.parent)))
 
 
 def _of_pytest(repo: Path, file: Path) -> Scenario:

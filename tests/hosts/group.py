@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
 from pathlib import Path
 
 from steps import Trouble
+
+_PATIENCE = 60  # seconds; a process that writes to a slow disk ends only after that
 
 
 def root() -> Path:
@@ -66,18 +69,15 @@ class Group:
         (self.path / "cgroup.freeze").write_text(str(int(frozen)))
 
     def kill(self) -> None:
-        """End all its processes at once, this one excepted, and remove it."""
-        if not self.path.is_dir():
-            return
-        for _ in range(100):
+        """End all its processes, and remove it."""
+        deadline = time.monotonic() + _PATIENCE
+        while not self.is_empty():
+            if time.monotonic() > deadline:
+                raise Trouble(f"processes in {self.path} do not end", "run the same command again")
             for pid in self.pids():
-                try:
+                with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    continue
-            if self.is_empty():
-                break
-            time.sleep(0.05)
+            time.sleep(0.02)
         self.remove()
 
     def is_empty(self) -> bool:

@@ -96,8 +96,7 @@ class Host:
 
     def told(self) -> str:
         """The end of its journal, without the sessions of those who logged in to look."""
-        lines = self.journal("--lines=500").splitlines()
-        return "\n".join([line for line in lines if not _SESSION.search(line)][-40:])
+        return notable(self.journal("--lines=500"))
 
     # --- its power
 
@@ -245,3 +244,9 @@ class Host:
             if time.monotonic() > deadline:
                 raise HostError(f"{self.name}: not within {seconds:.0f} s: {what}")
             time.sleep(0.05)
+
+
+def notable(journal: str) -> str:
+    """The last lines of a journal, the sessions of those who logged in aside."""
+    lines = [line for line in journal.splitlines() if not _SESSION.search(line)]
+    return "\n".join(lines[-40:])

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from . import images, network, store
+from . import LOGS, images, network, store
 from .network import Network
 
 
@@ -20,10 +20,16 @@ def create() -> None:
 
 
 def destroy() -> None:
-    """Take them down; there may be none."""
+    """Keep their journals and take them down; there may be none."""
     record = store.read(store.NETWORKS / _name())
-    if record is not None:
-        network.take_down(record)
+    if record is None:
+        return
+    for host in Network(record):
+        if host.is_up:
+            file = LOGS / record.name / f"{host.name}.journal"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(host.journal())
+    network.take_down(record)
 
 
 def suites(platforms: list[dict[str, Any]]) -> dict[str, str]:

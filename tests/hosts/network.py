@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -157,13 +158,14 @@ def booted(
 def clean(*, everything: bool = False, of: Owner | None = None) -> list[str]:
     """Take down what nobody uses any more, and what is `of` an owner, or all; return the names."""
     taken = []
+    shutil.rmtree(store.TRASH, ignore_errors=True)
     with locked(store.LOCK):
         for record in store.records():
             if everything or record.is_left or (of is not None and record.owner == of):
                 take_down(record)
                 taken.append(record.name)
         for folder in store.unreadable():
-            shutil.rmtree(folder)
+            _discard(folder)
             taken.append(folder.name)
     return taken
 
@@ -175,8 +177,16 @@ def take_down(record: Record) -> None:
     for host in record.hosts:
         links.remove(host.link)
     links.remove(record.bridge)
-    if record.folder.exists():
-        shutil.rmtree(record.folder)
+    _discard(record.folder)
+
+
+def _discard(folder: Path) -> None:
+    """Remove a folder in one step for those who look, however long its files take."""
+    store.TRASH.mkdir(mode=0o700, exist_ok=True)
+    discarded = store.TRASH / f"{folder.name}-{uuid.uuid4().hex}"
+    with contextlib.suppress(FileNotFoundError):
+        folder.rename(discarded)
+    shutil.rmtree(discarded, ignore_errors=True)
 
 
 def _refuse_degraded(network: Network, states: list[str]) -> None:

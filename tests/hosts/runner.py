@@ -17,11 +17,10 @@ from pathlib import Path
 
 from steps import Trouble, say, step, write_json
 
-from . import REPO, discovery, images, network
+from . import LOGS, REPO, discovery, images, network
 from .discovery import Scenario
+from .host import notable
 from .store import Owner
-
-LOGS = REPO / ".cache" / "log" / "hosts"
 
 _AT_A_TIME = 2
 _LONGEST = 1500  # seconds; a hang is a failure
@@ -97,7 +96,14 @@ class Runner:
         say(line(result))
         if problem and not self._stopped:
             say(_end_of(log))
+            self._show_journals(scenario)
         return result
+
+    def _show_journals(self, scenario: Scenario) -> None:
+        """What hosts of a scenario of Molecule wrote; pytest's tests show it themselves."""
+        for file in sorted((LOGS / scenario.network).glob("*.journal")):
+            say(f"  journal of {file.stem}: {file}")
+            say(_indented(notable(file.read_text(errors="replace"))))
 
     def _wait(self, process: subprocess.Popen[bytes]) -> str:
         try:
@@ -190,7 +196,11 @@ def _earlier_seconds() -> dict[str, int]:
 
 def _end_of(log: Path) -> str:
     lines = log.read_text(errors="replace").splitlines()[-_SHOWN_LINES:]
-    return "\n".join(f"  | {text}" for text in lines)
+    return _indented("\n".join(lines))
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  | {line}" for line in text.splitlines())
 
 
 def _interrupt(*_: object) -> None:

@@ -13,6 +13,7 @@ from steps import write_json
 
 HOME = Path("/var/lib/workflow-backend-hosts")
 NETWORKS = HOME / "networks"
+TRASH = HOME / "trash"
 LOCK = HOME / "lock"
 LAST = HOME / "last"
 
