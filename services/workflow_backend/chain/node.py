@@ -65,15 +65,18 @@ class Node:
     async def status(self) -> ChainStatus:
         """Return where the chain is; raises NodeUnavailable."""
         result = await self.rpc.call("status")
-        sync = result["sync_info"]
-        return ChainStatus(
-            chain_id=result["node_info"]["network"],
-            node_id=result["node_info"]["id"],
-            height=int(sync["latest_block_height"]),
-            block_time=sync["latest_block_time"],
-            catching_up=bool(sync["catching_up"]),
-            base=int(sync["earliest_block_height"]),
-        )
+        try:
+            sync = result["sync_info"]
+            return ChainStatus(
+                chain_id=result["node_info"]["network"],
+                node_id=result["node_info"]["id"],
+                height=int(sync["latest_block_height"]),
+                block_time=sync["latest_block_time"],
+                catching_up=bool(sync["catching_up"]),
+                base=int(sync["earliest_block_height"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise self.rpc.is_no_node() from error
 
     async def require_chain(self, chain_id: str) -> ChainStatus:
         """Return the status of a node of this chain; raises WrongChain naming both."""

@@ -50,14 +50,14 @@ class Rpc:
     async def call(self, method: str, **params: Any) -> Any:
         """Return one method's result; raises NodeUnavailable or NodeRefused."""
         answer = await self._post(self.session, _request(0, method, params))
-        return _result(answer, method)
+        return self._result(answer, method)
 
     async def write(self, method: str, **params: Any) -> Any:
         """The same for a call that changes something: NodeUnreachable means it surely did not."""
         if self._writing is None:
             raise RuntimeError("Rpc is used outside 'async with'")
         answer = await self._post(self._writing, _request(0, method, params))
-        return _result(answer, method)
+        return self._result(answer, method)
 
     async def batch(self, calls: Sequence[Call]) -> list[Any]:
         """Return the calls' results in their order, ten to a POST, the POSTs side by side."""
@@ -68,13 +68,14 @@ class Rpc:
     async def _batch(self, calls: Sequence[Call]) -> list[Any]:
         body = [_request(number, *call) for number, call in enumerate(calls)]
         answer = await self._post(self.session, body)
-        by_id = {entry["id"]: entry for entry in (answer if isinstance(answer, list) else [answer])}
+        entries = answer if isinstance(answer, list) else [answer]
+        by_id = {entry.get("id"): entry for entry in entries if isinstance(entry, dict)}
         missing = NodeUnavailable(f"{self.url} answered only a part of a batch")
         results = []
         for number, (method, _) in enumerate(calls):
             if number not in by_id:
                 raise missing
-            results.append(_result(by_id[number], method))
+            results.append(self._result(by_id[number], method))
         return results
 
     async def _post(self, session: aiohttp.ClientSession, body: Any) -> Any:
@@ -91,36 +92,43 @@ class Rpc:
 
     async def query(self, path: str) -> Any:
         """Return the decoded value that the application keeps under `path`, or None."""
-        return _value(await self.call("abci_query", path=path), path)
+        return self._value(await self.call("abci_query", path=path), path)
 
     async def queries(self, paths: Sequence[str]) -> list[Any]:
         """Return many values, in the order of their paths."""
         results = await self.batch([("abci_query", {"path": path}) for path in paths])
-        return [_value(result, path) for result, path in zip(results, paths, strict=True)]
+        return [self._value(result, path) for result, path in zip(results, paths, strict=True)]
+
+    def is_no_node(self) -> NodeUnavailable:
+        """The error for an answer that no node gives: a wrong address is the usual reason."""
+        return NodeUnavailable(f"what answers at {self.url} is no node")
+
+    def _result(self, answer: Any, method: str) -> dict[str, Any]:
+        match answer:
+            case {"error": dict() as error}:
+                reason = error.get("data") or error.get("message")
+                raise NodeRefused(f"{method}: {reason}", hint="")
+            case {"result": dict() as result}:
+                return result
+        raise self.is_no_node()
+
+    def _value(self, result: dict[str, Any], path: str) -> Any:
+        response = result.get("response")
+        if not isinstance(response, dict):
+            raise self.is_no_node()
+        if response.get("code", 0) != 0:
+            raise NodeRefused(f"query {path}: {response.get('log') or 'refused'}")
+        raw = response.get("value")
+        return None if raw is None or raw == "AA==" else _decoded(raw, response.get("info"))
 
 
 def _request(number: int, method: str, params: dict[str, Any]) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
 
 
-def _result(answer: Any, method: str) -> Any:
-    if not isinstance(answer, dict):
-        raise NodeUnavailable(f"the node's answer to {method} is no JSON-RPC response")
-    error = answer.get("error")
-    if error is not None:
-        raise NodeRefused(f"{method}: {error.get('data') or error.get('message')}", hint="")
-    return answer["result"]
-
-
-def _value(result: Any, path: str) -> Any:
-    response = result["response"]
-    if response.get("code", 0) != 0:
-        raise NodeRefused(f"query {path}: {response.get('log') or 'refused'}")
-    raw = response.get("value")
-    if raw is None or raw == "AA==":
-        return None
+def _decoded(raw: str, kind: Any) -> Any:
     text = b64decode(raw).decode()
-    match response.get("info"):
+    match kind:
         case "dict" | "list":
             return decode(text)
         case "int":
