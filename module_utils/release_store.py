@@ -51,6 +51,8 @@ class Store:
             )
         if mark:
             self._refuse_other_content(mark, description)
+            if brought and archive.exists():
+                archive.unlink()  # another run installed it while this one brought it again
             return True
         if str(home) != description["path"]:
             raise Trouble(f"it is made for {description['path']} alone", "leave release_root out")

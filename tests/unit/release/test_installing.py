@@ -59,6 +59,15 @@ def test_a_second_run_changes_nothing(root: Path, release: Release) -> None:
     assert everything(root) == before
 
 
+def test_an_archive_that_another_run_made_superfluous_goes(root: Path, release: Release) -> None:
+    release.bring(root)
+    install(root, release)
+    there = release.bring(root)
+    again = install(root, release)
+    assert (again.answer, again.changes) == (True, [])
+    assert not there.exists()
+
+
 def test_without_the_archive_it_is_asked_for(root: Path, release: Release) -> None:
     host = install(root, release, brought=False)
     assert (host.answer, host.changes) == (False, [])
