@@ -110,10 +110,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        errors = [
-            FieldError(field=".".join(str(part) for part in row["loc"][1:]), message=row["msg"])
-            for row in error.errors()
-        ]
+        errors = [_field_error(row) for row in error.errors()]
         named = ", ".join(entry.field or "body" for entry in errors)
         status = HTTPStatus.UNPROCESSABLE_CONTENT
         return problem(request, status, f"not valid: {named}", errors=errors)
@@ -123,3 +120,11 @@ def install(app: FastAPI) -> None:
         log.error("%s %s failed", request.method, request.url.path, exc_info=error)
         status = HTTPStatus.INTERNAL_SERVER_ERROR
         return problem(request, status, "an unexpected error: the API's log tells more")
+
+
+def _field_error(row: Mapping[str, Any]) -> FieldError:
+    place = row["loc"][1:]
+    if row["type"] == "json_invalid":  # the place is a character's then, and no field's
+        reason = row.get("ctx", {}).get("error", "")
+        return FieldError(field="", message=f"no JSON: {reason} at character {place[0]}")
+    return FieldError(field=".".join(str(part) for part in place), message=row["msg"])

@@ -1,5 +1,6 @@
 """The API without a chain: limits, origins, and what it says of itself."""
 
+import re
 from collections.abc import AsyncIterator, Callable
 from types import SimpleNamespace
 from typing import Any
@@ -127,3 +128,13 @@ async def test_every_answer_is_described(api: Open) -> None:
     for path in ("/items", "/items/{item_id}/cancel", "/items/{item_id}/retry"):
         pending = described["paths"][path]["post"]["responses"]["202"]
         assert pending["content"]["application/json"]["schema"]["$ref"].endswith("/Accepted")
+
+
+async def test_a_body_that_is_no_json_is_no_fields_fault(api: Open) -> None:
+    headers = {"Content-Type": "application/json"}
+    answer = await api().post("/items", content='{"item_id": "a",}', headers=headers)
+    problem = answer.json()
+    assert (answer.status_code, problem["detail"]) == (422, "not valid: body")
+    (error,) = problem["errors"]
+    assert error["field"] == ""
+    assert re.fullmatch(r"no JSON: .+ at character \d+", error["message"])
