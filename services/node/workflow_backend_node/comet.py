@@ -14,6 +14,7 @@ block is executed, too, and with state sync before the state is there.
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -21,13 +22,15 @@ from collections.abc import Callable
 from contextlib import closing
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from workflow_backend_node import child, logs
+from workflow_backend_node import child, first_start, logs
 from workflow_backend_node.asking import Refused
 from workflow_backend_node.notify import Manager
 from workflow_backend_node.toml import read_toml
 
 APP_SECONDS = 300.0
+SERVER_SECONDS = 120.0
 GRACE_SECONDS = 3.0  # for CometBFT to end by itself; killed, it goes on from its write-ahead log
 POLL_SECONDS = 0.25
 ANSWER_SECONDS = 3.0
@@ -41,13 +44,18 @@ def main() -> int:
     try:
         cometbft, home = _arguments(sys.argv[1:])
         configuration = read_toml(home / "config" / "config.toml")
-        socket = configuration["proxy_app"].removeprefix("unix://")
+        place = configuration["proxy_app"].removeprefix("unix://")
         manager.tell(STATUS="waits for the app")
-        app = _wait_for_app(socket)
+        app = _wait_for_app(place)
+        first = first_start.read(home)
+        if first:
+            logs.say("info", f"the first start of a recovered home: {first}")
+            _wait_for_servers(first.servers)
+            os.environ.update(first.environment)
         return _run(
-            [str(cometbft), "start", "--home", str(home)],
+            [str(cometbft), "start", "--home", str(home), *(first.arguments if first else ())],
             _Teller(manager, configuration["rpc"]["laddr"]),
-            lambda: listener(socket, _sockets()) == app,
+            lambda: listener(place, _sockets()) == app,
         )
     except (Refused, OSError) as error:
         logs.say("error", f"CometBFT does not start: {error}")
@@ -63,15 +71,33 @@ def _arguments(arguments: list[str]) -> tuple[Path, Path]:
     return cometbft, home
 
 
-def _wait_for_app(socket: str) -> str:
+def _wait_for_app(place: str) -> str:
     deadline = time.monotonic() + APP_SECONDS
-    while (app := listener(socket, _sockets())) is None:
+    while (app := listener(place, _sockets())) is None:
         if time.monotonic() > deadline:
             raise Refused(
-                f"the app has not listened on {socket} within {APP_SECONDS:.0f} s: see its log"
+                f"the app has not listened on {place} within {APP_SECONDS:.0f} s: see its log"
             )
         time.sleep(POLL_SECONDS / 5)
     return app
+
+
+def _wait_for_servers(urls: list[str]) -> None:
+    """Wait for what state sync asks; CometBFT would end at once where one is missing."""
+    deadline = time.monotonic() + SERVER_SECONDS
+    for url in urls:
+        parts = urlsplit(url)
+        while True:
+            try:
+                socket.create_connection((parts.hostname, parts.port), ANSWER_SECONDS).close()
+                break
+            except OSError as error:
+                if time.monotonic() > deadline:
+                    raise Refused(
+                        f"state sync can't reach {url} ({error}): run bootstrap-state-sync.yml "
+                        "again, its tunnels are gone"
+                    ) from error
+                time.sleep(POLL_SECONDS)
 
 
 class _Teller:
@@ -133,7 +159,7 @@ def _sockets() -> str:
     return Path("/proc/self/net/unix").read_text(encoding="utf-8")
 
 
-def listener(socket: str, table: str) -> str | None:
+def listener(path: str, table: str) -> str | None:
     """The inode of the socket that listens at the path, None when none does.
 
     `table` is the kernel's. To connect would be no question but a fault: the app stops when a
@@ -142,7 +168,7 @@ def listener(socket: str, table: str) -> str | None:
     """
     for line in table.splitlines()[1:]:
         columns = line.split(maxsplit=7)  # Num RefCount Protocol Flags Type St Inode Path
-        if len(columns) == 8 and columns[7] == socket and int(columns[3], 16) & LISTENING:
+        if len(columns) == 8 and columns[7] == path and int(columns[3], 16) & LISTENING:
             return columns[6]
     return None
 

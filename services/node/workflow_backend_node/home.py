@@ -32,6 +32,7 @@ from workflow_backend_node.asking import (
 from workflow_backend_node.configuration import Settings, render
 from workflow_backend_node.identity import IDENTITY, NODE_KEY, STATE, VALIDATOR_KEY
 from workflow_backend_node.ports import refuse_taken
+from workflow_backend_node.push import refuse_half_pushed
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ def bring(request: Object, check: bool) -> Object:
     settings = parse(Settings, wanted.settings, "home settings")
     home = Path(wanted.home)
     refuse_taken(settings.addresses(), str(home))
+    refuse_half_pushed(home)
     new = not home.exists()
     identity = Path(wanted.identity)
     source = identity if new else home / "config"

@@ -1,0 +1,105 @@
+"""What holds for the first start of a home that a recovery put there, and for no later one.
+
+`first-start.json` in the home says it. CometBFT then looks whether its own validator has signed one
+of the last blocks, and stops before it signs where it has: another node uses the key. On an
+ordinary start that would stop a healthy validator, which has signed the last blocks itself. So it
+ends with the first signature that this home makes, which comes after that look: what the validator
+has signed moves on from where the recovery left it. A kill in between makes no difference.
+
+State sync is for that start too: its servers are tunnels that end with the recovery.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from workflow_backend_node.asking import Object, Refused, as_json, parse, write_private
+
+NAME = "first-start.json"
+STATE = Path("data") / "priv_validator_state.json"
+
+_SERVERS, _PERIOD = 2, "168h0m0s"
+
+
+@dataclass(frozen=True)
+class StateSync:
+    """Where a state is fetched from, and which block's hash is trusted."""
+
+    rpc_servers: list[str]
+    trust_height: int
+    trust_hash: str
+
+
+@dataclass(frozen=True)
+class FirstStart:
+    """`signed` is the height of the signing state that the recovery left; `check_blocks` look back.
+
+    `state_sync` is empty where the home has its blocks, or gets all of them from peers.
+    """
+
+    signed: int
+    check_blocks: int
+    state_sync: Object
+
+    @property
+    def arguments(self) -> list[str]:
+        """What CometBFT is started with."""
+        return [f"--consensus.double_sign_check_height={self.check_blocks}"]
+
+    @property
+    def servers(self) -> list[str]:
+        """Servers that must be in reach before CometBFT starts."""
+        servers: list[str] = self.state_sync.get("rpc_servers", [])
+        return servers
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """Settings that CometBFT takes from its environment: its configuration stays as it is."""
+        if not self.state_sync:
+            return {}
+        wanted = parse(StateSync, self.state_sync, "state sync")
+        return {
+            "CMT_STATESYNC_ENABLE": "true",
+            "CMT_STATESYNC_RPC_SERVERS": ",".join(wanted.rpc_servers),
+            "CMT_STATESYNC_TRUST_HEIGHT": str(wanted.trust_height),
+            "CMT_STATESYNC_TRUST_HASH": wanted.trust_hash,
+            "CMT_STATESYNC_TRUST_PERIOD": _PERIOD,
+        }
+
+
+def write(home: Path, wanted: FirstStart) -> None:
+    """Say it in a home that has not been started; raises `Refused` for servers that are too few."""
+    if wanted.state_sync and len(set(wanted.servers)) < _SERVERS:
+        raise Refused(f"state sync needs {_SERVERS} servers, {len(set(wanted.servers))} are given")
+    write_private(home / NAME, as_json(vars(wanted)))
+
+
+def read(home: Path) -> FirstStart | None:
+    """Give what holds for this start; None, and nothing is left of it, for an ordinary one.
+
+    Raises `Refused` for what can't be read: a start without it may sign twice.
+    """
+    path = home / NAME
+    try:
+        wanted = parse(FirstStart, json.loads(path.read_text(encoding="utf-8")), str(path))
+        signed = int(json.loads((home / STATE).read_text(encoding="utf-8"))["height"])
+    except FileNotFoundError:
+        if path.exists():
+            raise Refused(f"{home / STATE} is missing: run the recovery again") from None
+        return None
+    except (ValueError, LookupError, TypeError) as error:
+        raise Refused(f"{path} can't be read: {error!r}; run the recovery again") from error
+    if signed > wanted.signed:
+        path.unlink()
+        return None
+    return wanted
+
+
+def synced(home: Path) -> bool:
+    """Take the state sync away, once the state is there; tells whether there was one."""
+    wanted = read(home)
+    if wanted is None or not wanted.state_sync:
+        return False
+    write(home, FirstStart(wanted.signed, wanted.check_blocks, {}))
+    return True
