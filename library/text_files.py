@@ -10,14 +10,15 @@ from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = """
 module: text_files
-short_description: Writes text files that only their owner reads
+short_description: Writes text files, for their owner alone unless a mode says otherwise
 description:
-  - Files are 0600, and folders that are missing are made 0700; each file is replaced in one step.
+  - Folders that are missing are made 0700; each file is replaced in one step.
   - The difference is shown, so a task that writes secrets sets C(no_log) and C(diff: false).
 options:
   files: {description: The text of each file by its absolute path, type: dict, required: true}
   folders: {description: Folders to be there as well, type: list, elements: str, default: []}
   owner: {description: The account that owns them, type: str, required: true}
+  mode: {description: The mode of the files, type: str, default: "0600"}
 attributes:
   check_mode: {support: full}
   diff_mode: {support: full}
@@ -35,17 +36,19 @@ def main():
             "files": {"type": "dict", "required": True},
             "folders": {"type": "list", "elements": "str", "default": []},
             "owner": {"type": "str", "required": True},
+            "mode": {"type": "str", "default": "0600"},
         },
         supports_check_mode=True,
     )
     changed, diff = [], []
+    mode = int(module.params["mode"], 8)
     try:
         owner = account(module.params["owner"], module.check_mode)
         folders = [Path(folder) for folder in module.params["folders"]]
         changed += [str(f) for f in folders if make_folder(f, owner, module.check_mode)]
         for name, text in sorted(module.params["files"].items()):
             path = Path(name)
-            before = current(path, owner)
+            before = current(path, owner, mode)
             if before != text:
                 changed.append(name)
                 diff.append(
@@ -58,7 +61,7 @@ def main():
                 )
                 if not module.check_mode:
                     make_folder(path.parent, owner, False)
-                    replace(path, text, owner)
+                    replace(path, text, owner, mode)
     except (OSError, KeyError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=bool(changed), changed_files=changed, diff=diff)
@@ -86,27 +89,28 @@ def make_folder(path, owner, check):
     return True
 
 
-def current(path, owner):
+def current(path, owner, mode):
     """The text of a file that is as it has to be but for its text; None for any other."""
     try:
         with path.open(encoding="utf-8") as file:
             state = os.fstat(file.fileno())
             return (
                 file.read()
-                if (state.st_uid, state.st_gid, state.st_mode & 0o777) == (*owner, 0o600)
+                if (state.st_uid, state.st_gid, state.st_mode & 0o777) == (*owner, mode)
                 else None
             )
     except FileNotFoundError:
         return None
 
 
-def replace(path, text, owner):
+def replace(path, text, owner, mode):
     """Put a new file in the place of the old one."""
     descriptor, beside = tempfile.mkstemp(dir=path.parent)  # 0600
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
             os.fchown(file.fileno(), *owner)
+            os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
         Path(beside).rename(path)
     except BaseException:

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import debian
@@ -17,6 +18,9 @@ from . import REPO
 from .store import HOME, records
 
 SUITES = ("bookworm", "forky")
+
+# Hosts that are no part of the toolkit, by what they are: the suite and what is in it besides.
+OTHERS = {"database": ("forky", ("postgresql",))}
 
 IMAGES = HOME / "images"
 
@@ -69,21 +73,20 @@ def check_machine() -> None:
         )
 
 
-def key() -> str:
+def key(packages: Sequence[str] = ()) -> str:
     """What an image depends on, as a few digits; the day it was made is not part of it."""
-    made_from = json.dumps([PACKAGES, SETUP])
+    made_from = json.dumps([*PACKAGES, *packages, SETUP])
     return hashlib.sha256(made_from.encode()).hexdigest()[:12]
 
 
 def folder(suite: str) -> Path:
     """Where the image of a suite is, or will be."""
-    return IMAGES / f"{suite}-{key()}"
+    _, packages = _of(suite)
+    return IMAGES / f"{suite}-{key(packages)}"
 
 
 def make(suite: str) -> Path:
-    """The image of a suite, made where there is none yet (15 s)."""
-    if suite not in SUITES:
-        raise Trouble(f"there is no image of {suite}", f"take one of {', '.join(SUITES)}")
+    """The image of a suite, or of another host, made where there is none yet (15 s)."""
     image = folder(suite)
     if image.is_dir():
         return image
@@ -102,7 +105,18 @@ def host_key(image: Path) -> str:
     return f"{kind} {text}"
 
 
-def _make(suite: str, image: Path) -> None:
+def _of(name: str) -> tuple[str, tuple[str, ...]]:
+    """The Debian of an image, and what is in it besides."""
+    if name in SUITES:
+        return name, ()
+    if name not in OTHERS:
+        known = ", ".join((*SUITES, *OTHERS))
+        raise Trouble(f"there is no image of {name}", f"take one of {known}")
+    return OTHERS[name]
+
+
+def _make(name: str, image: Path) -> None:
+    suite, packages = _of(name)
     where = places(REPO)
     fresh = image.with_suffix(".new")
     if fresh.exists():
@@ -113,14 +127,14 @@ def _make(suite: str, image: Path) -> None:
             run(
                 [
                     *("mmdebstrap", "--quiet", "--mode=root", "--variant=minbase"),
-                    f"--include={','.join(PACKAGES)}",
+                    f"--include={','.join((*PACKAGES, *packages))}",
                     # A mirror's copy of a suite's signed Release file may be past its date.
                     '--aptopt=Acquire::Check-Valid-Until "false"',
                     f"--customize-hook=chroot \"$1\" sh -eu -c '{_quoted(SETUP)}'",
                     *(suite, fresh, f"deb [signed-by={debian.keyring()}] {mirror} {suite} main"),
                 ],
                 what=f"Debian {suite} can't be had from {mirror}",
-                log=where.log(f"image-{suite}"),
+                log=where.log(f"image-{name}"),
             )
         except Trouble as trouble:
             reasons.append(trouble)

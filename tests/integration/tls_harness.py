@@ -38,12 +38,14 @@ class Authority:
         )
         self.certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
 
-    def server(self, host: str) -> ssl.SSLContext:
-        """What a server needs to be that host."""
+    def issue(self, host: str, *names: x509.GeneralName) -> tuple[bytes, bytes]:
+        """A certificate for a host, and for further names, and its key, both PEM."""
         key = ec.generate_private_key(ec.SECP256R1())
         signed = (
             self._builder(x509.Name([]), key.public_key())
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=True)
+            .add_extension(
+                x509.SubjectAlternativeName([x509.DNSName(host), *names]), critical=True
+            )
             .add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()),
                 critical=False,
@@ -51,15 +53,17 @@ class Authority:
             .add_extension(_usage(signs_certificates=False), critical=True)
             .sign(self._key, hashes.SHA256())
         )
-        file = self._folder / f"{host}.server.pem"
-        file.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-            + signed.public_bytes(serialization.Encoding.PEM)
+        secret = key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
         )
+        return signed.public_bytes(serialization.Encoding.PEM), secret
+
+    def server(self, host: str) -> ssl.SSLContext:
+        """What a server needs to be that host."""
+        file = self._folder / f"{host}.server.pem"
+        file.write_bytes(b"".join(self.issue(host)))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(file)
         file.unlink()
