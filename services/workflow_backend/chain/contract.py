@@ -61,6 +61,12 @@ def claim(item: Item, lease_seconds: int) -> Action:
     return _on(item, "claim", lease_seconds=lease_seconds)
 
 
+def claim_unread(item_id: str, lease_seconds: int, written: int) -> Action:
+    """Claim an item whose record was not read, and is likely to take so many bytes."""
+    entry = {"action": "claim", "item_id": item_id, "lease_seconds": lease_seconds}
+    return Action(entry, written)
+
+
 def complete(item: Item, result_uri: str) -> Action:
     """Report that the item's current attempt succeeded."""
     return _on(item, "complete", result_uri=result_uri, attempt=item.attempt)

@@ -26,8 +26,10 @@ INDEX_SECONDS = 0.01
 SPARE = 16
 """So many events more than lately are asked for: each row costs, and so does asking again."""
 
+EACH_SECONDS = 0.001
 GATHER_SECONDS = 0.1
-"""Pages are at least so far apart: each costs the node a query a name, however little is new."""
+"""Pages are so far apart for each event of the last, up to a limit: alone an event is read at once,
+and where many come they are read together, for a page has its price however little is in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +66,6 @@ class Page:
     read_at: float
 
 
-async def until_more(page: Page, heads: Heads) -> None:
-    """Wait until there is likely something behind a page."""
-    if page.more:
-        return
-    if heads.height > page.height or await heads.wait(IDLE_SECONDS):
-        since = time.monotonic() - page.read_at
-        await asyncio.sleep(max(INDEX_SECONDS, GATHER_SECONDS - since))
-
-
 class EventReader:
     """Reads events of several names as one stream.
 
@@ -86,6 +79,7 @@ class EventReader:
         self._page = page
         self._level = False
         self._expected = 0
+        self._vain = 0
 
     async def page(self, cursor: Cursor) -> Page:
         """Return the next events behind a cursor, at most a page's number of each name.
@@ -100,7 +94,22 @@ class EventReader:
         if page is None:
             page = await self._merged(cursor, height, read_at)
         self._level = not page.more
+        self._vain = 0 if page.events else self._vain
         return page
+
+    async def until_more(self, page: Page, heads: Heads) -> None:
+        """Wait until there is likely something behind a page."""
+        if page.more:
+            return
+        if heads.height > page.height:  # the index is behind: it is not to be asked all the time
+            self._vain = min(self._vain + 1, 8)
+        elif await heads.wait(IDLE_SECONDS):
+            self._vain = 0
+        else:
+            return
+        pause = max(INDEX_SECONDS * 2**self._vain, EACH_SECONDS * len(page.events))
+        since = time.monotonic() - page.read_at
+        await asyncio.sleep(max(INDEX_SECONDS, min(pause, GATHER_SECONDS) - since))
 
     async def _newest(self, cursor: Cursor, height: int, read_at: float) -> Page | None:
         """Return all that is behind a cursor, None where that is more than was expected."""

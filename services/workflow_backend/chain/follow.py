@@ -10,7 +10,7 @@ from ..errors import IndexUnavailable, NodeUnavailable, SettingError
 from ..items import Event
 from ..settings import Settings
 from .contract import ITEM_EVENTS
-from .events import Cursor, EventReader, until_more
+from .events import Cursor, EventReader
 from .heads import Heads
 from .node import Node
 from .rpc import Rpc
@@ -41,7 +41,7 @@ async def follow(settings: Settings, cursor_path: Path, out: TextIO, stop: async
                     out.flush()
                     cursor = page.cursor
                     _save(cursor_path, cursor)
-                await until_more(page, heads)
+                await reader.until_more(page, heads)
 
 
 def _line(event: Event) -> dict[str, object]:

@@ -10,10 +10,9 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..chain import contract
-from ..chain.events import until_more
 from ..chain.heads import Heads
 from ..chain.node import Node
 from ..chain.submitter import Submitter
@@ -38,9 +37,20 @@ COUNT_SECONDS = 2.0
 GATHER_SECONDS = 0.05
 """Claims are at least so far apart while others are on their way: few large ones cost less."""
 
+LIKELY_BYTES = 1024
+"""What the record of an item that was not read is thought to take, before any was seen."""
+
 LEVEL_SECONDS = 10.0
 HELD_FACTOR = 4
 """A kind may hold so many times its concurrency, most of them waiting for their next try."""
+
+
+class _Wanted(NamedTuple):
+    """An item to claim; `held` is its record where another worker held it when we looked."""
+
+    kind: str
+    action: contract.Action
+    held: Item | None = None
 
 
 class Processor:
@@ -63,6 +73,7 @@ class Processor:
         self._journal = journal
         self._remote = remote
         self._lease_seconds = lease_seconds
+        self._size = LIKELY_BYTES
         self._taken = Taken(journal)
         self._spread = Spread(submitter.address)
         self._contest = Contest()
@@ -113,7 +124,7 @@ class Processor:
             self._read_problem = ""
             if not page.more:
                 self._level.set()
-            await until_more(page, self._heads)
+            await self._reader.until_more(page, self._heads)
 
     async def renew(self, pulse: Pulse) -> None:
         """Keep the leases of what is held, for ever."""
@@ -144,7 +155,9 @@ class Processor:
             ids = self._journal.due(time.time(), free, contract.BATCH_ENTRIES, self._spread.delay)
             if ids:
                 self._taken.take(ids)
-                await self._look_safely(ids)
+                fresh = self._reader.take_fresh(ids)
+                self._begin([self._unread(item_id, kind) for item_id, kind in fresh.items()])
+                await self._look_safely([item_id for item_id in ids if item_id not in fresh])
             else:
                 await self._until_work([kind for kind, room in free.items() if room])
         pulse.rest()
@@ -188,6 +201,8 @@ class Processor:
             await asyncio.wait_for(self._wake.wait(), wait)
 
     async def _look_safely(self, ids: Sequence[str]) -> None:
+        if not ids:
+            return
         try:
             records = await self._node.items(ids)
         except WorkflowError as error:
@@ -201,7 +216,7 @@ class Processor:
     def _look(self, records: dict[str, Item | None]) -> None:
         """Decide by the records what to do with taken items."""
         now = time.time()
-        claims: list[Item] = []
+        claims: list[_Wanted] = []
         later: list[Open] = []
         settled: list[str] = []
         for item_id, item in records.items():
@@ -215,49 +230,60 @@ class Processor:
             elif item.status == "processing" and (due := self._contest.when(item, now)) > now:
                 later.append(Open(item_id, item.kind, due))
             else:
-                claims.append(item)
+                action = contract.claim(item, self._lease_seconds)
+                claims.append(
+                    _Wanted(item.kind, action, item if item.status != "submitted" else None)
+                )
         self._taken.put_down(later, settled)
+        self._begin(claims)
+
+    def _unread(self, item_id: str, kind: str) -> _Wanted:
+        """Want an item that surely was free a moment ago: the chain will tell, and its record."""
+        return _Wanted(kind, contract.claim_unread(item_id, self._lease_seconds, self._size))
+
+    def _begin(self, claims: Sequence[_Wanted]) -> None:
         if claims:
             task = asyncio.create_task(self._claim(claims), name="claim")
-            self._claiming[task] = Counter(item.kind for item in claims)
+            self._claiming[task] = Counter(wanted.kind for wanted in claims)
             task.add_done_callback(self._claimed)
 
     def _claimed(self, task: asyncio.Task[None]) -> None:
         del self._claiming[task]
         self._wake.set()
 
-    async def _claim(self, items: Sequence[Item]) -> None:
+    async def _claim(self, claims: Sequence[_Wanted]) -> None:
         """Claim items, begin to work on those that were got, put down the others."""
-        claims: list[tuple[Item, Ticket]] = []
-        for item in items:
+        sent: list[tuple[_Wanted, Ticket]] = []
+        for wanted in claims:
             try:
-                ticket = self._submitter.enqueue(contract.claim(item, self._lease_seconds))
+                sent.append((wanted, self._submitter.enqueue(wanted.action)))
             except WorkflowError as error:
-                self._refused(item, error)
-            else:
-                claims.append((item, ticket))
+                self._refused(wanted, error)
         later: list[Open] = []
-        for item, ticket in claims:
+        for wanted, ticket in sent:
             try:
                 outcome = await ticket.outcome()
             except WorkflowError as error:
-                self._refused(item, error)
+                self._refused(wanted, error)
                 continue
-            now = time.time()
+            now, item_id = time.time(), wanted.action.item_id
             if outcome.item is not None:
                 self._claim_problem = ""
-                self._contest.forget(item.item_id)
+                self._contest.forget(item_id)
                 self._work.hold(outcome.item)
+                written = contract.claim(outcome.item, self._lease_seconds).written
+                self._size = max(written, self._size - self._size // 64)
             elif outcome.code == "leased":
-                due = self._contest.refused(item, now) if item.status == "processing" else now
-                later.append(Open(item.item_id, item.kind, due))
+                due = self._contest.refused(wanted.held, now) if wanted.held else now
+                later.append(Open(item_id, wanted.kind, due))
             else:
-                later.append(Open(item.item_id, item.kind, now + TROUBLE_SECONDS))
+                later.append(Open(item_id, wanted.kind, now + TROUBLE_SECONDS))
                 if outcome.code == "forbidden":
                     self._claim_problem = outcome.message
         self._taken.put_down(later)
 
-    def _refused(self, item: Item, error: WorkflowError) -> None:
+    def _refused(self, wanted: _Wanted, error: WorkflowError) -> None:
         self._claim_problem = str(error)
-        log.warning("item %s is not claimed: %s", item.item_id, error)
-        self._taken.put_down([Open(item.item_id, item.kind, time.time() + TROUBLE_SECONDS)])
+        item_id = wanted.action.item_id
+        log.warning("item %s is not claimed: %s", item_id, error)
+        self._taken.put_down([Open(item_id, wanted.kind, time.time() + TROUBLE_SECONDS)])

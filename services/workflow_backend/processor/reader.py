@@ -5,12 +5,16 @@ from collections.abc import Callable, Sequence
 
 from ..chain.contract import ITEM_EVENTS
 from ..chain.events import EventReader, Page
+from ..chain.heads import Heads
 from ..chain.node import Node
 from ..items import Event
 from .contest import OVERDUE, Contest
 from .journal import Journal, Open
 from .spread import Spread
 from .taken import Taken
+
+REMEMBERED = 20_000
+"""Items that are known to be free by their last event."""
 
 
 class Reader:
@@ -35,6 +39,7 @@ class Reader:
         self._me = me
         self._lease_seconds = lease_seconds
         self._cursor = journal.cursor()
+        self._fresh: dict[str, str] = {}
         self.on_open: Callable[[], None] = lambda: None
 
     async def step(self) -> Page:
@@ -47,6 +52,14 @@ class Reader:
             self.on_open()
         return page
 
+    def take_fresh(self, item_ids: Sequence[str]) -> dict[str, str]:
+        """Return the kinds of those that were submitted and then not heard of any more, once."""
+        return {i: self._fresh.pop(i) for i in item_ids if i in self._fresh}
+
+    async def until_more(self, page: Page, heads: Heads) -> None:
+        """Wait until there is likely something behind a page."""
+        await self._events.until_more(page, heads)
+
     def _plan(self, events: Sequence[Event]) -> tuple[list[Open], list[str]]:
         now = time.time()
         kinds = self._kinds(events)
@@ -56,6 +69,7 @@ class Reader:
             if item_id is None:
                 continue
             taken = item_id in self._taken
+            self._fresh.pop(item_id, None)
             match event.name:
                 case "ItemSubmitted":
                     self._contest.forget(item_id)
@@ -65,6 +79,8 @@ class Reader:
                     else:
                         due = now + self._spread.delay(item_id, kind, now)
                         plan[item_id] = Open(item_id, kind, due)
+                        if len(self._fresh) < REMEMBERED:
+                            self._fresh[item_id] = kind
                 case "ItemClaimed":
                     worker = event.data["worker"]
                     if worker == self._me:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from itertools import islice
 
 from ..chain.contract import ITEM_EVENTS
-from ..chain.events import EventReader, Page, until_more
+from ..chain.events import EventReader, Page
 from ..chain.heads import Heads
 from ..chain.node import Node
 from ..errors import IndexUnavailable
@@ -84,7 +84,7 @@ class Projector:
             if until_level and not page.more:
                 await read.put(None)
                 return
-            await until_more(page, self._heads)
+            await self._reader.until_more(page, self._heads)
 
     async def _load(self, read: _Pages, loaded: _Changes) -> None:
         while (found := await _taken(read, self._loading)) is not None:

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import json
 import signal
+import socket
 import sqlite3
 import time
 import uuid
@@ -140,12 +141,13 @@ def seen(process: int | str, name: str) -> str:
 
 
 def beat(worker: Stack) -> dict[str, Any]:
-    """The processor's last heartbeat, {} before the first."""
+    """The last heartbeat of the processor that runs, {} before the first."""
     with contextlib.suppress(FileNotFoundError):
         told: dict[str, Any] = json.loads(
             (worker.path / "processor" / "processor.heartbeat.json").read_text()
         )
-        return told
+        if told["pid"] == worker.running["processor"].pid:  # and not one that was killed before
+            return told
     return {}
 
 
@@ -189,6 +191,11 @@ async def holds(condition: Callable[[], Any], what: str, seconds: float = 30.0) 
         return condition()
 
     return await eventually(ask, what, seconds)
+
+
+async def is_working(worker: Stack) -> None:
+    """Wait until a processor is up and its handlers take jobs."""
+    await holds(lambda: beat(worker).get("problem") == "", "a processor without a problem")
 
 
 async def test_what_comes_of_an_item_is_what_its_handler_says(queue: Queue) -> None:
@@ -261,11 +268,12 @@ async def test_without_handlers_nothing_is_claimed_and_with_them_nothing_is_lost
     assert (await queue.item(item_id)).status == "submitted"
     worker.start("handlers")
     assert (await queue.until(item_id, "completed")).attempt == 1
-    await holds(lambda: not beat(worker)["problem"], "the end of the problem")
+    await is_working(worker)
 
 
 async def test_handlers_that_are_killed_cost_a_try_and_no_more(queue: Queue) -> None:
     worker = queue.workers[0]
+    worker.extra["XIAN_WORKFLOW_LEASE_SECONDS"] = "60"  # so long it waits for handlers to come back
     worker.start("handlers", "processor")
     (item_id,) = fresh()
     gate = queue.gate()
@@ -276,6 +284,7 @@ async def test_handlers_that_are_killed_cost_a_try_and_no_more(queue: Queue) -> 
     worker.start("handlers")
     item = await queue.until(item_id, "completed")
     assert (item.attempt, item.result_uri) == (1, "done:2")
+    worker.extra["XIAN_WORKFLOW_LEASE_SECONDS"] = "5"
 
 
 async def test_claimed_and_not_run_is_run_after_a_kill(queue: Queue) -> None:
@@ -373,6 +382,8 @@ async def test_a_worker_that_lost_its_lease_gives_up_and_reports_nothing(queue: 
 async def test_two_workers_share_a_queue_and_do_each_item_once(queue: Queue) -> None:
     for worker in queue.workers:
         worker.start("handlers", "processor")
+    for worker in queue.workers:
+        await is_working(worker)
     ids = fresh(200)
     # In portions: the workers come to know of each other, and find more than they can take.
     for start in range(0, len(ids), 50):
@@ -391,16 +402,24 @@ async def test_a_stop_lets_what_runs_end_gives_the_rest_back_and_claims_no_more(
     queue: Queue,
 ) -> None:
     worker = queue.workers[0]
-    worker.extra["XIAN_WORKFLOW_DRAIN_SECONDS"] = "3"
-    worker.start("handlers", "processor")
+    worker.extra["XIAN_WORKFLOW_DRAIN_SECONDS"] = "6"
     (brief, long, waits) = fresh(3)
-    await queue.submit(brief, payload="sleep:1.5")
-    await queue.submit(long, payload=f"until:{queue.gate()}")
-    await holds(lambda: runs(worker, brief) and runs(worker, long), "both runs")
-    stopping = asyncio.create_task(end(worker, "processor", signal.SIGTERM))
-    await asyncio.sleep(0.3)
-    await queue.submit(waits)
-    assert await stopping == 0, worker.log("processor")
+    gate = queue.gate()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        worker.notify["processor"] = str(worker.path / "notify")
+        manager.bind(worker.notify["processor"])
+        manager.settimeout(20)
+        worker.start("handlers", "processor")
+        await queue.submit(brief, payload=f"until:{gate}")
+        await queue.submit(long, payload=f"until:{queue.gate()}")
+        await holds(lambda: runs(worker, brief) and runs(worker, long), "both runs")
+        stopping = asyncio.create_task(end(worker, "processor", signal.SIGTERM))
+        while "STOPPING=1" not in (await asyncio.to_thread(manager.recv, 4096)).decode():
+            pass
+        del worker.notify["processor"]
+        await queue.submit(waits)
+        gate.touch()
+        assert await stopping == 0, worker.log("processor")
     assert (await queue.item(brief)).status == "completed"
     given_back = await queue.item(long)
     assert (given_back.status, given_back.attempt) == ("submitted", 1)
@@ -418,14 +437,20 @@ async def test_the_sweep_finds_what_the_events_did_not_tell_of(queue: Queue) -> 
     await queue.until(before, "completed")
     await end(worker, "handlers", signal.SIGTERM)
     await queue.submit(missed)
-    journal = worker.path / "processor" / "processor.sqlite3"
-    await holds(lambda: beat(worker).get("problem"), "the processor without handlers")
-    assert await end(worker, "processor", signal.SIGTERM) == 0
-    # As if the index had never told of it.
-    with sqlite3.connect(journal) as database:
-        gone = database.execute("DELETE FROM open_items WHERE item_id = ?", (missed,)).rowcount
-        assert gone == 1
-    database.close()
+
+    async def forgotten() -> bool:
+        """Whether the processor had read of the item, and does not know of it any more."""
+        await holds(lambda: beat(worker).get("problem"), "the processor without handlers")
+        assert await end(worker, "processor", signal.SIGTERM) == 0
+        # As if the index had never told of it.
+        journal = worker.path / "processor" / "processor.sqlite3"
+        with contextlib.closing(sqlite3.connect(journal)) as database, database:
+            gone = database.execute("DELETE FROM open_items WHERE item_id = ?", (missed,)).rowcount
+        if not gone:
+            worker.start("processor")
+        return gone == 1
+
+    await eventually(forgotten, "an item that was read of")
     worker.start("handlers", "processor")
     await queue.until(missed, "completed")
     assert "found by the sweep" in worker.log("processor")
