@@ -213,6 +213,11 @@ def _add_operations(commands: Any) -> None:
     snapshots.add_argument("action", choices=_SNAPSHOTS)
     snapshots.add_argument("--check", action="store_true", help="only say what would be done")
     snapshots.set_defaults(run=_snapshots)
+    what = "plan and watch a change of what hosts run; the request is JSON on standard input"
+    upgrades = commands.add_parser("upgrades", help=what, description=what)
+    upgrades.add_argument("action", choices=_UPGRADES)
+    upgrades.add_argument("--check", action="store_true", help="as without: nothing is changed")
+    upgrades.set_defaults(run=_upgrades)
     what = "print heights, items by status and the services' heartbeats"
     commands.add_parser("status", help=what, description=what).set_defaults(run=_status)
 
@@ -221,6 +226,7 @@ _SNAPSHOTS = (
     *("make", "list", "sign", "verify", "drill"),
     *("prepare", "status", "swap", "finish", "undo", "projection", "levels"),
 )
+_UPGRADES = ("plan", "take-down", "well", "rest", "stopped", "note")
 
 
 def _service(run: Service) -> int:
@@ -412,6 +418,14 @@ def _snapshots(arguments: argparse.Namespace) -> int:
 
     answer = act(arguments.action, asking.read(sys.stdin), check=arguments.check)
     print(json.dumps(answer, sort_keys=True))
+    return 0
+
+
+def _upgrades(arguments: argparse.Namespace) -> int:
+    from .operations import asking
+    from .operations.upgrades.actions import act
+
+    print(json.dumps(act(arguments.action, asking.read(sys.stdin))))
     return 0
 
 

@@ -105,7 +105,7 @@ def export(wanted: Export, check: bool) -> Object:
         return {"changed": [str(archive)]}
     with tempfile.TemporaryDirectory(prefix=".state.", dir=archive.parent) as scratch:
         storage = Path(scratch)
-        _copy(home / "xian" / "lmdb", storage / "lmdb")
+        copy_state(home / "xian" / "lmdb", storage / "lmdb")
         block = _latest_block(storage)
         manager = StateSnapshotManager(storage_home=storage, chain_id=chain_id)
         try:
@@ -127,7 +127,8 @@ def export(wanted: Export, check: bool) -> Object:
     }
 
 
-def _copy(source: Path, target: Path) -> None:
+def copy_state(source: Path, target: Path) -> None:
+    """Copy the state of an app that may run, as it is at one moment; raises `Refused`."""
     if not (source / "data.mdb").is_file():
         raise Refused(f"{source} holds no state: the app has not run in this home")
     target.mkdir(mode=0o700)

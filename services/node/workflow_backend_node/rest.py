@@ -1,0 +1,50 @@
+"""Says what a stopped node holds: its newest block, and for which height its validator signed.
+
+The request has the `home`; a home whose app runs is refused. The answer has `height`, `app_hash`
+and `signed`.
+"""
+
+import json
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from contracting.storage.driver import Driver
+from loguru import logger
+from xian.utils.block import get_committed_latest_block
+
+from workflow_backend_node.asking import Object, parse, run
+from workflow_backend_node.snapshot import Stopped, copy_state, stopped
+
+SIGNING_STATE = Path("data/priv_validator_state.json")
+
+
+@dataclass(frozen=True)
+class Resting:
+    """The home of a node that must not run."""
+
+    home: str
+
+
+def answer(request: Object, check: bool) -> Object:
+    """Say it; raises `Refused`."""
+    del check
+    home = Path(parse(Resting, request, "rest").home)
+    stopped(Stopped("stopped", str(home)))
+    with tempfile.TemporaryDirectory(prefix=".rest.", dir=home.parent) as folder:
+        storage = Path(folder)
+        copy_state(home / "xian" / "lmdb", storage / "lmdb")
+        with Driver(storage_home=storage) as driver:
+            block = get_committed_latest_block(driver)
+    signing = json.loads((home / SIGNING_STATE).read_text(encoding="utf-8"))
+    return {
+        "height": int(block["height"]),
+        "app_hash": block["hash"],
+        "signed": int(signing["height"]),
+    }
+
+
+if __name__ == "__main__":
+    logger.remove()  # what goes wrong is said in one line
+    sys.exit(run(answer))

@@ -1,0 +1,114 @@
+"""What a change of the release will do, host by host, or why it does nothing."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from ...errors import RecoveryRefused
+from ..asking import Object, Request
+from . import quorum, releases
+from .nodes import Seen
+from .releases import Installed
+
+
+class Plan(Request):
+    """A change that is wanted: to a release, or where none is named, back to the one before."""
+
+    hosts: dict[str, Installed]
+    wanted: str = ""
+    back: bool = False
+    # What the build says of a release that hosts do not have yet.
+    versions: Mapping[str, str] = MappingProxyType({})
+    compatible_with: tuple[str, ...] = ()
+    declared: bool = False
+    together: bool = False
+
+
+def plan(wanted: Plan, seen: Mapping[str, Seen]) -> Object:
+    """Return release, way, order and what happens on each host; raises RecoveryRefused."""
+    new = [name for name, host in wanted.hosts.items() if host.current is None]
+    if new:
+        raise RecoveryRefused(
+            f"there is no release on {', '.join(new)}", hint="deploy it first: playbooks/deploy.yml"
+        )
+    release, versions = _target(wanted)
+    moved = [name for name, host in wanted.hosts.items() if host.current != release]
+    together = wanted.together and bool(moved)
+    if not wanted.together and not _declared(wanted):
+        _require_alike(wanted.hosts, release, versions)
+    order = _order(wanted.hosts, seen)
+    told = _together(order) if together else _rolling(order, moved, seen)
+    return {
+        "release": release,
+        "together": together,
+        "order": order,
+        "from": {name: _from(host, release) for name, host in wanted.hosts.items()},
+        "report": [_headline(wanted.hosts, release, moved, together), *told],
+    }
+
+
+def _target(wanted: Plan) -> tuple[str, Mapping[str, str]]:
+    if not wanted.back:
+        return wanted.wanted, wanted.versions
+    release = wanted.wanted or releases.before(wanted.hosts)
+    return release, releases.require_installed(wanted.hosts, release)
+
+
+def _declared(wanted: Plan) -> bool:
+    current = {host.current for host in wanted.hosts.values()} - {wanted.wanted}
+    return wanted.declared or current <= set(wanted.compatible_with)
+
+
+def _require_alike(hosts: Mapping[str, Installed], release: str, versions: Any) -> None:
+    unlike = releases.unlike(hosts, release, versions)
+    if unlike:
+        raise RecoveryRefused(
+            f"release {release} has another app, VM or CometBFT ({', '.join(unlike)}): nodes that "
+            "run the one and the other at once may disagree on a block",
+            hint="stop all at one height: -e upgrade_together=true; or, where it is known that "
+            "they agree: -e upgrade_consensus_compatible=true",
+        )
+
+
+def _order(hosts: Mapping[str, Installed], seen: Mapping[str, Seen]) -> list[str]:
+    """Those that are down come first: each of them that is mended leaves the chain safer."""
+    down = [name for name in hosts if name in seen and not seen[name].up]
+    return down + [name for name in hosts if name not in down]
+
+
+def _from(host: Installed, release: str) -> str:
+    """The release to go back to where the change fails; empty where there is none."""
+    found = host.previous if host.current == release else host.current
+    return found if found and found != release and found in host.releases else ""
+
+
+def _rolling(order: Sequence[str], moved: Sequence[str], seen: Mapping[str, Seen]) -> list[str]:
+    told, mended = [], frozenset[str]()
+    for name in order:
+        what = "its release changes" if name in moved else "has the release already, is looked at"
+        why = f"; {_why(name, seen, mended)}" if name in seen else ""
+        told.append(f"{name}: {what}{why}")
+        mended |= {name}
+    return told
+
+
+def _why(name: str, seen: Mapping[str, Seen], mended: frozenset[str]) -> str:
+    if not any(one.powers is not None for one in seen.values()):
+        return "no node answers: the chain stands still already"
+    prefix = "" if seen[name].up else "first, because its node is down; "
+    return prefix + quorum.require(name, seen, mended).sentence()
+
+
+def _together(order: Sequence[str]) -> list[str]:
+    what = "stops with all others at one height, its release changes, starts with them"
+    return [f"{name}: {what}" for name in order]
+
+
+def _headline(
+    hosts: Mapping[str, Installed], release: str, moved: Sequence[str], together: bool
+) -> str:
+    if not moved:
+        return f"every host has release {release}; each is brought to run it and looked at"
+    earlier = dict.fromkeys(str(hosts[name].current) for name in moved)
+    way = "all at once, the chain stands still meanwhile" if together else "one host at a time"
+    return f"from release {', '.join(earlier)} to {release}, {way}"

@@ -1,0 +1,89 @@
+"""Whether the chain goes on without a host."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ...errors import RecoveryRefused
+from .nodes import Seen
+
+
+@dataclass(frozen=True, slots=True)
+class Without:
+    """The chain without a host: the power of all, of those that stay up, and of the host."""
+
+    host: str
+    total: int
+    left: int
+    own: int
+    down: tuple[str, ...]
+
+    @property
+    def stands_still(self) -> bool:
+        """Whether nobody can make a block meanwhile: it takes more than 2/3 of the power."""
+        return 3 * self.left <= 2 * self.total
+
+    @property
+    def alone(self) -> bool:
+        """Whether the host is the one validator, so that there is no other way."""
+        return self.own == self.total
+
+    def sentence(self) -> str:
+        """Say it for people."""
+        if self.own == 0:
+            return f"{self.host} is no validator: the chain goes on without it"
+        if self.alone:
+            return f"{self.host} is the only validator: the chain stands still meanwhile"
+        goes = "stands still" if self.stands_still else "goes on"
+        return (
+            f"without {self.host} {self.left} of {self.total} voting power is up: the chain {goes}"
+        )
+
+
+def without(host: str, seen: Mapping[str, Seen], mending: frozenset[str] = frozenset()) -> Without:
+    """Tell what is left without a host; those of `mending` are taken as up again by then.
+
+    A validator of the inventory is up where its node answers and has caught up; any other one
+    where it signed the newest block. Raises RecoveryRefused where no node answers but the host's.
+    """
+    answering = [one for one in seen.values() if one.powers is not None]
+    if not answering:
+        reasons = "; ".join(f"{one.host}: {one.problem}" for one in seen.values())
+        raise RecoveryRefused(
+            f"no node answers, so nobody knows who is a validator ({reasons})",
+            hint="bring them up: playbooks/start.yml, then playbooks/health.yml",
+        )
+    newest = max(answering, key=lambda one: one.height)
+    powers = newest.powers or {}
+    ours = {one.address: one for one in seen.values() if one.address}
+    own = seen[host].address if host in seen else ""
+    up = {address for address in powers.keys() - ours.keys() if address in newest.signed}
+    up |= {address for address, one in ours.items() if one.up or one.host in mending}
+    silent = [one.host for one in seen.values() if not one.up and one.host != host]
+    return Without(
+        host,
+        total=sum(powers.values()),
+        left=sum(power for address, power in powers.items() if address in up and address != own),
+        own=powers.get(own, 0),
+        down=tuple(silent),
+    )
+
+
+def require(host: str, seen: Mapping[str, Seen], mending: frozenset[str] = frozenset()) -> Without:
+    """Tell what is left without a host; raises RecoveryRefused where the chain would stand still.
+
+    A host that is down already takes nothing away, and a single validator has no other way.
+    """
+    found = without(host, seen, mending)
+    down = host not in seen or not seen[host].up
+    if down or found.own == 0 or found.alone or not found.stands_still:
+        return found
+    if found.down:
+        raise RecoveryRefused(
+            f"{found.sentence()}, which takes more than 2/3; not up: {', '.join(found.down)}",
+            hint="bring those up first: playbooks/start.yml, then playbooks/health.yml",
+        )
+    raise RecoveryRefused(
+        f"{found.sentence()}, which takes more than 2/3, and no more validators can be up",
+        hint="stop all at once instead: for an upgrade -e upgrade_together=true, else "
+        "playbooks/stop.yml and playbooks/start.yml",
+    )
