@@ -16,6 +16,7 @@ description:
   - An archive is verified before it is unpacked, each file of it while it is written.
   - A release is there once its mark is written, the last act of installing it.
   - What was interrupted is done anew.
+  - To go C(back) is to activate a release that was current before; there is none before it then.
   - Where the archive is needed and is not on the host, nothing is done and C(missing) is true.
 options:
   root: {description: Folder of the releases and of C(current), type: str, required: true}
@@ -24,7 +25,7 @@ options:
     description: What to do, in this order. Nothing is only to look.
     type: list
     elements: str
-    choices: [install, activate, prune, verify]
+    choices: [install, activate, back, prune, verify]
     required: true
   archive: {description: Where the archive is on the host if it is there, type: str}
   brought:
@@ -48,6 +49,7 @@ folder: {description: Folder of the release, type: str, returned: success}
 current: {description: The current release, type: str, returned: success}
 previous: {description: The release that was current before, type: str, returned: success}
 releases: {description: The releases that are there, type: list, returned: success}
+versions: {description: The versions in each release that is there, type: dict, returned: success}
 removed: {description: Releases that were or would be removed, type: list, returned: success}
 """
 
@@ -61,7 +63,7 @@ def main():
             "steps": {
                 "type": "list",
                 "elements": "str",
-                "choices": ["install", "activate", "prune", "verify"],
+                "choices": ["install", "activate", "back", "prune", "verify"],
                 "required": True,
             },
             "archive": {"type": "str"},
@@ -92,6 +94,7 @@ def main():
         current=store.current,
         previous=store.previous,
         releases=[name for name in store.installed if name not in store.removed],
+        versions={name: (store.mark(name) or {}).get("versions", {}) for name in store.installed},
         removed=store.removed,
     )
 
@@ -104,6 +107,8 @@ def work(store, given):
             return True
     if "activate" in given["steps"]:
         store.activate(given["id"])
+    if "back" in given["steps"]:
+        store.activate(given["id"], back=True)
     if "prune" in given["steps"]:
         store.prune(given["keep"])
     if "verify" in given["steps"]:

@@ -66,20 +66,24 @@ class Store:
         self.installed.insert(0, name)
         return True
 
-    def activate(self, name):
-        """Let `current` point to an installed release, and `previous` to the one it pointed to."""
+    def activate(self, name, back=False):
+        """Let `current` point to an installed release, and `previous` to the one it pointed to.
+
+        To go back lets both point to it: whoever comes next sees that there is nothing before it.
+        """
         self.step = "making it the current one"
         if name not in self.installed:
             raise Trouble("it is not installed", "install it first (playbooks/deploy.yml)")
-        before = self.current
-        if before == name:
+        before, was = self.current, self.previous
+        if before == name and (not back or was == name):
             return
-        self.changes += [f"-current -> releases/{before}"] if before else []
-        self.changes.append(f"+current -> releases/{name}")
-        if before:
-            self._point("previous", before)
-        self._point("current", name)
-        self.current, self.previous = name, before
+        previous = name if back else before
+        for link, old, new in (("previous", was, previous), ("current", before, name)):
+            if new and new != old:
+                self.changes += [f"-{link} -> releases/{old}"] if old else []
+                self.changes.append(f"+{link} -> releases/{new}")
+                self._point(link, new)
+        self.current, self.previous = name, previous
 
     def prune(self, keep):
         """Remove the oldest releases beyond `keep`, and what interrupted runs left."""

@@ -46,6 +46,21 @@ def test_current_moves_and_previous_remembers(root: Path) -> None:
     assert (root / "current" / "bin" / "cometbft").exists()
 
 
+def test_after_going_back_there_is_nothing_before(root: Path) -> None:
+    installed(root, "1-a", "2-b", "3-c")
+    for name in ("1-a", "2-b", "3-c"):
+        store.Store(root, False).activate(name)
+    for _ in range(2):
+        store.Store(root, False).activate("2-b", back=True)
+        now = store.Store(root, False)
+        assert (now.current, now.previous) == ("2-b", "2-b")
+    store.Store(root, False).activate("3-c")
+    assert store.Store(root, False).previous == "2-b"
+    # One that the change has not reached is told the same.
+    store.Store(root, False).activate("3-c", back=True)
+    assert store.Store(root, False).previous == "3-c"
+
+
 def test_what_is_not_installed_never_becomes_current(root: Path) -> None:
     installed(root, "1-a")
     store.Store(root, False).activate("1-a")
