@@ -14,8 +14,8 @@ from node_harness import PROGRAMS, Node, Toolchain, children, descendants, exist
 from xian_py import Wallet
 
 ODD = (Path(__file__).parent / "con_odd.s.py").read_text()
-PATIENCE = 2.0  # a sign of life twice a second
-SILENCE = 2 * PATIENCE
+PATIENCE = 1.0  # a sign of life four times a second
+SILENCE = 3 * PATIENCE
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def begin(node: Node, ear: Ear, name: str) -> None:
 
 
 def silent(ear: Ear, fact: str) -> bool:
-    """Whether nothing like the fact is said for twice the manager's patience."""
+    """Whether nothing like the fact is said for much longer than the manager is patient."""
     ear.forget()
     try:
         ear.wait_for(fact, SILENCE)
@@ -63,14 +63,14 @@ def test_the_app_is_ready_when_it_listens_and_lives_with_its_loop(managed: Node,
     node.start("postgres")
     ear.wait_for("READY", 30)
     assert listens(node)
-    ear.wait_for("WATCHDOG", PATIENCE)
+    ear.wait_for("WATCHDOG", 10)
     node.start("cometbft")
     node.wait_ready()
     # Stopped, none of its threads runs; and it is the only one that could speak for it.
     os.kill(node.pid("abci"), signal.SIGSTOP)
     assert silent(ear, "WATCHDOG")
     os.kill(node.pid("abci"), signal.SIGCONT)
-    ear.wait_for("WATCHDOG", PATIENCE)
+    ear.wait_for("WATCHDOG", 10)
     assert ear.speakers == {node.pid("abci")}
     os.kill(node.pid("abci"), signal.SIGTERM)
     ear.wait_for("STOPPING", 5)
@@ -93,7 +93,7 @@ def test_cometbft_is_ready_when_its_rpc_answers(managed: Node, ear: Ear) -> None
     node.broadcast("con_odd", "store", {"key": "k", "value": "v"}, wallet=Wallet())
     height = node.height()
     ear.forget()
-    status = ear.wait_for("WATCHDOG", PATIENCE)[-1]["STATUS"]
+    status = ear.wait_for("WATCHDOG", 10)[-1]["STATUS"]
     assert int(status.removeprefix("block ")) >= height
     os.kill(node.child("cometbft"), signal.SIGSTOP)
     ear.wait_for("STATUS=the RPC does not answer", 10)
@@ -114,7 +114,7 @@ def test_postgresql_is_ready_when_it_accepts_connections(managed: Node, ear: Ear
     begin(node, ear, "postgres")
     ear.wait_for("READY", 30)
     node.postgres("psql", "-c", "SELECT 1")
-    ear.wait_for("WATCHDOG", PATIENCE)
+    ear.wait_for("WATCHDOG", 10)
     os.kill(node.child("postgres"), signal.SIGSTOP)
     ear.wait_for("STATUS=does not answer", 10)
     assert silent(ear, "WATCHDOG")

@@ -167,3 +167,11 @@ def test_killed_under_traffic_everything_comes_back(deployed: Deployed, name: st
     assert all(deployed.pid(name) for name in PROGRAMS)
     keys = {json.loads(e["data_indexed"])["key"] for e in deployed.events("con_odd", "Stored")}
     assert set(sent) <= keys
+
+
+def test_every_line_of_the_logs_is_an_entry_after_all_that(deployed: Deployed) -> None:
+    for name in PROGRAMS:
+        lines = (deployed.folder / "data" / "logs" / f"{name}.log").read_text().splitlines()
+        assert lines
+        for line in lines:
+            assert {"time", "level", "logger", "message"} <= json.loads(line).keys()
