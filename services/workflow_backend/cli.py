@@ -218,15 +218,21 @@ def _add_operations(commands: Any) -> None:
     upgrades.add_argument("action", choices=_UPGRADES)
     upgrades.add_argument("--check", action="store_true", help="as without: nothing is changed")
     upgrades.set_defaults(run=_upgrades)
+    what = "bring a lost node back without signing twice; the request is JSON on standard input"
+    recovery = commands.add_parser("recovery", help=what, description=what)
+    recovery.add_argument("action", choices=_RECOVERY)
+    recovery.add_argument("--check", action="store_true", help="only say what would be done")
+    recovery.set_defaults(run=_recovery)
     what = "print heights, items by status and the services' heartbeats"
     commands.add_parser("status", help=what, description=what).set_defaults(run=_status)
 
 
 _SNAPSHOTS = (
-    *("make", "list", "sign", "verify", "drill"),
+    *("make", "list", "sign", "agree", "verify", "drill"),
     *("prepare", "status", "swap", "finish", "undo", "projection", "levels"),
 )
 _UPGRADES = ("plan", "take-down", "well", "rest", "stopped", "note")
+_RECOVERY = ("gate", "new-home", "home", "note")
 
 
 def _service(run: Service) -> int:
@@ -426,6 +432,15 @@ def _upgrades(arguments: argparse.Namespace) -> int:
     from .operations.upgrades.actions import act
 
     print(json.dumps(act(arguments.action, asking.read(sys.stdin))))
+    return 0
+
+
+def _recovery(arguments: argparse.Namespace) -> int:
+    from .operations import asking
+    from .operations.recovery.actions import act
+
+    answer = act(arguments.action, asking.read(sys.stdin), check=arguments.check)
+    print(json.dumps(answer, sort_keys=True))
     return 0
 
 

@@ -20,6 +20,9 @@ from ..settings import Settings
 LOGIN_SECONDS = 60.0
 ANSWER_SECONDS = 20.0
 
+NO_LOGIN = "no login to"
+"""How the reason begins where a host lets nobody in, as one that is down; its node is unknown."""
+
 _WORD = b"the tunnel is open\n"
 # ssh takes the first value that it is given, so these hold whatever the command says. A connection
 # that ssh shares with others would keep the tunnel open after its end.
@@ -110,9 +113,9 @@ def _wait_for_login(pipe: socket.socket, said: IO[bytes], host: str) -> None:
                 raise ConnectionResetError
             given += part
     except TimeoutError:
-        raise TunnelFailed(f"no login to {host} within {LOGIN_SECONDS:.0f} s") from None
+        raise TunnelFailed(f"{NO_LOGIN} {host} within {LOGIN_SECONDS:.0f} s") from None
     except ConnectionError:
-        raise TunnelFailed(f"no login to {host}: {_reason(said)}") from None
+        raise TunnelFailed(f"{NO_LOGIN} {host}: {_reason(said)}") from None
 
 
 def _wait_for_answer(port: int, said: IO[bytes], node: str) -> None:

@@ -1,0 +1,1 @@
+"""Bringing a node back: a home that is pushed, a state that is fetched; nothing signed twice."""

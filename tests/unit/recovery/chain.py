@@ -1,0 +1,127 @@
+"""A chain as its nodes tell it: who signed which block, and one more for each transaction."""
+
+import hashlib
+import json
+import threading
+from base64 import b64encode
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+
+CHAIN = "unit-1"
+KEYS = {name: (str(number) * 64) for number, name in enumerate(("a", "b", "c", "d"), 1)}
+
+
+def address(key: str) -> str:
+    return hashlib.sha256(bytes.fromhex(key)).hexdigest()[:40].upper()
+
+
+@dataclass
+class Chain:
+    """`signers` sign each new block; `on_demand` ones are made by transactions alone."""
+
+    height: int = 10
+    base: int = 1
+    chain_id: str = CHAIN
+    signers: set[str] = field(default_factory=lambda: set(KEYS))
+    powers: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KEYS, 10))
+    on_demand: bool = True
+    refuses: str = ""
+    hashes: dict[int, str] = field(default_factory=dict)
+    signed: dict[int, set[str]] = field(default_factory=dict)
+    nudges: int = 0
+
+    def __post_init__(self) -> None:
+        for height in range(1, self.height + 1):
+            self.signed[height] = set(self.signers)
+
+    def grow(self, blocks: int = 1) -> None:
+        for _ in range(blocks):
+            self.height += 1
+            self.signed[self.height] = set(self.signers)
+
+    def answer(self, host: str, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        match method:
+            case "status":
+                if not self.on_demand:
+                    self.grow()
+                return {
+                    "node_info": {"id": host * 40, "network": self.chain_id},
+                    "validator_info": {"address": address(KEYS[host])},
+                    "sync_info": {
+                        "earliest_block_height": str(self.base),
+                        "latest_block_height": str(self.height),
+                        "catching_up": False,
+                    },
+                }
+            case "validators":
+                found = [
+                    {
+                        "pub_key": {"value": b64encode(bytes.fromhex(KEYS[name])).decode()},
+                        "voting_power": str(power),
+                    }
+                    for name, power in self.powers.items()
+                ]
+                return {"validators": found, "total": str(len(found))}
+            case "commit":
+                height = int(params["height"])
+                return {
+                    "signed_header": {
+                        "header": {"app_hash": f"{height - 1:064x}".upper()},
+                        "commit": {
+                            "block_id": {"hash": self.hashes.get(height, f"{height:064X}")},
+                            "signatures": [
+                                {"block_id_flag": 2, "validator_address": address(KEYS[name])}
+                                if name in self.signed[height]
+                                else {"block_id_flag": 1, "validator_address": ""}
+                                for name in self.powers
+                            ],
+                        },
+                    }
+                }
+            case "broadcast_tx_sync":
+                self.nudges += 1
+                if not self.refuses:
+                    self.grow()
+                return {"code": 1 if self.refuses else 0, "log": self.refuses}
+            case "header":
+                return {"header": {"app_hash": f"{int(params['height']) - 1:064X}"}}
+        raise AssertionError(method)
+
+
+class Served:
+    """The RPC of one host of a chain."""
+
+    def __init__(self, chain: Chain, host: str) -> None:
+        class Node(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                calls = asked if isinstance(asked, list) else [asked]
+                answers = [
+                    {
+                        "jsonrpc": "2.0",
+                        "id": call["id"],
+                        "result": chain.answer(host, call["method"], call["params"]),
+                    }
+                    for call in calls
+                ]
+                self.send_response(200)
+                self.end_headers()
+                told = answers if isinstance(asked, list) else answers[0]
+                self.wfile.write(json.dumps(told).encode())
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Node)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()

@@ -1,0 +1,178 @@
+"""The double-sign gate lets a validator sign here only where it surely signs nowhere else."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from workflow_backend.errors import RecoveryRefused
+from workflow_backend.operations.recovery import gate
+from workflow_backend.operations.recovery.actions import act
+
+from .chain import CHAIN, KEYS, Chain
+
+type Ways = dict[str, dict[str, str]]
+type Serve = Callable[..., Ways]
+
+DOWN = {"b": {"url": "http://127.0.0.1:1"}}
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "STILL_SECONDS", 0.02)
+    monkeypatch.setattr(gate, "POLL_SECONDS", 0.01)
+
+
+def ask(peers: Ways, action: str = "gate", **more: Any) -> dict[str, Any]:
+    request = {"chain_id": CHAIN, "host": "a", "keys": KEYS, "peers": peers}
+    return act(action, request | more, check=False)
+
+
+def without_a(**more: Any) -> Chain:
+    chain = Chain(**more)
+    chain.signers.discard("a")
+    return chain
+
+
+def test_blocks_without_its_signature_let_it_sign_behind_them(serve: Serve) -> None:
+    chain = without_a()  # its last signature is for block 10
+    answer = ask(serve(chain))
+    assert (answer["first"], answer["last"]) == (12, 14)
+    assert answer["seen"] == {"height": "15", "round": 0, "step": 3}
+    assert answer["check_blocks"] == 3
+    assert chain.nudges == 5
+
+
+def test_a_chain_that_makes_blocks_by_itself_needs_no_transactions(serve: Serve) -> None:
+    chain = without_a(on_demand=False)
+    assert ask(serve(chain))["last"] >= 14
+    assert chain.nudges == 0
+
+
+def test_a_signature_made_after_the_stop_is_another_node(serve: Serve) -> None:
+    with pytest.raises(RecoveryRefused, match="signed block 14, made after its node was stopped"):
+        ask(serve(Chain()))
+
+
+def test_one_signature_is_enough(serve: Serve) -> None:
+    chain = without_a()
+
+    def grow(blocks: int = 1) -> None:
+        Chain.grow(chain, blocks)
+        if chain.height == 13:
+            chain.signed[13].add("a")
+
+    chain.grow = grow  # type: ignore[method-assign]
+    with pytest.raises(RecoveryRefused, match="signed block 13"):
+        ask(serve(chain))
+
+
+def test_the_block_under_way_at_the_stop_may_have_it(serve: Serve) -> None:
+    chain = without_a()
+    chain.signed[11] = {"a"}
+
+    def grow(blocks: int = 1) -> None:
+        Chain.grow(chain, blocks)
+        if chain.height == 11:
+            chain.signed[11].add("a")
+
+    chain.grow = grow  # type: ignore[method-assign]
+    assert ask(serve(chain))["first"] == 12
+
+
+def test_a_peer_that_runs_with_its_key_is_refused(serve: Serve) -> None:
+    chain = without_a()
+    peers = serve(chain, "b") | {"c": serve(chain, "a")["a"]}
+    with pytest.raises(RecoveryRefused, match="node of c runs with the validator's key of a"):
+        ask(peers)
+
+
+def test_two_hosts_with_one_key_are_refused() -> None:
+    with pytest.raises(RecoveryRefused, match="a and d have one validator's key"):
+        ask({}, keys=KEYS | {"d": KEYS["a"]})
+
+
+def test_a_host_without_a_key_is_refused() -> None:
+    with pytest.raises(RecoveryRefused, match="no key for e"):
+        ask({}, host="e")
+
+
+def test_without_new_blocks_only_the_operators_word_helps(serve: Serve) -> None:
+    peers = serve(without_a(refuses="no funds"))
+    with pytest.raises(RecoveryRefused, match=r"made 0 blocks in 0\.1 s, 3 are wanted \(no funds"):
+        ask(peers, seconds=0.1)
+    answer = ask(peers, seconds=0.1, sure=True)
+    assert (answer["check_blocks"], answer["seen"]["height"]) == (0, "10")
+
+
+def test_without_peers_only_the_operators_word_helps() -> None:
+    with pytest.raises(RecoveryRefused, match="no peer answers that has a block") as refused:
+        ask(DOWN)
+    assert "-e xian_recovery_sure=true" in refused.value.explain()
+    assert ask(DOWN, sure=True)["seen"] is None
+
+
+def test_a_node_without_a_vote_signs_nothing(serve: Serve) -> None:
+    chain = without_a(powers={"b": 10})
+    answer = ask(serve(chain))
+    assert (answer["proven"], answer["check_blocks"]) == ("it has no vote", 0)
+    assert chain.nudges == 0
+
+
+def test_a_peer_of_another_chain_is_refused(serve: Serve) -> None:
+    with pytest.raises(RecoveryRefused, match="chain 'other', not 'unit-1'"):
+        ask(serve(Chain(chain_id="other")))
+
+
+def test_fewer_than_three_blocks_are_no_proof(serve: Serve) -> None:
+    with pytest.raises(Exception, match="greater than or equal to 3"):
+        ask(serve(Chain()), blocks=2)
+
+
+# --- a home that is made anew
+
+
+def test_a_first_deployment_makes_homes(serve: Serve) -> None:
+    assert ask(DOWN, "new-home")["seen"] is None
+    assert ask(serve(Chain(height=0)), "new-home")["seen"] is None
+
+
+def test_a_lost_home_of_a_validator_is_not_made_anew(serve: Serve) -> None:
+    with pytest.raises(RecoveryRefused, match="has no home, and its chain has 10 blocks") as said:
+        ask(serve(Chain()), "new-home")
+    assert "push-home.yml" in said.value.explain()
+    assert "bootstrap-state-sync.yml" in said.value.explain()
+
+
+def test_a_deployment_that_was_cut_short_goes_on(serve: Serve) -> None:
+    answer = ask(serve(Chain(signers={"b", "c", "d"})), "new-home")
+    assert answer["proven"] == "it signed none of the 10 blocks that there are"
+    assert answer["seen"]["height"] == "10"
+
+
+def test_what_can_not_be_looked_through_counts_as_signed(serve: Serve) -> None:
+    with pytest.raises(RecoveryRefused, match="took part in"):
+        ask(serve(Chain(signers={"b"}, height=12, base=2)), "new-home")
+
+
+def test_a_node_without_a_vote_has_its_home_made(serve: Serve) -> None:
+    assert ask(serve(Chain(powers={"b": 10})), "new-home")["proven"] == "it has no vote"
+
+
+def test_a_host_that_is_down_may_hold_the_chain() -> None:
+    down = {"b": {"url": "http://127.0.0.1:1", "ssh": "false host-b"}}
+    with pytest.raises(RecoveryRefused, match="nobody can tell whether its validator has signed"):
+        ask(down, "new-home")
+    assert ask(down, "new-home", sure=True)["seen"] is None
+
+
+def test_each_step_is_in_the_report(serve: Serve, tmp_path: Path) -> None:
+    report = tmp_path / "reports" / "one.json"
+    ask(serve(without_a()), report=str(report))
+    with pytest.raises(RecoveryRefused):
+        ask(DOWN, report=str(report))
+    one, other = json.loads(report.read_text())["steps"]
+    assert one["proven"] == "it signed none of the blocks 12 to 14"
+    assert other["refused"].startswith("nobody can tell")
