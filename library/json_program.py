@@ -16,6 +16,7 @@ description:
 options:
   argv: {description: The program and its arguments, type: list, elements: str, required: true}
   request: {description: The JSON object. No secret may be in it, type: dict}
+  secrets: {description: What belongs in the request too, and is a secret, type: dict, default: {}}
   key: {description: What is or holds a secret; standard input in place of the request, type: str}
   environment: {description: Environment variables without secrets, type: dict, default: {}}
 attributes:
@@ -34,16 +35,20 @@ def main():
         argument_spec={
             "argv": {"type": "list", "elements": "str", "required": True},
             "request": {"type": "dict"},
+            "secrets": {"type": "dict", "default": {}, "no_log": True},
             "key": {"type": "str", "no_log": True},
             "environment": {"type": "dict", "default": {}},
         },
         mutually_exclusive=[["request", "key"]],
         supports_check_mode=True,
     )
+    request = module.params["request"]
+    if request is not None:
+        request = {**request, **module.params["secrets"]}
     argv = module.params["argv"] + (["--check"] if module.check_mode else [])
     status, out, err = module.run_command(
         argv,
-        data=module.params["key"] or json.dumps(module.params["request"]),
+        data=module.params["key"] or json.dumps(request),
         environ_update={name: str(value) for name, value in module.params["environment"].items()},
     )
     if status != 0:

@@ -231,7 +231,7 @@ _SNAPSHOTS = (
     *("make", "list", "sign", "agree", "verify", "drill"),
     *("prepare", "status", "swap", "finish", "undo", "projection", "levels"),
 )
-_UPGRADES = ("plan", "take-down", "well", "rest", "stopped", "note")
+_UPGRADES = ("plan", "verb", "take-down", "well", "rest", "stopped", "note")
 _RECOVERY = ("gate", "new-home", "home", "note")
 
 

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from workflow_backend.errors import RecoveryRefused
-from workflow_backend.operations.snapshots.peers import ask_peers, require_agreement
+from workflow_backend.operations.snapshots import peers
+from workflow_backend.operations.snapshots.peers import Agree, ask_peers, require_agreement
+from workflow_backend.operations.upgrades.nodes import Way
 
 from . import made
 
@@ -71,8 +73,8 @@ def serve() -> Iterator[Serve]:
 
 
 def agree(urls: list[str], wanted: int) -> None:
-    peers = ask_peers(urls, made.CHAIN, made.HEIGHT)
-    require_agreement(made.HEIGHT, made.APP_HASH, peers, wanted)
+    said = ask_peers(urls, made.CHAIN, made.HEIGHT)
+    require_agreement(made.HEIGHT, made.APP_HASH, said, wanted)
 
 
 def test_those_with_ids_of_their_own_are_counted(serve: Serve) -> None:
@@ -105,3 +107,31 @@ def test_one_that_can_not_tell_does_not_count(serve: Serve) -> None:
 def test_one_of_another_chain_is_an_error(serve: Serve) -> None:
     with pytest.raises(RecoveryRefused, match="on chain 'elsewhere-1', not 'unit-1'"):
         agree([serve("one", chain_id="elsewhere-1")], 0)
+
+
+class TestAgree:
+    """The nodes of an inventory, by their hosts."""
+
+    def agree(self, urls: dict[str, str], app_hash: str | None, wanted: int) -> dict[str, Any]:
+        nodes = {host: Way(url=url) for host, url in urls.items()}
+        request = Agree(
+            chain_id=made.CHAIN, height=made.HEIGHT, app_hash=app_hash, nodes=nodes, agree=wanted
+        )
+        return peers.agree(request, check=False)
+
+    def test_hosts_are_named_and_the_first_tells_the_hash(self, serve: Serve) -> None:
+        told = self.agree({"alpha": serve("one"), "beta": serve("two")}, None, 2)
+        assert told["app_hash"] == made.APP_HASH
+        assert [peer["url"] for peer in told["peers"]] == ["alpha", "beta"]
+
+    def test_one_that_contradicts_is_named_by_its_host(self, serve: Serve) -> None:
+        with pytest.raises(RecoveryRefused, match="the peer at beta has the app hash 0000"):
+            self.agree({"alpha": serve("one"), "beta": serve("two", "00" * 32)}, None, 0)
+        with pytest.raises(RecoveryRefused, match="the peer at beta has the app hash 0000"):
+            self.agree({"beta": serve("two", "00" * 32)}, made.APP_HASH, 0)
+
+    def test_no_way_to_a_host_is_told(self) -> None:
+        nodes = {"alpha": Way(url="http://127.0.0.1:1", ssh="false alpha")}
+        request = Agree(chain_id=made.CHAIN, height=made.HEIGHT, nodes=nodes, agree=1)
+        with pytest.raises(RecoveryRefused, match="alpha: no login to alpha"):
+            peers.agree(request, check=False)

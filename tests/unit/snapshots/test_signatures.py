@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from xian_py import Wallet
 
 from workflow_backend.errors import RecoveryRefused, SettingError
@@ -65,6 +66,15 @@ def test_a_wallets_signature_of_a_transaction_is_none_of_a_snapshot() -> None:
     signed = {wallet.public_key: wallet.sign_msg(hashlib.sha256(GIVEN).hexdigest())}
     with pytest.raises(RecoveryRefused, match="is not that of this manifest"):
         signatures.require(GIVEN, signed, Trust(keys=[wallet.public_key]), "alpha")
+
+
+def test_a_key_may_be_given_without_a_file() -> None:
+    wallet = Wallet()
+    signed = signatures.sign(GIVEN, SecretStr(wallet.private_key))
+    assert list(signed) == [wallet.public_key]
+    with pytest.raises(SettingError, match="that was given can't be used") as raised:
+        signatures.sign(GIVEN, SecretStr("not-a-key"))
+    assert "not-a-key" not in raised.value.explain()
 
 
 def test_a_broken_key_is_named_and_not_shown(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from workflow_backend.errors import ProjectionUnavailable, RecoveryRefused
+from workflow_backend.errors import ProjectionUnavailable, RecoveryRefused, SettingError
 from workflow_backend.operations.snapshots import files, verifying
 from workflow_backend.operations.snapshots.manifest import SQLITE, STATE
 from workflow_backend.operations.snapshots.signatures import Trust
@@ -264,6 +264,17 @@ class TestSign:
         assert signed == rehearsed
         assert list(signed["signatures"]) == [public]
         assert verifying.sign(self.request(folder, key), check=False)["changed"] == []
+
+    def test_a_key_that_is_given_is_used_and_none_is_refused(
+        self, folder: Path, tmp_path: Path
+    ) -> None:
+        second = tmp_path / "second.key"
+        public = made.key(second)
+        given = {"key_file": None, "key": second.read_text()}
+        request = Sign(**dict(self.request(folder, second)) | given)
+        assert public in verifying.sign(request, check=False)["signatures"]
+        with pytest.raises(SettingError, match="neither key nor key_file"):
+            verifying.sign(self.request(folder, second, key_file=None), check=False)
 
     def test_signatures_of_others_stay(self, folder: Path, tmp_path: Path) -> None:
         second = tmp_path / "second.key"

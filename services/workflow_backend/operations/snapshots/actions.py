@@ -6,7 +6,17 @@ from typing import Any
 
 from ...settings import Settings
 from ..asking import Object, Request, parse
-from . import drill, levels, making, projection, restoring, retention, swapping, verifying
+from . import (
+    drill,
+    levels,
+    making,
+    peers,
+    projection,
+    restoring,
+    retention,
+    swapping,
+    verifying,
+)
 
 
 class Listing(Request):
@@ -39,6 +49,7 @@ _PLAIN: dict[str, tuple[type[Request], Callable[..., Object]]] = {
     "list": (Listing, listing),
     "verify": (verifying.Verify, verifying.verify),
     "sign": (verifying.Sign, verifying.sign),
+    "agree": (peers.Agree, peers.agree),
     "drill": (drill.Drill, drill.drill),
     "prepare": (restoring.Restore, restoring.prepare),
     "status": (restoring.Step, restoring.status),

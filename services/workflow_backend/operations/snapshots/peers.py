@@ -2,11 +2,31 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from pydantic import Field
 
 from ...chain.rpc import Rpc
 from ...errors import NodeRefused, NodeUnavailable, RecoveryRefused
+from ..asking import Request
+from ..upgrades.nodes import Way, reached
 from .blocks import app_hash_behind
+from .manifest import Digest, Height
+
+
+class Agree(Request):
+    """Nodes by their hosts, asked from the control machine for the app hash behind a height.
+
+    It has to be `app_hash`, or where none is given that of the first who answers. `agree` of them
+    have to say so, with node ids of their own, and none may contradict.
+    """
+
+    chain_id: str
+    height: Height
+    app_hash: Digest | None = None
+    nodes: dict[str, Way]
+    agree: int = Field(default=0, ge=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +88,22 @@ def require_agreement(height: int, app_hash: str, peers: Sequence[Peer], wanted:
             f"{wanted} are wanted ({reasons or 'no more were given'})",
             hint="give more peers, or one each that is another node",
         )
+
+
+def agree(wanted: Agree, *, check: bool) -> dict[str, Any]:
+    """Compare what the nodes say; return it. Raises RecoveryRefused where they do not agree."""
+    del check  # nothing is changed
+    with reached(wanted.nodes) as ways:
+        there = {host: way for host, way in ways.items() if not way.problem}
+        urls = [way.url for way in there.values()]
+        said = ask_peers(urls, wanted.chain_id, wanted.height)
+    peers = [replace(peer, url=host) for host, peer in zip(there, said, strict=True)]
+    peers += [Peer(host, None, None, way.problem) for host, way in ways.items() if way.problem]
+    told = (peer.app_hash for peer in peers if peer.app_hash is not None)
+    app_hash = wanted.app_hash or next(told, "")
+    require_agreement(wanted.height, app_hash, peers, wanted.agree)
+    return {
+        "height": wanted.height,
+        "app_hash": app_hash,
+        "peers": [asdict(peer) for peer in peers],
+    }

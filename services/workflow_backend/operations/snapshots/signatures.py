@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from xian_py import Wallet
 from xian_py.wallet import verify_msg
 
@@ -31,13 +31,22 @@ class Trust(Request):
         return {*self.keys, *([self.hosts[host]] if host in self.hosts else [])}
 
 
-def sign(manifest: bytes, key_file: Path) -> dict[str, str]:
-    """Return the signature of a key by its public key; raises SettingError for a bad key."""
+def sign(manifest: bytes, key: Path | SecretStr) -> dict[str, str]:
+    """Return the signature of a key, or of the one in a file, by its public key.
+
+    Raises SettingError for a bad key.
+    """
+    name = "that was given" if isinstance(key, SecretStr) else str(key)
     try:
-        wallet = Wallet(private_key=key_file.read_text(encoding="ascii").strip())
+        text = (
+            key.get_secret_value()
+            if isinstance(key, SecretStr)
+            else key.read_text(encoding="ascii")
+        )
+        wallet = Wallet(private_key=text.strip())
     except (OSError, ValueError) as error:
         raise SettingError(
-            f"the snapshots' key {key_file} can't be used: {type(error).__name__}",
+            f"the snapshots' key {name} can't be used: {type(error).__name__}",
             hint="workflow-backend wallets makes keys: 64 hexadecimal digits, in a file of its own",
         ) from None
     return {wallet.public_key: wallet.sign_msg(_message(manifest))}

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
-from ...errors import RecoveryRefused
+from ...errors import RecoveryRefused, SettingError
 from .. import archives
 from ..asking import Request
 from . import files, manifest, postgres, projected, signatures
@@ -46,10 +46,14 @@ class Verify(Request):
 
 
 class Sign(Request):
-    """A manifest to be signed in its folder, after what this machine knows of it was compared."""
+    """A manifest to be signed in its folder, after what this machine knows of it was compared.
+
+    The key is given, or a file that holds it.
+    """
 
     snapshot: Path
-    key_file: Path
+    key: SecretStr | None = None
+    key_file: Path | None = None
     chain_id: str
     genesis_sha256: Digest
     host: str
@@ -220,7 +224,10 @@ def sign(wanted: Sign, *, check: bool) -> Object:
     peers = ask_peers(wanted.peers, told.chain_id, told.height)
     require_agreement(told.height, told.app_hash, peers, wanted.agree)
     before = signatures.read(folder)
-    after = before | signatures.sign(given, wanted.key_file)
+    key = wanted.key or wanted.key_file
+    if key is None:
+        raise SettingError("sign: neither key nor key_file was given")
+    after = before | signatures.sign(given, key)
     place = folder / SIGNATURES
     if after != before and not check:
         files.write_json(place, after)
