@@ -113,7 +113,7 @@ class TestAgree:
     """The nodes of an inventory, by their hosts."""
 
     def agree(self, urls: dict[str, str], app_hash: str | None, wanted: int) -> dict[str, Any]:
-        nodes = {host: Way(url=url) for host, url in urls.items()}
+        nodes = {host: Way(url=url, public_key="") for host, url in urls.items()}
         request = Agree(
             chain_id=made.CHAIN, height=made.HEIGHT, app_hash=app_hash, nodes=nodes, agree=wanted
         )
@@ -131,7 +131,7 @@ class TestAgree:
             self.agree({"beta": serve("two", "00" * 32)}, made.APP_HASH, 0)
 
     def test_no_way_to_a_host_is_told(self) -> None:
-        nodes = {"alpha": Way(url="http://127.0.0.1:1", ssh="false alpha")}
+        nodes = {"alpha": Way(url="http://127.0.0.1:1", ssh="false alpha", public_key="")}
         request = Agree(chain_id=made.CHAIN, height=made.HEIGHT, nodes=nodes, agree=1)
         with pytest.raises(RecoveryRefused, match="alpha: no login to alpha"):
             peers.agree(request, check=False)
