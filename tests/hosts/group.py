@@ -1,15 +1,25 @@
-"""The control group of a host: every process of it, however it was started, and only those."""
+"""Control groups: every process of a host or of a command, however it was started, and no other."""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
+import shutil
 import signal
+import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from steps import Trouble
 
+from .store import Owner, boot_id
+
+RUN = Path("/run")
+_COMMANDS = "wbh-command-"
+_numbers = itertools.count()
 _PATIENCE = 60  # seconds; a process that writes to a slow disk ends only after that
 
 
@@ -25,20 +35,41 @@ def root() -> Path:
     )
 
 
+def of_command() -> Group:
+    """A new group for a command of this process; `sweep` finds it once this process is gone."""
+    me = Owner.of(os.getpid())
+    return Group(f"{_COMMANDS}{me.pid}-{me.started.split()[-1]}-{next(_numbers)}")
+
+
+def sweep() -> None:
+    """End the commands of processes that are gone, and remove their folders."""
+    for path in [*root().glob(f"{_COMMANDS}*"), *RUN.glob(f"{_COMMANDS}*")]:
+        pid, started, _ = path.name.removeprefix(_COMMANDS).split("-")
+        if not Owner(int(pid), f"{boot_id()} {started}").lives:
+            Group(path.name).kill()
+            shutil.rmtree(RUN / path.name, ignore_errors=True)
+
+
 class Group:
     """A control group by its name, below the root: each host needs one that no other shares."""
 
     def __init__(self, name: str) -> None:
         self.path = root() / name
+        # For files of its processes, sockets too: their paths must be short.
+        self.folder = RUN / name
 
     def make(self) -> None:
         """Make it anew. Where its processes were killed once, it would kill new ones too."""
         self.remove()
         self.path.mkdir()
 
-    def join(self) -> None:
-        """Put the calling process into it; what the process starts is in it as well."""
-        (self.path / "cgroup.procs").write_text(str(os.getpid()))
+    def start(self, command: Sequence[str | Path], **options: Any) -> subprocess.Popen[bytes]:
+        """Start a command in it, made anew, as `subprocess.Popen` does."""
+        self.make()
+        # A shell puts itself into it: Python's threads and code between fork and exec don't mix.
+        shell = ["sh", "-c", 'echo $$ >"$0" && exec "$@"', str(self.path / "cgroup.procs")]
+        process: subprocess.Popen[bytes] = subprocess.Popen([*shell, *command], **options)
+        return process
 
     def pids(self) -> list[int]:
         """Every process in it, those of nested groups too."""

@@ -18,7 +18,7 @@ import yaml
 from steps import Trouble, locked, write_text
 
 from . import images, links, plays, store
-from .group import Group
+from .group import Group, sweep
 from .host import Host, HostError
 from .plays import Play
 from .store import HostRecord, Owner, Record
@@ -158,6 +158,7 @@ def booted(
 def clean(*, everything: bool = False, of: Owner | None = None) -> list[str]:
     """Take down what nobody uses any more, and what is `of` an owner, or all; return the names."""
     taken = []
+    sweep()
     shutil.rmtree(store.TRASH, ignore_errors=True)
     with locked(store.LOCK):
         for record in store.records():

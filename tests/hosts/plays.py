@@ -9,13 +9,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
 from . import REPO
+from .group import of_command
 from .store import Record
 
 _RECAP = re.compile(r"^(\S+)\s+: (ok=.*)$", re.MULTILINE)
@@ -31,8 +31,11 @@ class Play:
     def __init__(
         self, record: Record, playbook: str, arguments: tuple[str, ...], variables: dict[str, Any]
     ) -> None:
-        # Of its own, so that no connection outlives the hosts or meets them after they were killed.
-        self._folder = Path(tempfile.mkdtemp(prefix="wbh-", dir="/tmp"))
+        # Of its own: its workers have sessions of their own, and its connections outlive them all.
+        self._group = of_command()
+        # Of its own too, so that it meets no connection to a host that was killed meanwhile.
+        self._folder = self._group.folder
+        self._folder.mkdir(mode=0o700)
         self._file = self._folder / "output"
         self.playbook = playbook
         command = [str(Path(sys.executable).with_name("ansible-playbook"))]
@@ -48,7 +51,7 @@ class Play:
             "PYTHONUNBUFFERED": "1",
         }
         with self._file.open("wb") as output:
-            self._process = subprocess.Popen(
+            self._process = self._group.start(
                 [*command, *arguments, _path(playbook)],
                 cwd=REPO,
                 env=environment,
@@ -74,9 +77,12 @@ class Play:
         return self
 
     def stop(self, number: int = signal.SIGKILL) -> Self:
-        """End Ansible with all it started, by default as when the control machine dies."""
-        os.killpg(self._process.pid, number)
-        return self.wait()
+        """Send Ansible a signal; without one, end all of it, as when the control machine dies."""
+        if number != signal.SIGKILL:
+            os.killpg(self._process.pid, number)
+            return self.wait()
+        self.close()
+        return self
 
     def wait(self, timeout: float = 1200) -> Self:
         """Wait until it has ended."""
@@ -90,15 +96,16 @@ class Play:
         """End it, if it has not ended, and the connections that Ansible keeps open."""
         if self._ended:
             return
-        if self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+        self._group.kill()
+        self._process.wait()
         self._output = self.output
         self._ended = True
-        for socket in (self._folder / "ssh").glob("*"):
-            command = ["ssh", "-O", "exit", "-o", f"ControlPath={socket}", "any"]
-            subprocess.run(command, capture_output=True, check=False)
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether anything is left of it."""
+        return not self._group.is_empty()
 
     # --- what came of it
 

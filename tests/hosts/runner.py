@@ -19,11 +19,13 @@ from steps import Trouble, say, step, write_json
 
 from . import LOGS, REPO, discovery, images, network
 from .discovery import Scenario
+from .group import Group, of_command
 from .host import notable
 from .store import Owner
 
 _AT_A_TIME = 2
 _LONGEST = 1500  # seconds; a hang is a failure
+_PATIENCE = 20  # seconds that an interrupted scenario has for taking its hosts down
 _TIMES = REPO / ".cache" / "hosts-seconds.json"
 _SHOWN_LINES = 60
 
@@ -42,7 +44,7 @@ class Runner:
     """Runs scenarios; `stop` ends them from another thread or a signal's handler."""
 
     def __init__(self) -> None:
-        self._running: set[subprocess.Popen[bytes]] = set()
+        self._running: set[tuple[subprocess.Popen[bytes], Group]] = set()
         self._lock = threading.Lock()
         self._stopped = False
 
@@ -65,13 +67,14 @@ class Runner:
         self._stopped = True
         with self._lock:
             running = list(self._running)
-        for number, patience in ((signal.SIGINT, 20), (signal.SIGKILL, 5)):
-            for process in running:
-                if process.poll() is None:
-                    os.killpg(process.pid, number)
-            deadline = time.monotonic() + patience
-            while any(p.poll() is None for p in running) and time.monotonic() < deadline:
-                time.sleep(0.1)
+        for process, _ in running:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGINT)
+        deadline = time.monotonic() + _PATIENCE
+        while any(p.poll() is None for p, _ in running) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        for _, group in running:
+            group.kill()
 
     def _run(self, scenario: Scenario) -> Result:
         log = LOGS / f"{scenario.name.replace('/', '-')}.log"
@@ -80,7 +83,8 @@ class Runner:
         say(f"{scenario.name} ...")
         began = time.monotonic()
         with log.open("wb") as output:
-            process = subprocess.Popen(
+            group = of_command()
+            process = group.start(
                 scenario.command,
                 cwd=scenario.folder,
                 env=_environment(scenario),
@@ -90,8 +94,13 @@ class Runner:
                 start_new_session=True,
             )
         with self._lock:
-            self._running.add(process)
-        problem = self._wait(process)
+            self._running.add((process, group))
+        try:
+            problem = self._wait(process)
+        finally:
+            with self._lock:
+                self._running.discard((process, group))
+            group.kill()
         result = Result(scenario, time.monotonic() - began, problem, log)
         say(line(result))
         if problem and not self._stopped:
@@ -109,12 +118,7 @@ class Runner:
         try:
             code = process.wait(_LONGEST)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
             return f"not done within {_LONGEST} s"
-        finally:
-            with self._lock:
-                self._running.discard(process)
         return "" if code == 0 else "stopped" if self._stopped else f"exit code {code}"
 
 
@@ -123,7 +127,7 @@ def main(words: Sequence[str]) -> int:
     began = time.monotonic()
     images.check_machine()
     scenarios = discovery.chosen(discovery.scenarios(REPO), words)
-    for name in (signal.SIGTERM, signal.SIGHUP):
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, _interrupt)
     me = Owner.of(os.getpid())
     os.environ["WORKFLOW_BACKEND_HOSTS_OWNER"] = str(me.pid)
