@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -25,6 +25,13 @@ class Planned(Network):
     """A change to plan."""
 
     change: planning.Plan
+
+
+class Verb(Network):
+    """Hosts to restart, stop or start."""
+
+    verb: Literal["restart", "stop", "start"]
+    hosts: list[str]
 
 
 class Host(Network):
@@ -72,6 +79,13 @@ def plan(wanted: Planned) -> Object:
     return planning.plan(wanted.change, seen) | {"nodes": nodes}
 
 
+def verb(wanted: Verb) -> Object:
+    """Say what it means to restart, stop or start."""
+    with reached(wanted.nodes) as ways:
+        seen = asyncio.run(look(ways, wanted.chain_id))
+    return planning.verb(wanted.verb, wanted.hosts, seen)
+
+
 def take_down(wanted: Host) -> Object:
     """Say what becomes of the chain without a host; refuses where it would stand still."""
     with reached(wanted.nodes) as ways:
@@ -116,6 +130,7 @@ def note(wanted: Note) -> Object:
 
 ACTIONS: dict[str, tuple[Any, Callable[..., Object]]] = {
     "plan": (Planned, plan),
+    "verb": (Verb, verb),
     "take-down": (Host, take_down),
     "well": (Gate, well),
     "rest": (Level, rest),

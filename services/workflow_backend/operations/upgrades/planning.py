@@ -1,6 +1,6 @@
 """What a change of the release will do, host by host, or why it does nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -37,7 +37,11 @@ def plan(wanted: Plan, seen: Mapping[str, Seen]) -> Object:
     if not wanted.together and not _declared(wanted):
         _require_alike(wanted.hosts, release, versions)
     order = _order(wanted.hosts, seen)
-    told = _together(order) if together else _rolling(order, moved, seen)
+    what = {
+        name: "its release changes" if name in moved else "has the release, is looked at"
+        for name in order
+    }
+    told = _together(order) if together else _in_turn(order, seen, what)
     return {
         "release": release,
         "together": together,
@@ -45,6 +49,28 @@ def plan(wanted: Plan, seen: Mapping[str, Seen]) -> Object:
         "from": {name: _from(host, release) for name, host in wanted.hosts.items()},
         "report": [_headline(wanted.hosts, release, moved, together), *told],
     }
+
+
+def verb(name: str, hosts: Sequence[str], seen: Mapping[str, Seen]) -> Object:
+    """Return the order of a restart, a stop or a start, and what happens on each host.
+
+    Raises RecoveryRefused where the chain would stand still for a restart.
+    """
+    order = _order(hosts, seen)
+    if name == "restart":
+        told = _in_turn(
+            order, seen, dict.fromkeys(order, "its programs stop in order and start again")
+        )
+    elif name == "stop":
+        told = [
+            f"{host}: its services finish what they do and stop, then its node" for host in order
+        ]
+        told += [quorum.without(order, seen).sentence()] * _answered(seen)
+    else:
+        told = [
+            f"{host}: its node starts, then its services, where they do not run" for host in order
+        ]
+    return {"order": order, "together": name != "restart", "report": told}
 
 
 def _target(wanted: Plan) -> tuple[str, Mapping[str, str]]:
@@ -70,7 +96,7 @@ def _require_alike(hosts: Mapping[str, Installed], release: str, versions: Any) 
         )
 
 
-def _order(hosts: Mapping[str, Installed], seen: Mapping[str, Seen]) -> list[str]:
+def _order(hosts: Collection[str], seen: Mapping[str, Seen]) -> list[str]:
     """Those that are down come first: each of them that is mended leaves the chain safer."""
     down = [name for name in hosts if name in seen and not seen[name].up]
     return down + [name for name in hosts if name not in down]
@@ -82,21 +108,24 @@ def _from(host: Installed, release: str) -> str:
     return found if found and found != release and found in host.releases else ""
 
 
-def _rolling(order: Sequence[str], moved: Sequence[str], seen: Mapping[str, Seen]) -> list[str]:
+def _in_turn(order: Sequence[str], seen: Mapping[str, Seen], what: Mapping[str, str]) -> list[str]:
     told, mended = [], frozenset[str]()
     for name in order:
-        what = "its release changes" if name in moved else "has the release already, is looked at"
         why = f"; {_why(name, seen, mended)}" if name in seen else ""
-        told.append(f"{name}: {what}{why}")
+        told.append(f"{name}: {what[name]}{why}")
         mended |= {name}
     return told
 
 
 def _why(name: str, seen: Mapping[str, Seen], mended: frozenset[str]) -> str:
-    if not any(one.powers is not None for one in seen.values()):
+    if not _answered(seen):
         return "no node answers: the chain stands still already"
     prefix = "" if seen[name].up else "first, because its node is down; "
     return prefix + quorum.require(name, seen, mended).sentence()
+
+
+def _answered(seen: Mapping[str, Seen]) -> bool:
+    return any(one.powers is not None for one in seen.values())
 
 
 def _together(order: Sequence[str]) -> list[str]:

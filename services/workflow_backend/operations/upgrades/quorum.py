@@ -1,6 +1,6 @@
-"""Whether the chain goes on without a host."""
+"""Whether the chain goes on without some hosts."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from ...errors import RecoveryRefused
@@ -9,9 +9,9 @@ from .nodes import Seen
 
 @dataclass(frozen=True, slots=True)
 class Without:
-    """The chain without a host: the power of all, of those that stay up, and of the host."""
+    """The chain without some hosts: the power of all, of those that stay up, and their own."""
 
-    host: str
+    hosts: tuple[str, ...]
     total: int
     left: int
     own: int
@@ -24,26 +24,28 @@ class Without:
 
     @property
     def alone(self) -> bool:
-        """Whether the host is the one validator, so that there is no other way."""
+        """Whether they have all the power, so that there is no other way."""
         return self.own == self.total
 
     def sentence(self) -> str:
         """Say it for people."""
+        names = ", ".join(self.hosts)
         if self.own == 0:
-            return f"{self.host} is no validator: the chain goes on without it"
+            return f"{names} is no validator: the chain goes on"
         if self.alone:
-            return f"{self.host} is the only validator: the chain stands still meanwhile"
+            return f"no other validator than {names}: the chain stands still meanwhile"
+        power = f"{self.left} of {self.total} voting power is up"
         goes = "stands still" if self.stands_still else "goes on"
-        return (
-            f"without {self.host} {self.left} of {self.total} voting power is up: the chain {goes}"
-        )
+        return f"without {names} {power}: the chain {goes}"
 
 
-def without(host: str, seen: Mapping[str, Seen], mending: frozenset[str] = frozenset()) -> Without:
-    """Tell what is left without a host; those of `mending` are taken as up again by then.
+def without(
+    hosts: Collection[str], seen: Mapping[str, Seen], mending: frozenset[str] = frozenset()
+) -> Without:
+    """Tell what is left without some hosts; those of `mending` are taken as up again by then.
 
     A validator of the inventory is up where its node answers and has caught up; any other one
-    where it signed the newest block. Raises RecoveryRefused where no node answers but the host's.
+    where it signed the newest block. Raises RecoveryRefused where no node answers.
     """
     answering = [one for one in seen.values() if one.powers is not None]
     if not answering:
@@ -55,15 +57,15 @@ def without(host: str, seen: Mapping[str, Seen], mending: frozenset[str] = froze
     newest = max(answering, key=lambda one: one.height)
     powers = newest.powers or {}
     ours = {one.address: one for one in seen.values() if one.address}
-    own = seen[host].address if host in seen else ""
+    own = {seen[host].address for host in hosts if host in seen}
     up = {address for address in powers.keys() - ours.keys() if address in newest.signed}
     up |= {address for address, one in ours.items() if one.up or one.host in mending}
-    silent = [one.host for one in seen.values() if not one.up and one.host != host]
+    silent = [one.host for one in seen.values() if not one.up and one.host not in hosts]
     return Without(
-        host,
+        tuple(hosts),
         total=sum(powers.values()),
-        left=sum(power for address, power in powers.items() if address in up and address != own),
-        own=powers.get(own, 0),
+        left=sum(power for address, power in powers.items() if address in up - own),
+        own=sum(powers.get(address, 0) for address in own),
         down=tuple(silent),
     )
 
@@ -73,7 +75,7 @@ def require(host: str, seen: Mapping[str, Seen], mending: frozenset[str] = froze
 
     A host that is down already takes nothing away, and a single validator has no other way.
     """
-    found = without(host, seen, mending)
+    found = without([host], seen, mending)
     down = host not in seen or not seen[host].up
     if down or found.own == 0 or found.alone or not found.stands_still:
         return found
