@@ -123,11 +123,7 @@ class Play:
     @property
     def recap(self) -> dict[str, dict[str, int]]:
         """The numbers of its last lines: `play.recap["one"]["changed"]`."""
-        found = {}
-        for host, numbers in _RECAP.findall(self.wait().output):
-            pairs = (pair.split("=") for pair in numbers.split())
-            found[host] = {name: int(number) for name, number in pairs}
-        return found
+        return read_recap(self.wait().output)
 
     def ok(self) -> Self:
         """Itself; raises `PlayFailed`, with what it printed, where it failed."""
@@ -147,6 +143,15 @@ class Play:
         if not self.recap or any(numbers["changed"] for numbers in self.recap.values()):
             raise PlayFailed(f"{self.playbook} changed something\n{self.output}")
         return self
+
+
+def read_recap(output: str) -> dict[str, dict[str, int]]:
+    """The numbers of each host in what Ansible printed at its end."""
+    found = {}
+    for host, numbers in _RECAP.findall(output):
+        pairs = (pair.split("=") for pair in numbers.split())
+        found[host] = {name: int(number) for name, number in pairs}
+    return found
 
 
 def inventory(record: Record, variables: Mapping[str, Any]) -> dict[str, Any]:
