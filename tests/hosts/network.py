@@ -15,7 +15,7 @@ from typing import Any, Self
 
 import yaml
 
-from steps import Trouble, locked, write_text
+from steps import Trouble, write_text
 
 from . import images, links, plays, store
 from .group import Group, sweep
@@ -96,6 +96,7 @@ class Network:
             with ThreadPoolExecutor(len(network.hosts)) as pool:
                 states = list(pool.map(Host.wait, network))
             _refuse_degraded(network, states)
+            _refuse_firewall(network)
         except BaseException:
             network.down()
             raise
@@ -160,7 +161,7 @@ def clean(*, everything: bool = False, of: Owner | None = None) -> list[str]:
     taken = []
     sweep()
     shutil.rmtree(store.TRASH, ignore_errors=True)
-    with locked(store.LOCK):
+    with store.alone():
         for record in store.records():
             if everything or record.is_left or (of is not None and record.owner == of):
                 take_down(record)
@@ -197,6 +198,16 @@ def _refuse_degraded(network: Network, states: list[str]) -> None:
             raise HostError(f"{host.name} is {state}: {failed}")
 
 
+def _refuse_firewall(network: Network) -> None:
+    """Raise `Trouble` where a rule for what this machine forwards keeps the hosts apart."""
+    one, *others = network
+    for other in others[:1]:
+        command = ["timeout", "5", "bash", "-c", f"exec 3<>/dev/tcp/{other.address}/22"]
+        if one.run(command, check=False).returncode != 0:
+            accept = "iptables -I FORWARD -i wbh+ -o wbh+ -j ACCEPT"
+            raise Trouble("this machine's firewall keeps test hosts apart", accept)
+
+
 def _claim(
     name: str,
     suites: Mapping[str, str],
@@ -205,7 +216,7 @@ def _claim(
     owner: Owner | None,
 ) -> Record:
     """Write down what is about to be made, so that it can be removed however this ends."""
-    with locked(store.LOCK):
+    with store.alone():
         if (store.NETWORKS / name).exists():
             command = f"{Path(sys.executable)} -m tests.hosts down {name}"
             raise Trouble(f"there is a network {name} already", command)

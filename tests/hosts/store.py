@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -141,6 +144,15 @@ def name_of(text: str) -> str:
     folder = Path(text).resolve()
     digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:8]
     return f"{folder.parent.parent.name}-{folder.name}-{digest}"
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Be the only process that takes numbers or takes hosts down, for a moment."""
+    LOCK.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    with LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def read(folder: Path) -> Record | None:
