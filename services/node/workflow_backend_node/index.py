@@ -2,12 +2,15 @@
 
 The index is a copy of the chain in PostgreSQL for readers; consensus never looks at it. Upstream's
 writer tries a block that PostgreSQL refuses again for ever, so one transaction with a NUL stops the
-index for all that come after it. `mend` puts three things right, all in the writer:
+index for all that come after it. `mend` puts this right, all in the writer:
 
 - characters that PostgreSQL can't hold (NUL, lone surrogates) become U+FFFD, in keys as in values;
 - a block read back from the spool holds rewards as `{"__fixed__": "1.2"}`, and that is a number;
 - a transaction with a value that still can't be stored (a number or a name too long, say) loses
   that value, with an error in the log, and nothing else.
+
+Two more let the index keep up with a busy chain: a transaction's rows are written together (see
+`together`), and a block that waits in memory is not read from the spool again after each other one.
 """
 
 import asyncio
@@ -30,6 +33,7 @@ from xian.services.bds.serializer import canonical_decimal, canonical_json_text
 
 from workflow_backend_node import logs
 from workflow_backend_node.asking import Refused
+from workflow_backend_node.together import Together
 
 # What is wrong with the value and will be wrong again: PostgreSQL's classes 22 and 54, and Python's
 # complaints about the shape of data. Whatever else fails (connection, disk, shutdown) is tried
@@ -53,6 +57,7 @@ def mend() -> None:
     bds.canonical_decimal = number
     bds.BDS.persist_block = _persist_block(bds.BDS.persist_block)
     bds.BDS._persist_transaction = _persist_transaction(bds.BDS._persist_transaction)  # noqa: SLF001
+    bds.BDS._replay_spool = _replay_spool  # noqa: SLF001
 
 
 def number(value: Any) -> Decimal:
@@ -65,10 +70,12 @@ def number(value: Any) -> Decimal:
 
 def storable(payload: BdsBlockPayload) -> BdsBlockPayload:
     """The block as PostgreSQL can hold it; itself, when nothing has to be replaced."""
-    spooled = payload.to_spool_dict()
-    if not _UNSTORABLE_ESCAPE.search(json.dumps(spooled)):
+    parts = [payload.block_meta, payload.state_patches]
+    parts += [(tx.payload, tx.envelope, tx.tx_result) for tx in payload.transactions]
+    # The runtime's own types become text in some way or other: their characters are plain.
+    if not _UNSTORABLE_ESCAPE.search(json.dumps(parts, default=str)):
         return payload
-    return BdsBlockPayload.from_spool_dict(_replace(spooled))
+    return BdsBlockPayload.from_spool_dict(_replace(payload.to_spool_dict()))
 
 
 def _replace(value: Any) -> Any:
@@ -99,7 +106,9 @@ def _persist_transaction(
         before = dict(block["current_index"])
         try:
             async with connection.transaction():  # a savepoint: the block's own transaction goes on
-                await upstream(self, connection, **block)
+                together = await Together.begin(connection, len(block["tx"].tx_result["state"]))
+                await upstream(self, together, **block)
+                await together.flush()
         except UNSTORABLE as error:
             tx_hash = block["tx"].tx_result["hash"]
             logger.error("Index: transaction {} can't be stored whole: {}", tx_hash, error)
@@ -111,6 +120,21 @@ def _persist_transaction(
                 logger.error("Index: the rest of transaction {} is left out: {}", tx_hash, error)
 
     return persist_transaction
+
+
+async def _replay_spool(self: Any) -> None:
+    """Take in spooled blocks, the oldest first, as far as there is room for them in memory."""
+    waiting = self._pending_payloads
+    for path in self._pending_spool_files():
+        if len(waiting) >= max(self.config.queue_max_size, 1):
+            return
+        if self._spool_file_height(path) in waiting:
+            continue
+        payload = self._read_spool_file(path)
+        if self._is_stale_payload(payload):
+            path.unlink(missing_ok=True)
+        else:
+            self._enqueue_pending_payload(payload)
 
 
 class _Piecemeal:
