@@ -14,11 +14,9 @@ import sys
 import tempfile
 from base64 import b64decode
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-from xian.node_setup import build_priv_validator_state
 
 from workflow_backend_node.asking import (
     Object,
@@ -30,7 +28,7 @@ from workflow_backend_node.asking import (
     write_private,
 )
 from workflow_backend_node.configuration import Settings, render
-from workflow_backend_node.identity import IDENTITY, NODE_KEY, STATE, VALIDATOR_KEY
+from workflow_backend_node.identity import IDENTITY, NODE_KEY, STATE, VALIDATOR_KEY, highest
 from workflow_backend_node.ports import refuse_taken
 from workflow_backend_node.push import refuse_half_pushed
 
@@ -43,6 +41,8 @@ class Wanted:
     just put all of it there says that it was handed over: what an earlier run left may lack a part,
     and a validator without what it signed last may sign twice.
 
+    `seen` is a signing state behind all that the validator's peers have seen, where there are any.
+
     Until then the answer says what would change, as in a rehearsal: the home stays unmade.
     """
 
@@ -53,6 +53,7 @@ class Wanted:
     genesis_sha256: str
     public_key: str
     settings: Object
+    seen: Object = field(default_factory=dict)
 
 
 def bring(request: Object, check: bool) -> Object:
@@ -79,7 +80,7 @@ def bring(request: Object, check: bool) -> Object:
     open_to_others = [] if new else list(_open_to_others(home))
     left = [] if new or not identity.exists() else [identity]
     if new and not check:
-        _make(home, source, files)
+        _make(home, source, files, wanted.seen)
     elif not check:
         for path in open_to_others:
             path.chmod(0o600)
@@ -147,7 +148,7 @@ def _changes(config: Path, files: dict[str, str]) -> Iterator[tuple[Path, str, s
             yield path, before, text
 
 
-def _make(home: Path, identity: Path, files: dict[str, str]) -> None:
+def _make(home: Path, identity: Path, files: dict[str, str], seen: Object) -> None:
     home.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=".home.", dir=home.parent))  # 0700
     try:
@@ -158,8 +159,9 @@ def _make(home: Path, identity: Path, files: dict[str, str]) -> None:
         for name, text in files.items():
             write_private(beside / "config" / name, text)
         signed = identity / STATE  # there for a validator that has signed elsewhere
-        state = signed.read_text() if signed.exists() else as_json(build_priv_validator_state())
-        write_private(beside / "data" / STATE, state)
+        states = [json.loads(signed.read_text())] if signed.exists() else []
+        state = highest([*states, *([seen] if seen else [])])
+        write_private(beside / "data" / STATE, as_json(state))
         beside.rename(home)
     finally:
         shutil.rmtree(beside, ignore_errors=True)  # gone already when all went well

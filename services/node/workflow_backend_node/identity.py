@@ -9,7 +9,7 @@ import json
 import tarfile
 import zipfile
 from base64 import b64decode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +17,11 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
 from nacl.signing import SigningKey
-from xian.node_setup import build_node_key, generate_validator_material
+from xian.node_setup import (
+    build_node_key,
+    build_priv_validator_state,
+    generate_validator_material,
+)
 
 from workflow_backend_node.asking import Object, Refused, as_json, write_private
 
@@ -179,6 +183,21 @@ def _signed(state: Object | None, place: Path) -> Object | None:
         return state if state is not None and int(state["height"]) > 0 else None
     except (KeyError, TypeError, ValueError) as error:
         raise Refused(f"{STATE} in {place} tells no height") from error
+
+
+def highest(states: Iterable[Object]) -> Object:
+    """Give the signing state that lets a validator sign the least; that of a new one without any.
+
+    Raises `Refused` for one that tells no height.
+    """
+    try:
+        return max(states, key=_order, default=build_priv_validator_state())
+    except (LookupError, TypeError, ValueError) as error:
+        raise Refused(f"a signing state tells no height: {error!r}") from error
+
+
+def _order(state: Object) -> tuple[int, int, int]:
+    return int(state["height"]), int(state.get("round", 0)), int(state.get("step", 0))
 
 
 def _seed(key: Object, what: str) -> bytes:

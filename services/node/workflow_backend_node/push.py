@@ -29,7 +29,7 @@ from workflow_backend_node import first_start
 from workflow_backend_node.asking import Object, Refused, as_json, parse, run, write_private
 from workflow_backend_node.comet import listener
 from workflow_backend_node.first_start import FirstStart
-from workflow_backend_node.identity import STATE, VALIDATOR_KEY
+from workflow_backend_node.identity import STATE, VALIDATOR_KEY, highest
 from workflow_backend_node.toml import read_toml
 
 PUSHED = ".cometbft.pushed"
@@ -206,11 +206,7 @@ def _highest(home: Path, place: Path, seen: Object | None) -> Object:
     found = [state for state in (_signed(one) for one in homes) if state is not None]
     if _signed(place) is None and seen is None and (place / "data" / "blockstore.db").exists():
         raise Refused(f"{place} has blocks and lost {STATE}, and no peer can tell what was signed")
-    return max([*found, seen or {"height": "0", "round": 0, "step": 0}], key=_order)
-
-
-def _order(state: Object) -> tuple[int, int, int]:
-    return int(state["height"]), int(state.get("round", 0)), int(state.get("step", 0))
+    return highest([*found, *([seen] if seen else [])])
 
 
 def clear(wanted: Look, check: bool) -> Object:
@@ -226,7 +222,7 @@ def clear(wanted: Look, check: bool) -> Object:
     return {
         "changed": [str(home)] if aside else [],
         "aside": aside and str(aside),
-        "signed": max(found, key=_order, default=None),
+        "signed": highest(found) if found else None,
     }
 
 
@@ -260,14 +256,7 @@ def _aside(home: Path) -> Path:
 
 
 def _signed(home: Path) -> Object | None:
-    path = home / "data" / STATE
-    state = _read(path)
-    if state is not None:
-        try:
-            _order(state)
-        except (LookupError, TypeError, ValueError) as error:
-            raise Refused(f"{path} tells no height") from error
-    return state
+    return _read(home / "data" / STATE)
 
 
 def _mark(home: Path) -> Object | None:

@@ -34,11 +34,17 @@ def test_a_new_home_is_whole_and_private(home_request: Request) -> None:
     assert not Path(home_request["identity"]).exists()  # the key has one place
 
 
-def test_what_a_validator_signed_elsewhere_is_kept(home_request: Request) -> None:
-    signed = json.dumps({"height": "7", "round": 0, "step": 3})
-    (Path(home_request["identity"]) / "priv_validator_state.json").write_text(signed)
+@pytest.mark.parametrize(("seen", "wanted"), [({}, "7"), ("5", "7"), ("9", "9")])
+def test_what_a_validator_signed_elsewhere_is_kept_and_never_lowered(
+    home_request: Request, seen: object, wanted: str
+) -> None:
+    signed = {"height": "7", "round": 0, "step": 3}
+    state = Path(home_request["identity"]) / "priv_validator_state.json"
+    state.write_text(json.dumps(signed))
+    home_request["seen"] = seen and {**signed, "height": seen}
     path = made(home_request)
-    assert (path / "data" / "priv_validator_state.json").read_text() == signed
+    found = json.loads((path / "data" / "priv_validator_state.json").read_text())
+    assert found == {**signed, "height": wanted}
 
 
 def test_a_home_that_others_made_is_taken_over(home_request: Request) -> None:

@@ -45,6 +45,15 @@ def test_blocks_without_its_signature_let_it_sign_behind_them(serve: Serve) -> N
     assert chain.nudges == 5
 
 
+def test_while_its_node_runs_nothing_is_waited_for(serve: Serve) -> None:
+    chain = Chain()
+    request = {"chain_id": CHAIN, "host": "a", "keys": KEYS, "peers": serve(chain)}
+    assert act("gate", request, check=True)["check_blocks"] == 0
+    assert chain.nudges == 0
+    with pytest.raises(RecoveryRefused, match="no peer answers"):
+        act("gate", request | {"peers": DOWN}, check=True)
+
+
 def test_a_chain_that_makes_blocks_by_itself_needs_no_transactions(serve: Serve) -> None:
     chain = without_a(on_demand=False)
     assert ask(serve(chain))["last"] >= 14
