@@ -71,14 +71,15 @@ def run(module):
     texts, revisions = define(module, key_of(folder, module.check_mode))
     changed = write_credentials(module, folder)
     diff = write_units(module, texts)
-    stale = [unit for unit in texts if running_revision(module, unit) != revisions[unit]]
+    running = {unit: running_revision(module, unit) for unit in texts}
+    stale = [unit for unit in texts if running[unit] != revisions[unit]]
     idle = [unit for unit in texts if not (UNITS / "multi-user.target.wants" / unit).is_symlink()]
     if not module.check_mode:
         if idle:
             module.run_command(["systemctl", "enable", "--quiet", *idle], check_rc=True)
-        if stale:
+        if to_stop := [unit for unit in stale if running[unit] is not None]:
             # All at once: systemd stops what comes after a program before the program.
-            module.run_command(["systemctl", "stop", *stale], check_rc=True)
+            module.run_command(["systemctl", "stop", *to_stop], check_rc=True)
         for unit in stale:
             start(module, unit)
     module.exit_json(changed=bool(changed or diff or stale or idle), restarted=stale, diff=diff)
@@ -151,13 +152,16 @@ def write_credentials(module, folder):
 
 
 def running_revision(module, unit):
-    """The digest that the unit's process was started with; empty where none runs."""
+    """The digest that the unit's process was started with, "" where it tells none.
+
+    None where the unit does not run at all.
+    """
     _, state, _ = module.run_command(
         ["systemctl", "show", "--property=ActiveState,MainPID", unit], check_rc=True
     )
     facts = dict(line.split("=", 1) for line in state.splitlines() if "=" in line)
-    if facts.get("ActiveState") not in ("active", "activating", "reloading"):
-        return ""
+    if facts.get("ActiveState") in ("inactive", "failed"):
+        return None
     try:
         environment = Path(f"/proc/{facts['MainPID']}/environ").read_bytes()
     except OSError:

@@ -136,9 +136,8 @@ def test_no_host_has_the_operators_key_or_anothers(host: Host) -> None:
         if other != mine:
             key = json.loads(decrypted(network / "hosts" / other / "priv_validator_key.json"))
             secrets.append(key["priv_key"]["value"])
-    for path in (network / "wallets").glob("*.key"):
-        if path.stem.split("-", 1)[1] != mine:
-            secrets.append(decrypted(path))
+    wallets = (network / "wallets").glob("*.key")
+    secrets += [decrypted(path) for path in wallets if path.stem.split("-", 1)[1] != mine]
     for secret in secrets:
         found = host.run("grep -rlF -e %s /etc /opt /root /run /tmp /var", secret)
         assert (found.rc, found.stdout) == (1, "")

@@ -1,0 +1,90 @@
+"""A program under systemd: as it was defined, back when it dies, restarted when it changes."""
+
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from testinfra.host import Host
+
+UNIT = "workflow-backend-example.service"
+INVENTORY = Path(os.environ["MOLECULE_INVENTORY_FILE"]).parent
+CONVERGE = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"]) / "converge.yml"
+
+
+def pid(host: Host) -> str:
+    return str(host.service(UNIT).systemd_properties["MainPID"])
+
+
+def play(host: Host, *arguments: str) -> str:
+    """Run the converge playbook again, on this host alone; returns its last line for it."""
+    command = ["ansible-playbook", "--inventory", INVENTORY, CONVERGE, *arguments]
+    command += ["--limit", host.check_output("hostname")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def eventually(look: Callable[[], Any], seconds: float = 30.0) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    return found
+
+
+def test_arguments_environment_and_credentials_arrive_as_they_were_given(host: Host) -> None:
+    said = host.check_output(f"journalctl _SYSTEMD_UNIT={UNIT} --output=cat --no-pager")
+    assert "100 % of $HOME two words, and 50 % 6" in said.splitlines()
+
+
+def test_accounts_folders_and_secrets_are_private(host: Host) -> None:
+    folder = host.file("/var/lib/workflow-backend/example")
+    assert (folder.user, folder.group, folder.mode) == ("example", "example-clients", 0o2750)
+    assert "example-clients" in host.user("example").groups
+    secret = host.file("/etc/workflow-backend/credentials/example/secret")
+    assert (secret.user, secret.mode) == ("root", 0o600)
+    unit = host.file(f"/etc/systemd/system/{UNIT}")
+    assert not unit.contains("hush-1")
+
+
+def test_systemd_finds_nothing_wrong_with_the_unit(host: Host) -> None:
+    found = host.run(f"systemd-analyze verify {UNIT}")
+    assert (found.rc, found.stderr) == (0, "")
+
+
+def test_it_comes_back_when_it_is_killed_and_when_it_hangs(host: Host) -> None:
+    before = pid(host)
+    host.check_output(f"kill -KILL {before}")
+    after = eventually(lambda: pid(host) not in ("0", before) and pid(host))
+    assert host.service(UNIT).is_running
+    patience = host.service(UNIT).systemd_properties["WatchdogUSec"]
+    assert patience == "30s"
+    host.check_output(f"kill -STOP {after}")
+    eventually(lambda: pid(host) not in ("0", after), 90)
+
+
+def test_another_secret_or_revision_restarts_it_and_nothing_else_does(host: Host) -> None:
+    before = pid(host)
+    play(host)
+    assert pid(host) == before
+    said = play(host, "--extra-vars", "secret_of_the_example=hush-22")
+    assert "hush" not in said
+    second = pid(host)
+    assert second != before
+    play(host, "--extra-vars", "revision_of_the_example=2")
+    assert pid(host) not in (before, second)
+    play(host)
+
+
+def test_what_an_interrupted_run_left_is_finished_by_the_next(host: Host) -> None:
+    unit = f"/etc/systemd/system/{UNIT}"
+    host.check_output(f"sed -i s/hush-1/hush-1/ {unit} && systemctl stop {UNIT}")
+    host.check_output("mkdir -p /tmp/aside && cp %s /tmp/aside && rm %s", unit, unit)
+    play(host)
+    assert host.service(UNIT).is_running
+    host.check_output(f"systemctl disable --quiet {UNIT}")
+    play(host)
+    assert host.service(UNIT).is_enabled

@@ -1,0 +1,59 @@
+"""Handlers, projector, processor and API: a token, a projection of two accounts, a drain."""
+
+import json
+
+from testinfra.host import Host
+
+COMMAND = (
+    "cd / && XIAN_CHAIN_ID=scenario-1 "
+    "XIAN_WORKFLOW_API_TOKEN_FILE=/etc/workflow-backend/credentials/operator/api_token "
+    "/opt/workflow-backend/current/services/bin/workflow-backend"
+)
+PROJECTION = "/var/lib/workflow-backend/projection"
+
+
+def test_an_item_goes_through_with_a_token_and_not_without(host: Host) -> None:
+    said = host.run(f"{COMMAND} smoke")
+    assert json.loads(said.stdout)["ok"] is True, said.stderr
+    bare = COMMAND.replace("/operator/api_token", "/none")
+    refused = host.run(f"touch /etc/workflow-backend/credentials/none; {bare} items list")
+    assert refused.rc == 1
+    assert "token" in refused.stderr
+
+
+def test_projector_and_api_share_the_projection_and_others_do_not(host: Host) -> None:
+    folder = host.file(PROJECTION)
+    assert (folder.group, folder.mode) == ("workflow-projection", 0o2770)
+    file = host.file(f"{PROJECTION}/projection.sqlite3")
+    assert (file.group, file.mode) == ("workflow-projection", 0o660)
+    for account, may in (("workflow-api", True), ("workflow-processor", False)):
+        looked = host.run(f"runuser -u {account} -- test -r {PROJECTION}/projection.sqlite3")
+        assert (looked.rc == 0) is may
+
+
+def test_only_the_processor_reaches_the_handlers(host: Host) -> None:
+    socket = "/run/workflow-backend/handlers/handlers.sock"
+    for account, may in (("workflow-processor", True), ("workflow-api", False)):
+        assert (host.run(f"runuser -u {account} -- test -w {socket}").rc == 0) is may
+
+
+def test_handlers_know_neither_node_nor_key(host: Host) -> None:
+    pid = host.service("workflow-backend-handlers").systemd_properties["MainPID"]
+    environment = host.check_output(f"tr '\\0' '\\n' < /proc/{pid}/environ")
+    names = {line.partition("=")[0] for line in environment.splitlines()}
+    assert "CREDENTIALS_DIRECTORY" not in names
+    assert {name for name in names if name.startswith("XIAN_")} == {
+        "XIAN_WORKFLOW_HANDLERS",
+        "XIAN_WORKFLOW_HANDLERS_GROUP",
+        "XIAN_WORKFLOW_HANDLERS_SOCKET",
+        "XIAN_WORKFLOW_STATE_DIR",
+    }
+
+
+def test_a_stop_ends_the_services_in_order_and_a_start_brings_them_back(host: Host) -> None:
+    units = [f"workflow-backend-{name}" for name in ("handlers", "projector", "processor", "api")]
+    host.check_output(f"systemctl stop {' '.join(units)}")
+    results = {unit: host.service(unit).systemd_properties["Result"] for unit in units}
+    assert set(results.values()) == {"success"}, results
+    host.check_output(f"systemctl start {' '.join(units)}")
+    assert json.loads(host.check_output(f"{COMMAND} smoke"))["ok"] is True
