@@ -19,6 +19,7 @@ SECRETS = (
     "hosts/*/node_key.json",
     "hosts/*/priv_validator_key.json",
     "wallets/*.key",
+    "snapshots/*.key",
 )
 
 
@@ -103,11 +104,11 @@ WITH_PASSWORD = ("--vault-password-file", "password")
 
 
 def test_a_network_for_several_hosts_in_plain_files(operator: Operator) -> None:
-    assert changed(operator.prepare("--check", "--diff")) == 2
+    assert changed(operator.prepare("--check", "--diff")) == 3
     assert not operator.network.exists()
     said = operator.prepare()
-    assert changed(said) == 2
-    assert "The 10 keys in" in said
+    assert changed(said) == 3
+    assert "The 14 keys in" in said
     assert "--vault-password-file" in said
     before = operator.contents()
     network = json.loads(before["network.json"])
@@ -137,9 +138,9 @@ def test_a_network_for_several_hosts_in_plain_files(operator: Operator) -> None:
 
 def test_a_network_with_encrypted_keys(operator: Operator) -> None:
     said = operator.prepare(*WITH_PASSWORD)
-    assert changed(said) == 3
+    assert changed(said) == 4
     assert "plain files" not in said
-    assert len(operator.secrets()) == 10
+    assert len(operator.secrets()) == 14
     before = operator.contents()
     encrypted = {path for path, content in before.items() if content.startswith(VAULT)}
     assert encrypted == {str(path.relative_to(operator.network)) for path in operator.secrets()}
@@ -154,7 +155,7 @@ def test_a_network_with_encrypted_keys(operator: Operator) -> None:
     operator.services["delta"] = {"workflow_services_names": ["processor", "handlers"]}
     operator.prepare(*WITH_PASSWORD)
     after = operator.contents()
-    public = {"network.json", "wallets/wallets.json"}
+    public = {"network.json", "wallets/wallets.json", "snapshots/wallets.json"}
     assert {name: after[name] for name in before if name not in public} == {
         name: content for name, content in before.items() if name not in public
     }
@@ -235,9 +236,9 @@ def test_a_network_that_is_there_is_joined(operator: Operator, tmp_path: Path) -
     joining.nodes = {"delta": {}, "beta": {"xian_network_home": str(genesis.parent / "hosts/beta")}}
     joining.services = {"delta": {}}
     joining.variables["xian_network_genesis"] = str(genesis)
-    assert changed(joining.prepare("--check")) == 2
+    assert changed(joining.prepare("--check")) == 3
     assert not joining.network.exists()
-    assert changed(joining.prepare()) == 2
+    assert changed(joining.prepare()) == 3
     assert changed(joining.prepare()) == 0
     theirs = json.loads((operator.network / "network.json").read_text())
     ours = json.loads((joining.network / "network.json").read_text())

@@ -22,6 +22,7 @@ _KEYS = (
     "hosts/*/node_key.json",
     "hosts/*/priv_validator_key.json",
     "wallets/*.key",
+    "snapshots/*.key",
 )
 
 
