@@ -1,8 +1,9 @@
 """What a change of the release will do, host by host, or why it does nothing."""
 
 from collections.abc import Collection, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
+
+from pydantic import Field
 
 from ...errors import RecoveryRefused
 from ..asking import Object, Request
@@ -18,7 +19,7 @@ class Plan(Request):
     wanted: str = ""
     back: bool = False
     # What the build says of a release that hosts do not have yet.
-    versions: Mapping[str, str] = MappingProxyType({})
+    versions: dict[str, str] = Field(default_factory=dict)
     compatible_with: tuple[str, ...] = ()
     declared: bool = False
     together: bool = False
@@ -65,7 +66,7 @@ def verb(name: str, hosts: Sequence[str], seen: Mapping[str, Seen]) -> Object:
         told = [
             f"{host}: its services finish what they do and stop, then its node" for host in order
         ]
-        told += [quorum.without(order, seen).sentence()] * _answered(seen)
+        told += [quorum.without(order, seen).sentence()] if _answered(seen) else []
     else:
         told = [
             f"{host}: its node starts, then its services, where they do not run" for host in order

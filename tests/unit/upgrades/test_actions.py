@@ -1,0 +1,47 @@
+"""Actions answer in JSON and write what they did into the report, refusals too."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from workflow_backend.errors import RecoveryRefused, SettingError
+from workflow_backend.operations.upgrades.actions import ACTIONS, act
+
+NOWHERE = {"url": "http://127.0.0.1:1"}
+
+
+def steps(report: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(report.read_text())["steps"]
+    return found
+
+
+def test_the_report_grows_with_each_step(tmp_path: Path) -> None:
+    report = tmp_path / "reports" / "one.json"
+    rest = {"height": 5, "app_hash": "H", "signed": 5}
+    request = {"rests": {"a": rest, "b": rest}, "report": str(report)}
+    assert act("stopped", request) == {"height": 5}
+    with pytest.raises(RecoveryRefused):
+        act("stopped", request | {"height": 4})
+    act("note", {"what": "a went back", "told": {"release": "old"}, "report": str(report)})
+    first, second, third = steps(report)
+    assert first["step"] == "stopped"
+    assert first["height"] == 5
+    assert "not at height 4" in second["refused"]
+    assert third["release"] == "old"
+    assert report.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_network_that_does_not_answer_is_told_and_not_raised() -> None:
+    request = {"chain_id": "unit-1", "nodes": {"a": NOWHERE}, "host": "a"}
+    assert act("take-down", request)["sentence"] == (
+        "no node answers: the chain stands still already"
+    )
+    assert act("take-down", request | {"host": "z"})["sentence"] == "z has no node"
+
+
+def test_what_is_asked_wrongly_is_named() -> None:
+    with pytest.raises(SettingError, match="take-down: host"):
+        act("take-down", {"chain_id": "unit-1", "nodes": {}})
+    assert set(ACTIONS) == {"plan", "verb", "take-down", "well", "rest", "stopped", "note"}

@@ -1,0 +1,107 @@
+"""A plan says what happens, in which order and why, or refuses before anything is changed."""
+
+from typing import Any
+
+import pytest
+
+from workflow_backend.errors import RecoveryRefused
+from workflow_backend.operations.upgrades import planning
+from workflow_backend.operations.upgrades.planning import Plan
+
+from .made import NAMES, VERSIONS, host, nodes
+
+
+def upgrade(hosts: dict[str, Any], **more: Any) -> Plan:
+    return Plan(hosts=hosts, wanted="new", versions=more.pop("versions", VERSIONS), **more)
+
+
+FOUR = {name: host("old", "older") for name in NAMES}
+
+
+def test_one_host_at_a_time() -> None:
+    found = planning.plan(upgrade(FOUR), nodes(*NAMES))
+    assert (found["release"], found["together"]) == ("new", False)
+    assert found["order"] == list(NAMES)
+    assert found["from"] == dict.fromkeys(NAMES, "old")
+    assert found["report"] == [
+        "from release old to new, one host at a time",
+        *(
+            f"{name}: its release changes; without {name} 30 of 40 voting power is up: "
+            "the chain goes on"
+            for name in NAMES
+        ),
+    ]
+
+
+def test_what_was_interrupted_goes_on_with_the_host_that_is_down() -> None:
+    hosts = FOUR | {"a": host("new", "old"), "b": host("new", "old")}
+    found = planning.plan(upgrade(hosts), nodes(*NAMES, down=["b"]))
+    assert found["order"] == ["b", "a", "c", "d"]
+    assert found["from"]["b"] == "old"
+    assert "first, because its node is down" in found["report"][1]
+
+
+def test_a_second_run_looks_at_all_again() -> None:
+    found = planning.plan(upgrade(dict.fromkeys(NAMES, host("new", "old"))), nodes(*NAMES))
+    assert found["report"][0].startswith("every host has release new")
+
+
+def test_where_the_chain_would_stand_still_it_is_refused() -> None:
+    two = {name: host("old") for name in ("a", "b")}
+    with pytest.raises(RecoveryRefused, match="the chain stands still"):
+        planning.plan(upgrade(two), nodes("a", "b"))
+    assert planning.plan(upgrade(two, together=True), nodes("a", "b"))["together"] is True
+
+
+def test_a_single_validator_is_said_plainly() -> None:
+    found = planning.plan(upgrade({"a": host("old")}), nodes("a"))
+    assert "the chain stands still meanwhile" in found["report"][1]
+
+
+def test_another_app_is_refused_unless_declared_or_together() -> None:
+    other = VERSIONS | {"xian-tech-abci": "2.0"}
+    with pytest.raises(RecoveryRefused, match=r"xian-tech-abci 1.0 -> 2.0") as refused:
+        planning.plan(upgrade(FOUR, versions=other), nodes(*NAMES))
+    assert "-e upgrade_together=true" in refused.value.hint
+    for way in ({"declared": True}, {"compatible_with": ["old"]}, {"together": True}):
+        found = planning.plan(upgrade(FOUR, versions=other, **way), nodes(*NAMES))
+        assert found["together"] is ("together" in way)
+    with pytest.raises(RecoveryRefused, match="another app"):
+        planning.plan(upgrade(FOUR, versions=other, compatible_with=["older"]), nodes(*NAMES))
+
+
+def test_hosts_without_a_release() -> None:
+    with pytest.raises(RecoveryRefused, match="no release on b"):
+        planning.plan(upgrade(FOUR | {"b": host(None)}), nodes(*NAMES))
+
+
+def test_back_to_the_release_before() -> None:
+    hosts = {name: host("new", "old") for name in NAMES}
+    found = planning.plan(Plan(hosts=hosts, back=True), nodes(*NAMES))
+    assert found["release"] == "old"
+    assert found["from"] == dict.fromkeys(NAMES, "new")
+    again = planning.plan(Plan(hosts=dict.fromkeys(NAMES, host("old", "old")), back=True), {})
+    assert again["release"] == "old"
+
+
+def test_no_node_answers() -> None:
+    found = planning.plan(upgrade(FOUR), nodes(*NAMES, down=NAMES))
+    assert "the chain stands still already" in found["report"][1]
+
+
+class TestVerbs:
+    def test_a_restart_is_one_host_at_a_time(self) -> None:
+        found = planning.verb("restart", NAMES, nodes(*NAMES))
+        assert found["together"] is False
+        assert "30 of 40" in found["report"][0]
+        with pytest.raises(RecoveryRefused, match="stands still"):
+            planning.verb("restart", ["a", "b"], nodes("a", "b"))
+
+    def test_a_stop_says_what_becomes_of_the_chain(self) -> None:
+        assert "the chain stands still" in planning.verb("stop", NAMES, nodes(*NAMES))["report"][-1]
+        assert "the chain goes on" in planning.verb("stop", ["a"], nodes(*NAMES))["report"][-1]
+        assert len(planning.verb("stop", ["a"], nodes("a", down=["a"]))["report"]) == 1
+
+    def test_a_start(self) -> None:
+        found = planning.verb("start", NAMES, nodes(*NAMES, down=NAMES))
+        assert len(found["report"]) == 4

@@ -1,0 +1,57 @@
+"""Which release to go back to, and what may not run side by side."""
+
+import pytest
+
+from workflow_backend.errors import RecoveryRefused
+from workflow_backend.operations.upgrades import releases
+
+from .made import VERSIONS, host
+
+
+@pytest.mark.parametrize(
+    ("hosts", "target"),
+    [
+        ([("new", "old"), ("new", "old")], "old"),
+        ([("new", "old"), ("old", "older")], "old"),  # the upgrade was interrupted
+        ([("new", "old"), ("old", "old"), ("old", "older")], "old"),  # one went back by itself
+        ([("old", "old"), ("new", "old")], "old"),  # the rollback was interrupted
+        ([("old", "old"), ("old", "old")], "old"),  # it is done
+        ([("old", "old"), ("old", "older")], "old"),  # one that the upgrade had not reached
+    ],
+)
+def test_the_release_before(hosts: list[tuple[str, str]], target: str) -> None:
+    found = {str(number): host(*pair) for number, pair in enumerate(hosts)}
+    assert releases.before(found) == target
+
+
+@pytest.mark.parametrize(
+    "hosts",
+    [
+        [("new", None)],
+        [("new", "old"), ("other", "older")],
+        [("old", "old"), ("older", "older")],
+    ],
+)
+def test_where_it_is_not_clear_it_has_to_be_named(hosts: list[tuple[str, str | None]]) -> None:
+    found = {str(number): host(*pair) for number, pair in enumerate(hosts)}
+    with pytest.raises(RecoveryRefused, match="do not name one release") as refused:
+        releases.before(found)
+    assert "-e upgrade_to=ID" in refused.value.hint
+
+
+def test_what_consensus_hangs_on() -> None:
+    assert releases.differences(VERSIONS, VERSIONS | {"uvicorn": "2", "python": "3.14.9"}) == []
+    assert releases.differences(VERSIONS, VERSIONS | {"cometbft": "v2"}) == ["cometbft v1 -> v2"]
+    assert releases.differences(VERSIONS, VERSIONS | {"python": "3.15.0"}) == [
+        "python 3.14.8 -> 3.15.0"
+    ]
+    assert releases.differences(VERSIONS, {}) == [
+        "cometbft v1 -> none",
+        "xian-tech-abci 1.0 -> none",
+        "python 3.14.8 -> none",
+    ]
+
+
+def test_a_release_that_a_host_lacks() -> None:
+    with pytest.raises(RecoveryRefused, match="release x is not on a, b"):
+        releases.require_installed({"a": host("new"), "b": host("new")}, "x")
