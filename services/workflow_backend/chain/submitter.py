@@ -177,8 +177,8 @@ class Submitter:
         if self._split:
             return self._split.popleft()
         count = group([ticket.action for ticket in islice(self._waiting, BATCH_ENTRIES)])
-        gathering = time.monotonic() - self._sent_at < GATHER_SECONDS
-        if self._in_flight and gathering and count == len(self._waiting):
+        gathering = time.monotonic() - self._sent_at < GATHER_SECONDS * len(self._in_flight)
+        if gathering and count == len(self._waiting):
             return []
         return [self._waiting.popleft() for _ in range(count)]
 
