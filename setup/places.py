@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pwd
+import re
 import stat
 import subprocess
 from dataclasses import dataclass
@@ -79,6 +80,16 @@ def _short_run(repo: Path) -> Path:
         return inside
     clone = hashlib.sha256(os.fsencode(repo)).hexdigest()[:8]
     return Path("/tmp") / f"workflow-backend-{os.geteuid()}-{clone}"  # noqa: S108 -- see _own
+
+
+def refuse_odd(repo: Path) -> None:
+    """Go no further in a clone whose path make, a shell, a list or an address would take apart."""
+    odd = sorted(set(re.findall(r"[^\w./+@~-]", str(repo))))
+    if odd:
+        raise Trouble(
+            f"the path of this clone, {repo}, holds {' '.join(map(repr, odd))}",
+            "move the clone to a path of letters, digits and . _ - + @ ~",
+        )
 
 
 def prepare(where: Places) -> None:

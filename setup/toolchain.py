@@ -26,7 +26,7 @@ import cpython
 import environments
 import owner
 import uv
-from places import Places, places, prepare
+from places import Places, places, prepare, refuse_odd
 from steps import Trouble, fail, file_digest, locked, stop_running, write_json
 
 REPO = Path(__file__).resolve().parent.parent
@@ -38,6 +38,7 @@ def main() -> int:
     where = places(REPO)
     for_stack = sys.argv[1:] == ["dev"]
     try:
+        refuse_odd(where.repo)
         if for_stack:
             owner.refuse_other(where)
         where.cache.mkdir(exist_ok=True)

@@ -35,3 +35,16 @@ def test_a_folder_gets_the_mode_it_should_have(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir(mode=0o755)
     places._own(tmp_path / "run", os.geteuid(), os.getegid(), 0o700)
     assert (tmp_path / "run").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(
+    "name", ["my clone", "a:b", "a,b", "50%", "it's", "$x", "a#b", "a&b", "a\nb"]
+)
+def test_a_path_that_would_be_taken_apart_is_refused(name: str) -> None:
+    with pytest.raises(steps.Trouble, match="the path of this clone"):
+        places.refuse_odd(Path("/home") / name / "clone")
+
+
+@pytest.mark.parametrize("name", ["workflow-backend", "a_b.c+d@e~1", "Ünïcode"])
+def test_any_other_path_will_do(name: str) -> None:
+    places.refuse_odd(Path("/home") / name)
