@@ -43,10 +43,7 @@ async def _health(used: Backend) -> Health:
     found: dict[str, int | None] = dict.fromkeys(("height", "indexed_height", "projected_height"))
     try:
         found["height"] = (await used.node.require_chain(used.settings.chain_id)).height
-        index = await used.node.index_status()
-        found["indexed_height"] = index.height
-        if not index.healthy:
-            problems.append(f"the index is not healthy: {index.problem or 'no reason given'}")
+        found["indexed_height"] = await used.node.indexed_height()
     except WorkflowError as error:
         problems.append(str(error))
     try:
@@ -70,7 +67,7 @@ async def projection_health(used: Used, _: Reader) -> ProjectionHealth:
     position = await used.store.position()
     indexed: int | None = None
     with contextlib.suppress(NodeUnavailable, IndexUnavailable):  # null in the answer says so
-        indexed = (await used.node.index_status()).height
+        indexed = await used.node.indexed_height()
     lag = None if indexed is None else max(0, indexed - position.height)
     return ProjectionHealth(
         healthy=lag is not None and lag <= LAG_LIMIT,
@@ -105,5 +102,5 @@ async def metrics(used: Used, _: Reader) -> Response:
             numbers.items.labels(status).set(count)
         numbers.height.labels("projection").set((await used.store.position()).height)
         numbers.height.labels("chain").set((await used.node.status()).height)
-        numbers.height.labels("index").set((await used.node.index_status()).height)
+        numbers.height.labels("index").set(await used.node.indexed_height())
     return Response(generate_latest(numbers.registry), media_type=CONTENT_TYPE_LATEST)
