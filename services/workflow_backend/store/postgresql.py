@@ -148,7 +148,8 @@ class PostgresqlStore(SqlStore):
         while await self._migrated(connection):
             pass
         await connection.execute(
-            "INSERT INTO projection VALUES (1, $1, $2, $3, 0) ON CONFLICT DO NOTHING",
+            "INSERT INTO projection (id, chain_id, contract, cursor, height) "
+            "VALUES (1, $1, $2, $3, 0) ON CONFLICT DO NOTHING",
             self._chain_id,
             self._contract,
             json.dumps(Cursor().as_json()),

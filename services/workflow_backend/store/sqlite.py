@@ -166,7 +166,8 @@ class SqliteStore(SqlStore):
             self._check_owner(database)
         _migrate(database)
         database.execute(
-            "INSERT INTO projection VALUES (1, ?, ?, ?, 0) ON CONFLICT DO NOTHING",
+            "INSERT INTO projection (id, chain_id, contract, cursor, height) "
+            "VALUES (1, ?, ?, ?, 0) ON CONFLICT DO NOTHING",
             (self._chain_id, self._contract, json.dumps(Cursor().as_json())),
         )
         self._check_owner(database)

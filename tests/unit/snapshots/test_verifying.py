@@ -196,7 +196,7 @@ class TestProjection:
 
     def test_a_newer_releases(self, with_projection: Path, trust: Trust, key: Path) -> None:
         with sqlite3.connect(with_projection / SQLITE) as database:
-            database.execute("PRAGMA user_version = 99")
+            database.execute("PRAGMA user_version = 1001")
         database.close()
         self.seal(with_projection, key)
         with pytest.raises(ProjectionUnavailable, match="newer release"):

@@ -1,4 +1,4 @@
-"""Schemas: an older projection is brought up with its rows, a newer one is refused."""
+"""Schemas: an older projection is brought up with its rows, a newer one of its layout is used."""
 
 import asyncio
 import json
@@ -122,22 +122,22 @@ async def test_two_that_start_at_once_bring_the_schema_up_once(database: Databas
         await store.close()
 
 
-async def test_a_projection_of_a_newer_release_is_refused(database: Database) -> None:
+async def test_a_projection_of_another_layout_is_refused(database: Database) -> None:
     store = database.store()
     await store.prepare()
     await store.close()
     if isinstance(database, Sqlite):
         file = sqlite3.connect(database.path)
-        file.execute("PRAGMA user_version = 99")
+        file.execute("PRAGMA user_version = 1001")
         file.close()
     elif isinstance(database, Postgresql):
         connection = await asyncpg.connect(database.dsn)
-        await connection.execute("INSERT INTO workflow_projection.migrations VALUES (99)")
+        await connection.execute("INSERT INTO workflow_projection.migrations VALUES (1001)")
         await connection.close()
     newer = database.store()
-    with pytest.raises(ProjectionUnavailable, match="schema 99 of a newer release"):
+    with pytest.raises(ProjectionUnavailable, match="schema 1001 of a newer release"):
         await newer.prepare()
-    with pytest.raises(ProjectionUnavailable, match="schema 99 of a newer release"):
+    with pytest.raises(ProjectionUnavailable, match="schema 1001 of a newer release"):
         await newer.counts()
     await newer.close()
 

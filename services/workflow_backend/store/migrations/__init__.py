@@ -5,6 +5,11 @@ from importlib import resources
 
 from ...errors import ProjectionUnavailable
 
+LAYOUT = 1_000
+"""So many steps make a layout, and within one they only add: what a release reads and writes stays
+as it is, so that it goes on with the schema of a later one. A step that takes something away begins
+the next thousand, and there is no way back behind it."""
+
 
 def newest(database: str) -> int:
     """Return the number of the newest step of a database."""
@@ -31,8 +36,8 @@ def require(name: str, version: int, newest: int) -> None:
 
 
 def refuse_newer(name: str, version: int, newest: int) -> None:
-    """Raise ProjectionUnavailable where a newer release made the projection `name`."""
-    if version > newest:
+    """Raise ProjectionUnavailable where a newer release gave the projection another layout."""
+    if version // LAYOUT > newest // LAYOUT:
         raise ProjectionUnavailable(
             f"{name} has schema {version} of a newer release, this one knows {newest}",
             hint="go on with that release, or make it anew: workflow-backend projection rebuild",
