@@ -47,6 +47,7 @@ def plan(wanted: Plan, seen: Mapping[str, Seen]) -> Object:
         "release": release,
         "together": together,
         "order": order,
+        "moved": moved,
         "from": {name: _from(host, release) for name, host in wanted.hosts.items()},
         "report": [_headline(wanted.hosts, release, moved, together), *told],
     }
