@@ -232,7 +232,7 @@ _SNAPSHOTS = (
     *("prepare", "status", "swap", "finish", "undo", "projection", "levels"),
 )
 _UPGRADES = ("plan", "verb", "take-down", "well", "rest", "stopped", "note")
-_RECOVERY = ("gate", "new-home", "home", "note")
+_RECOVERY = ("gate", "new-home", "home", "trust", "sync", "index-now", "index", "note")
 
 
 def _service(run: Service) -> int:

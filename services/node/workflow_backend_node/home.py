@@ -28,9 +28,9 @@ from workflow_backend_node.asking import (
     write_private,
 )
 from workflow_backend_node.configuration import Settings, render
+from workflow_backend_node.homes import refuse_half_pushed
 from workflow_backend_node.identity import IDENTITY, NODE_KEY, STATE, VALIDATOR_KEY, highest
 from workflow_backend_node.ports import refuse_taken
-from workflow_backend_node.push import refuse_half_pushed
 
 
 @dataclass(frozen=True)

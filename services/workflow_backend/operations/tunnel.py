@@ -62,37 +62,57 @@ def tunnel(ssh: Sequence[str], url: str) -> Iterator[str]:
 
     Raises TunnelFailed, which names the host and ssh's reason, or SettingError.
     """
+    parts = _parts(url)
+    port = _free_port()
+    with _session(ssh, "-L", f"127.0.0.1:{port}:{_place(parts)}") as said:
+        _wait_for_answer(port, said, f"{url} on {ssh[-1]}")
+        yield f"http://127.0.0.1:{port}{parts.path}"
+
+
+@contextmanager
+def reverse(ssh: Sequence[str], port: int, url: str) -> Iterator[str]:
+    """Give a URL by which the host that `ssh` logs in to reaches `url`, as it is seen from here.
+
+    Raises TunnelFailed, also where that port of the host's loopback is taken, or SettingError.
+    """
+    parts = _parts(url)
+    with _session(ssh, "-R", f"127.0.0.1:{port}:{_place(parts)}"):
+        yield f"http://127.0.0.1:{port}{parts.path}"
+
+
+def _parts(url: str) -> SplitResult:
     parts = urlsplit(url)
     if parts.scheme != "http" or parts.hostname is None:
         raise SettingError(f"a tunnel leads to a node at an http:// address, not to {url}")
-    port = _free_port()
+    return parts
+
+
+def _place(parts: SplitResult) -> str:
+    host = f"[{parts.hostname}]" if ":" in str(parts.hostname) else str(parts.hostname)
+    return f"{host}:{parts.port or 80}"
+
+
+@contextmanager
+def _session(ssh: Sequence[str], direction: str, way: str) -> Iterator[IO[bytes]]:
+    """Log in and forward for as long as the block runs; gives what ssh says."""
+    # `cat` gives back what it is given once ssh has logged in and listens, and it ends with this
+    # process, however that ends: its input is over then.
+    command = [ssh[0], "-T", *_FIRST, direction, way, *ssh[1:], *_LAST, "cat"]
     ours, theirs = socket.socketpair()
     with ours, tempfile.TemporaryFile() as said:
         with theirs:
             try:
                 process = subprocess.Popen(
-                    _command(ssh, port, parts),
-                    stdin=theirs.fileno(),
-                    stdout=theirs.fileno(),
-                    stderr=said,
+                    command, stdin=theirs.fileno(), stdout=theirs.fileno(), stderr=said
                 )
             except OSError as error:
                 raise TunnelFailed(f"{ssh[0]} can't be started: {error.strerror}") from error
         try:
             _wait_for_login(ours, said, ssh[-1])
-            _wait_for_answer(port, said, f"{url} on {ssh[-1]}")
-            yield f"http://127.0.0.1:{port}{parts.path}"
+            yield said
         finally:
             process.kill()  # on SIGTERM it ends, but now and then only with the next packet
             process.wait()
-
-
-def _command(ssh: Sequence[str], port: int, parts: SplitResult) -> list[str]:
-    host = f"[{parts.hostname}]" if ":" in str(parts.hostname) else str(parts.hostname)
-    way = f"127.0.0.1:{port}:{host}:{parts.port or 80}"
-    # `cat` gives back what it is given once ssh has logged in and listens, and it ends with this
-    # process, however that ends: its input is over then.
-    return [ssh[0], "-T", *_FIRST, "-L", way, *ssh[1:], *_LAST, "cat"]
 
 
 def _free_port() -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from workflow_backend_node import first_start, home, push
+from workflow_backend_node import first_start, home, homes, push
 from workflow_backend_node.asking import Refused
 
 type Request = dict[str, Any]
@@ -113,7 +113,7 @@ def test_cut_short_it_goes_on(request_: Request, home_request: Request) -> None:
     push.answer(request_, check=False)
     assert push.answer(request_, check=False)["changed"] == []
     place = Path(request_["home"])
-    place.rename(place.with_name(f"{push.ASIDE}-1"))  # killed between the two renames
+    place.rename(place.with_name(f"{homes.ASIDE}-1"))  # killed between the two renames
     with pytest.raises(Refused, match=r"run push-home\.yml again"):
         home.bring(home_request, check=False)
     assert swap(request_)["signed"]["height"] == "900"
@@ -174,18 +174,6 @@ def test_blocks_without_what_was_signed_need_a_peer(request_: Request, prepared:
     with pytest.raises(Refused, match="no peer can tell"):
         swap(request_, None)
     assert swap(request_)["signed"] == SEEN
-
-
-def test_a_home_given_up_is_kept_and_what_it_signed_remembered(request_: Request) -> None:
-    old_home(request_, 700)
-    answer = do(request_, "clear")
-    assert (Path(answer["aside"]) / "old").exists()
-    assert answer["signed"]["height"] == "700"
-    assert do(request_, "clear") == {
-        "changed": [],
-        "aside": None,
-        "signed": answer["signed"],
-    }
 
 
 def test_an_unknown_action_is_refused() -> None:

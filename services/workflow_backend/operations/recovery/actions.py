@@ -6,7 +6,7 @@ from typing import Any
 from ...errors import WorkflowError
 from ..asking import Object, parse
 from ..upgrades import report
-from . import gate, homes
+from . import gate, homes, index, sync, trust
 from .reported import Reported
 
 
@@ -27,6 +27,10 @@ ACTIONS: dict[str, tuple[type[Reported], Callable[..., Object]]] = {
     "gate": (gate.Gate, gate.gate),
     "new-home": (gate.Host, gate.new_home),
     "home": (homes.Home, homes.home),
+    "trust": (trust.Trust, trust.trust),
+    "sync": (sync.Sync, sync.sync),
+    "index-now": (index.Now, index.now),
+    "index": (index.Load, index.load),
     "note": (Note, note),
 }
 

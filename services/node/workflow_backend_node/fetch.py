@@ -1,0 +1,96 @@
+"""A home that is made anew, and whose state is fetched from peers.
+
+A request's `action` is one of these:
+
+- `offers` tells which states a node has on offer for its peers;
+- `clear` moves the old home aside, and gives up one that was pushed in part; the node is stopped;
+- `first_start` says what holds for the first start of the home that was made anew then;
+- `synced` ends the state sync, once the state is there.
+"""
+
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from workflow_backend_node import first_start, homes
+from workflow_backend_node.asking import Object, Refused, as_json, parse, run, write_private
+from workflow_backend_node.identity import STATE
+
+
+@dataclass(frozen=True)
+class Look:
+    """The home."""
+
+    action: str
+    home: str
+
+
+@dataclass(frozen=True)
+class Started:
+    """A home that was made anew, and what holds for its first start."""
+
+    action: str
+    home: str
+    check_blocks: int
+    state_sync: Object
+
+
+def answer(request: Object, check: bool) -> Object:
+    """Do what the request's action says; raises `Refused`."""
+    match request.get("action"):
+        case "offers":
+            return offers(parse(Look, request, "offers"))
+        case "clear":
+            return clear(parse(Look, request, "clear"), check)
+        case "first_start":
+            return started(parse(Started, request, "first_start"), check)
+        case "synced":
+            wanted = parse(Look, request, "synced")
+            return {"changed": not check and first_start.synced(Path(wanted.home))}
+        case other:
+            raise Refused(f"action is {other!r}, wanted offers, clear, first_start or synced")
+
+
+def offers(wanted: Look) -> Object:
+    """Tell the heights and app hashes of the snapshots on offer."""
+    folder = Path(wanted.home) / "xian" / "snapshots"
+    found = [homes.read(path) for path in sorted(folder.glob("*.tar.gz.manifest.json"))]
+    return {
+        "offers": [
+            {"height": int(one["height"]), "app_hash": one["app_hash_hex"]} for one in found if one
+        ]
+    }
+
+
+def clear(wanted: Look, check: bool) -> Object:
+    """Move the old home aside; answer with the highest that any home here has signed."""
+    home = Path(wanted.home)
+    if home.exists() and homes.runs(home):
+        raise Refused(f"the app of {home} runs: stop the node first")
+    aside = homes.aside(home) if home.exists() else None
+    if not check:
+        shutil.rmtree(home.with_name(homes.PUSHED), ignore_errors=True)
+        if aside:
+            home.rename(aside)
+    return {
+        "changed": [str(home)] if aside else [],
+        "aside": aside and str(aside),
+        "signed": homes.highest(home),
+    }
+
+
+def started(wanted: Started, check: bool) -> Object:
+    """Say what holds for the first start, in a home without blocks."""
+    home = Path(wanted.home)
+    if homes.signed(home) is None:
+        raise Refused(f"{home} has no {STATE}")
+    state = homes.highest(home)
+    if not check:
+        write_private(home / "data" / STATE, as_json(state))
+        homes.say_first_start(home, state, wanted.check_blocks, wanted.state_sync)
+    return {"changed": [str(home / first_start.NAME)]}
+
+
+if __name__ == "__main__":
+    sys.exit(run(answer))

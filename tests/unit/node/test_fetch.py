@@ -1,0 +1,83 @@
+"""A home that is made anew for a state of its peers: the old one is kept, and what it signed."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from workflow_backend_node import fetch, first_start, home, homes
+from workflow_backend_node.asking import Refused
+
+type Request = dict[str, Any]
+
+SYNC = {
+    "rpc_servers": ["http://127.0.0.1:1", "http://127.0.0.1:2"],
+    "trust_height": 9,
+    "trust_hash": "AB",
+}
+
+
+def do(home_request: Request, action: str, *, check: bool = False, **more: Any) -> Request:
+    return fetch.answer({"action": action, "home": home_request["home"], **more}, check)
+
+
+def state(height: int) -> Request:
+    return {"height": str(height), "round": 0, "step": 3}
+
+
+def old_home(home_request: Request, height: int) -> Path:
+    place = Path(home_request["home"])
+    (place / "data" / "blockstore.db").mkdir(parents=True)
+    (place / "data" / "priv_validator_state.json").write_text(json.dumps(state(height)))
+    return place
+
+
+def test_the_old_home_is_kept_and_what_it_signed_holds_for_the_new(home_request: Request) -> None:
+    place = old_home(home_request, 900)
+    assert do(home_request, "clear", check=True)["changed"] == [str(place)]
+    answer = do(home_request, "clear")
+    assert answer["signed"] == state(900)
+    assert (Path(answer["aside"]) / "data" / "blockstore.db").exists()
+    assert do(home_request, "clear")["aside"] is None  # asked again after it was cut short
+    home.bring({**home_request, "seen": state(500)}, check=False)
+    do(home_request, "first_start", check_blocks=3, state_sync=SYNC)
+    assert homes.look(place)["signed"] == state(900)
+    assert homes.look(place)["fetching"] is True
+    first = first_start.read(place)
+    assert first is not None
+    assert (first.signed, first.servers) == (900, SYNC["rpc_servers"])
+    assert do(home_request, "synced") == {"changed": True}
+    assert do(home_request, "synced") == {"changed": False}
+    assert homes.look(place)["fetching"] is False
+
+
+def test_a_lost_home_begins_behind_what_peers_have_seen(home_request: Request) -> None:
+    do(home_request, "clear")
+    home.bring({**home_request, "seen": state(500)}, check=False)
+    do(home_request, "first_start", check_blocks=3, state_sync=SYNC)
+    assert homes.look(Path(home_request["home"]))["signed"] == state(500)
+
+
+def test_a_home_that_was_pushed_in_part_is_given_up(home_request: Request) -> None:
+    pushed = Path(home_request["home"]).with_name(homes.PUSHED)
+    pushed.mkdir(parents=True)
+    (pushed / homes.MARK).write_text("{}")
+    do(home_request, "clear")
+    assert not pushed.exists()
+
+
+def test_nothing_is_said_for_a_home_that_is_not_there(home_request: Request) -> None:
+    with pytest.raises(Refused, match="has no priv_validator_state"):
+        do(home_request, "first_start", check_blocks=3, state_sync=SYNC)
+    with pytest.raises(Refused, match="wanted offers, clear"):
+        do(home_request, "x")
+
+
+def test_offers_are_told(home_request: Request) -> None:
+    folder = Path(home_request["home"]) / "xian" / "snapshots"
+    folder.mkdir(parents=True)
+    assert do(home_request, "offers") == {"offers": []}
+    told = {"height": 7, "app_hash_hex": "ab" * 32, "chain_id": "unit-1"}
+    (folder / "a.tar.gz.manifest.json").write_text(json.dumps(told))
+    assert do(home_request, "offers") == {"offers": [{"height": 7, "app_hash": "ab" * 32}]}
