@@ -35,6 +35,11 @@ def root() -> Path:
     )
 
 
+def names() -> list[str]:
+    """Every group below the root."""
+    return [path.name for path in root().iterdir() if path.is_dir()]
+
+
 def of_command() -> Group:
     """A new group for a command of this process; `sweep` finds it once this process is gone."""
     me = Owner.of(os.getpid())

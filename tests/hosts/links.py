@@ -48,6 +48,11 @@ def add_bridge(record: Record) -> None:
     _ip("link", "set", record.bridge, "up")
 
 
+def names() -> list[str]:
+    """Every link of this machine."""
+    return [path.name for path in Path("/sys/class/net").iterdir()]
+
+
 def exists(link: str) -> bool:
     """Whether there is a link of this name."""
     return Path("/sys/class/net", link).exists()

@@ -18,7 +18,7 @@ import yaml
 from steps import Trouble, write_text
 
 from . import images, links, plays, store
-from .group import Group, sweep
+from .group import Group, names, sweep
 from .host import Host, HostError
 from .plays import Play
 from .store import HostRecord, Owner, Record
@@ -169,6 +169,7 @@ def clean(*, everything: bool = False, of: Owner | None = None) -> list[str]:
         for folder in store.unreadable():
             _discard(folder)
             taken.append(folder.name)
+        _remove_unknown()
     return taken
 
 
@@ -180,6 +181,16 @@ def take_down(record: Record) -> None:
         links.remove(host.link)
     links.remove(record.bridge)
     _discard(record.folder)
+
+
+def _remove_unknown() -> None:
+    """Remove processes and links of networks that nothing is written down of any more."""
+    known = {record.number for record in store.records()}
+    for name in [*names(), *links.names()]:
+        found = store.NAME.fullmatch(name)
+        if found and int(found["network"]) not in known:
+            Group(name).kill()
+            links.remove(name)
 
 
 def _discard(folder: Path) -> None:

@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ LOCK = HOME / "lock"
 LAST = HOME / "last"
 
 # The number of a network is in its addresses and in the names of its links, of 15 bytes at most.
+NAME = re.compile(r"(vb-)?wbh(?P<network>\d+)(-\d+)?")
 LAST_NUMBER = 254
 LAST_HOST = 200
 _FIRST_ADDRESS = 10

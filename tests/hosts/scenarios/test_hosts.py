@@ -181,6 +181,13 @@ def test_what_a_killed_run_left_is_found_and_taken_down() -> None:
     assert left_of(record) == []
 
 
+def test_hosts_whose_record_is_lost_go_with_the_next_run(make_hosts: MakeHosts) -> None:
+    with make_hosts("lost", {"one": "bookworm"}) as booted:
+        (booted.folder / "state.json").write_text("{")
+        assert booted.record.name in network.clean()
+        assert left_of(booted.record) == []
+
+
 def test_a_host_that_does_not_come_up_is_told_and_taken_down(
     make_hosts: MakeHosts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
