@@ -70,6 +70,12 @@ def test_another_app_is_refused_unless_declared_or_together() -> None:
         planning.plan(upgrade(FOUR, versions=other, compatible_with=["older"]), nodes(*NAMES))
 
 
+def test_hosts_that_stop_together_need_as_many_forks() -> None:
+    with pytest.raises(RecoveryRefused, match="4 hosts can't stop together with 3 forks") as no:
+        planning.plan(upgrade(FOUR, together=True, forks=3), nodes(*NAMES))
+    assert no.value.hint == "give ansible-playbook -f 4"
+
+
 def test_hosts_without_a_release() -> None:
     with pytest.raises(RecoveryRefused, match="no release on b"):
         planning.plan(upgrade(FOUR | {"b": host(None)}), nodes(*NAMES))

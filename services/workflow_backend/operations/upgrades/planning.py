@@ -23,6 +23,8 @@ class Plan(Request):
     compatible_with: tuple[str, ...] = ()
     declared: bool = False
     together: bool = False
+    # How many hosts Ansible works on at once.
+    forks: int = 5
 
 
 def plan(wanted: Plan, seen: Mapping[str, Seen]) -> Object:
@@ -35,6 +37,11 @@ def plan(wanted: Plan, seen: Mapping[str, Seen]) -> Object:
     release, versions = _target(wanted)
     moved = [name for name, host in wanted.hosts.items() if host.current != release]
     together = wanted.together and bool(moved)
+    if together and wanted.forks < len(wanted.hosts):
+        raise RecoveryRefused(
+            f"{len(wanted.hosts)} hosts can't stop together with {wanted.forks} forks",
+            hint=f"give ansible-playbook -f {len(wanted.hosts)}",
+        )
     if not wanted.together and not _declared(wanted):
         _require_alike(wanted.hosts, release, versions)
     order = _order(wanted.hosts, seen)
