@@ -222,9 +222,9 @@ async def _new_home(wanted: Host, address: str, ways: Ways) -> Object:
         raise RecoveryRefused(
             f"{wanted.host} has no home, and its chain has {peer.height} blocks that its validator "
             "took part in: with a home made anew it may sign twice",
-            hint="put a copy of its home there: push-home.yml -e xian_recovery_archive=FILE; or "
-            "let it fetch the state from its peers: bootstrap-state-sync.yml; "
-            f"both with --limit {wanted.host}",
+            hint=f"put a copy of its home there: push-home.yml --limit {wanted.host} "
+            "-e xian_recovery_archive=FILE; or let it fetch the state from its peers: "
+            f"bootstrap-state-sync.yml -e xian_recovery_host={wanted.host}",
         )
     return _told(wanted, peers, peer.height, why)
 
