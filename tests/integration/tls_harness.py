@@ -43,9 +43,7 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         signed = (
             self._builder(x509.Name([]), key.public_key())
-            .add_extension(
-                x509.SubjectAlternativeName([x509.DNSName(host), *names]), critical=True
-            )
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(host), *names]), critical=True)
             .add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()),
                 critical=False,
