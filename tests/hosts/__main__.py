@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import sys
 from collections.abc import Sequence
 
@@ -93,7 +92,7 @@ def clean(options: argparse.Namespace) -> int:
     for name in network.clean(everything=options.all):
         say(f"{name} taken down")
     if options.all:
-        shutil.rmtree(images.IMAGES, ignore_errors=True)
+        store.remove_tree(images.IMAGES)
     return 0
 
 

@@ -15,7 +15,7 @@ from places import places
 from steps import Trouble, locked, run, step
 
 from . import REPO
-from .store import HOME, records
+from .store import HOME, records, remove_tree
 
 SUITES = ("bookworm", "forky")
 
@@ -119,8 +119,7 @@ def _make(name: str, image: Path) -> None:
     suite, packages = _of(name)
     where = places(REPO)
     fresh = image.with_suffix(".new")
-    if fresh.exists():
-        shutil.rmtree(fresh)
+    remove_tree(fresh)
     reasons = []
     for mirror in debian.mirrors(where):
         try:
@@ -142,8 +141,7 @@ def _make(name: str, image: Path) -> None:
             fresh.rename(image)
             return
         finally:
-            if fresh.exists():
-                shutil.rmtree(fresh)
+            remove_tree(fresh)
     if reasons:
         raise reasons[0]
     raise Trouble("apt knows no mirror of Debian", "add one to the sources of apt")
@@ -158,7 +156,7 @@ def _remove_old(suite: str, image: Path) -> None:
     used = {host.image for record in records() for host in record.hosts}
     for other in IMAGES.glob(f"{suite}-*"):
         if other != image and str(other) not in used and other.is_dir():
-            shutil.rmtree(other)
+            remove_tree(other)
 
 
 def size(image: Path) -> int:

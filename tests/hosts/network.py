@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import subprocess
 import sys
 import uuid
@@ -160,7 +159,8 @@ def clean(*, everything: bool = False, of: Owner | None = None) -> list[str]:
     """Take down what nobody uses any more, and what is `of` an owner, or all; return the names."""
     taken = []
     sweep()
-    shutil.rmtree(store.TRASH, ignore_errors=True)
+    for discarded in store.TRASH.glob("*"):
+        store.remove_tree(discarded)
     with store.alone():
         for record in store.records():
             if everything or record.is_left or (of is not None and record.owner == of):
@@ -199,7 +199,7 @@ def _discard(folder: Path) -> None:
     discarded = store.TRASH / f"{folder.name}-{uuid.uuid4().hex}"
     with contextlib.suppress(FileNotFoundError):
         folder.rename(discarded)
-    shutil.rmtree(discarded, ignore_errors=True)
+    store.remove_tree(discarded)
 
 
 def _refuse_degraded(network: Network, states: list[str]) -> None:

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from steps import Trouble, say, step, write_json
+from steps import Trouble, say, step, stop_running, write_json
 
 from . import LOGS, REPO, discovery, images, network
 from .discovery import Scenario
@@ -136,9 +136,7 @@ def main(words: Sequence[str]) -> int:
     try:
         for left in network.clean():
             say(f"{left}, which an earlier run left, is taken down")
-        for suite in images.SUITES:
-            images.make(suite)
-        _build_release()
+        _prepare()
         results = Runner().run(scenarios)
     finally:
         network.clean(of=me)
@@ -160,20 +158,36 @@ def _tell(results: Sequence[Result], seconds: float) -> int:
     return 1 if failed else 0
 
 
-def _build_release() -> None:
+def _prepare() -> None:
+    """Make what all scenarios need: images and the release."""
+    with ThreadPoolExecutor() as pool:
+        made = [pool.submit(images.make, suite) for suite in images.SUITES]
+        release = of_command()
+        built = pool.submit(_build_release, release)
+        try:
+            for part in (*made, built):
+                part.result()
+        except BaseException:
+            stop_running()
+            release.kill()
+            raise
+
+
+def _build_release(group: Group) -> None:
     """What the scenarios deploy: once for all of them."""
     with step("Release"):
         log = LOGS / "release.log"
         with log.open("wb") as output:
-            done = subprocess.run(
+            process = group.start(
                 [Path(sys.executable).with_name("workflow-backend"), "release", "build"],
                 cwd=REPO,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                check=False,
             )
-        if done.returncode != 0:
+        code = process.wait()
+        group.kill()
+        if code != 0:
             say(_end_of(log))
             raise Trouble("the release can't be built", f"read {log}")
 

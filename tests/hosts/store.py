@@ -8,12 +8,13 @@ import hashlib
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-from steps import write_json
+from steps import Trouble, write_json
 
 HOME = Path("/var/lib/workflow-backend-hosts")
 NETWORKS = HOME / "networks"
@@ -155,6 +156,22 @@ def alone() -> Iterator[None]:
     with LOCK.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder, also while another process does; never what is mounted in it."""
+    if not folder.exists():
+        return
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        place = Path(line.split()[1])
+        if place.is_relative_to(folder):
+            raise Trouble(f"{place} is mounted", f"umount {place}")
+    shutil.rmtree(folder, onexc=_raise_unless_gone)
+
+
+def _raise_unless_gone(_: object, __: str, error: BaseException) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def read(folder: Path) -> Record | None:
