@@ -168,6 +168,9 @@ def _add_release(commands: Any) -> None:
         default=Path("/opt/workflow-backend"),
         help="the folder that it will work in on every host (default: /opt/workflow-backend)",
     )
+    build.add_argument(
+        "--keep", type=int, default=4, metavar="N", help="earlier releases that stay (default: 4)"
+    )
     build.set_defaults(run=_build)
 
 
@@ -377,7 +380,8 @@ def _verify(_: argparse.Namespace) -> int:
 def _build(arguments: argparse.Namespace) -> int:
     from .operations.release.build import build
 
-    print(json.dumps(build(Path.cwd(), arguments.out, arguments.root.absolute())))
+    built = build(Path.cwd(), arguments.out, arguments.root.absolute(), arguments.keep)
+    print(json.dumps(built))
     return 0
 
 

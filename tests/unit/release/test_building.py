@@ -121,6 +121,25 @@ def test_a_release_is_packed_once_and_the_last_one_is_found(stage: Path, tmp_pat
     assert manifest.file_digest(packed) == said["sha256"]
 
 
+def test_the_oldest_releases_go_and_nothing_else(stage: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    names = ("1.0-a", "1.0-b", "1.0-c", "1.0-d")
+    for age, name in enumerate(names):
+        (tmp_path / "stage.json").write_text(json.dumps({**HEAD, "id": name}))
+        build._pack(stage, out)
+        os.utime(out / f"{name}.json", (age, age))
+    (out / "mine.json").write_text("{}")
+    (out / "latest.json").unlink()
+    (out / "latest.json").symlink_to("1.0-a.json")
+    build._prune(out, 1)
+    assert {path.name for path in out.iterdir()} == {
+        *("1.0-a.json", "1.0-a.tar.gz"),  # the last one that was built
+        *("1.0-d.json", "1.0-d.tar.gz"),
+        *("latest.json", "mine.json"),
+    }
+
+
 def test_the_manifest_has_every_file_and_link(stage: Path) -> None:
     found = manifest.describe(stage, HEAD)
     assert set(found["files"]) == {"bin/cometbft", "contracts/first.s.py"}
@@ -183,5 +202,5 @@ def test_a_clone_without_tools_says_how_to_get_them(
 ) -> None:
     shutil.copytree(Path(__file__).resolve().parents[3] / "setup", tmp_path / "setup")
     with pytest.raises(build.NotBuilt):
-        build.build(tmp_path / "setup", None, Path("/opt/x"))
+        build.build(tmp_path / "setup", None, Path("/opt/x"), 4)
     assert capfd.readouterr().err.count("do this: make release") == 1

@@ -29,14 +29,14 @@ class NotBuilt(WorkflowError):
     """The parts of the release could not be made; the line above says why."""
 
 
-def build(start: Path, out: Path | None, root: Path) -> Report:
+def build(start: Path, out: Path | None, root: Path, keep: int) -> Report:
     """Build the release of the clone around `start` into `out`, by default the clone's `dist`.
 
     It will work in the folder `root` of a host, and in no other.
 
     Writes ID.tar.gz, then ID.json, which says what a host needs to know of it, then lets
-    latest.json point at that. Returns what it built, or found built. Progress goes to standard
-    error.
+    latest.json point at that; of earlier ones the last `keep` stay. Returns what it built, or found
+    built. Progress goes to standard error.
     """
     clone = find_clone(start)
     out = (out or clone / "dist").absolute()
@@ -44,7 +44,9 @@ def build(start: Path, out: Path | None, root: Path) -> Report:
         stage = clone / ".cache" / "release" / "stage"
         _lay_out(clone, stage, root)
         out.mkdir(parents=True, exist_ok=True)
-        return _pack(stage, out)
+        built = _pack(stage, out)
+        _prune(out, keep)
+        return built
 
 
 def find_clone(start: Path) -> Path:
@@ -133,6 +135,17 @@ def _versions(head: manifest.Manifest) -> dict[str, str]:
 def _size(folder: Path) -> int:
     files = (path for path in folder.rglob("*") if not path.is_symlink() and path.is_file())
     return sum(path.stat().st_size for path in files)
+
+
+def _prune(out: Path, keep: int) -> None:
+    """Remove the oldest releases beyond `keep` and the last one; other files stay."""
+    latest = (out / LATEST).resolve()
+    built = [path for path in out.glob("*.json") if path.with_suffix(".tar.gz").is_file()]
+    built = [path for path in built if not path.is_symlink() and path != latest]
+    built.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in built[keep:]:
+        path.unlink()
+        path.with_suffix(".tar.gz").unlink()
 
 
 def _write(path: Path, text: str) -> None:
