@@ -231,7 +231,7 @@ def _add_operations(commands: Any) -> None:
 
 
 _SNAPSHOTS = (
-    *("make", "list", "sign", "agree", "verify", "drill"),
+    *("make", "list", "prune", "sign", "agree", "verify", "drill"),
     *("prepare", "status", "swap", "finish", "undo", "projection", "levels"),
 )
 _UPGRADES = ("plan", "verb", "take-down", "well", "rest", "stopped", "note")

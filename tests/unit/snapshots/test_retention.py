@@ -57,3 +57,14 @@ def test_they_are_listed(tmp_path: Path) -> None:
         (2, False, False),
         (1, False, True),
     ]
+
+
+def test_a_folder_is_pruned_after_a_rehearsal(tmp_path: Path) -> None:
+    snapshots(tmp_path, 1, 2, 3)
+    request = {"directory": str(tmp_path), "keep": 1}
+    wanted = [str(tmp_path / "h2"), str(tmp_path / "h1")]
+    assert act("prune", request, check=True)["changed"] == wanted
+    assert len(retention.kept(tmp_path)) == 3
+    assert act("prune", request, check=False)["changed"] == wanted
+    assert [path.name for path in tmp_path.iterdir()] == ["h3"]
+    assert act("prune", request, check=False)["changed"] == []

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from ...settings import Settings
 from ..asking import Object, Request, parse
@@ -44,9 +46,24 @@ def listing(wanted: Listing, *, check: bool) -> Object:
     }
 
 
+class Prune(Listing):
+    """A folder of snapshots of which the newest `keep` stay, and the newest that was verified."""
+
+    keep: Annotated[int, Field(ge=1)]
+
+
+def prune(wanted: Prune, *, check: bool) -> Object:
+    """Remove the others."""
+    superfluous = retention.superfluous(retention.kept(wanted.directory), wanted.keep)
+    for one in superfluous if not check else ():
+        retention.remove(one.path)
+    return {"changed": [str(one.path) for one in superfluous]}
+
+
 # What needs neither the chain's settings nor the projection's.
 _PLAIN: dict[str, tuple[type[Request], Callable[..., Object]]] = {
     "list": (Listing, listing),
+    "prune": (Prune, prune),
     "verify": (verifying.Verify, verifying.verify),
     "sign": (verifying.Sign, verifying.sign),
     "agree": (peers.Agree, peers.agree),
