@@ -2,6 +2,7 @@
 """Ansible's side of the programs that are asked in JSON and answer in JSON."""
 
 import json
+from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -12,6 +13,7 @@ description:
   - Gives the program one JSON object on standard input, and C(--check) in check mode.
   - A program that is asked by its arguments and environment gets a key there, or nothing.
   - The program answers with one JSON object, or says on standard error why not and exits non-zero.
+  - In check mode a program that an earlier task would install has an empty answer and a change.
   - What the answer calls C(changed) is a list or a truth, and C(diff) a text; both are optional.
 options:
   argv: {description: The program and its arguments, type: list, elements: str, required: true}
@@ -42,6 +44,8 @@ def main():
         mutually_exclusive=[["request", "key"]],
         supports_check_mode=True,
     )
+    if module.check_mode and not is_installed(module.params["argv"]):
+        module.exit_json(changed=True, answer={})
     request = module.params["request"]
     if request is not None:
         request = {**request, **module.params["secrets"]}
@@ -59,6 +63,12 @@ def main():
         diff={"prepared": answer.get("diff", "")},
         answer=answer,
     )
+
+
+def is_installed(argv):
+    """Whether every file that the command names is there; a rehearsal may come before it is."""
+    programs = [word for word in argv if word.startswith("/") and "/bin/" in word]
+    return all(Path(word).exists() for word in programs)
 
 
 if __name__ == "__main__":

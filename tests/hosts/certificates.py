@@ -1,6 +1,7 @@
 """Certificates for hosts of a test: `python -m tests.hosts.certificates FOLDER NAME=ADDRESS ...`.
 
-FOLDER gets `authority.pem`, and NAME.pem with NAME.key for each host.
+FOLDER gets `authority.pem`, and NAME.pem with NAME.key for each host. It needs
+`tests/integration` on the path.
 """
 
 import sys
@@ -8,7 +9,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography.x509 import IPAddress
-from tests.integration.tls_harness import Authority
+from tls_harness import Authority
 
 
 def main(folder: Path, hosts: dict[str, str]) -> None:

@@ -47,7 +47,7 @@ print("PROBE " + json.dumps(answer))
 
 def probe(host: Host, program: str, **asked: list[str]) -> dict[str, Any]:
     """Try to `write` in folders, `read` files, `open` families of sockets, `connect`; tell how."""
-    question = {"write": [], "read": [], "open": [], "connect": []} | asked
+    question: dict[str, list[str]] = {"write": [], "read": [], "open": [], "connect": []} | asked
     unit = host.file(f"/etc/systemd/system/{UNIT.format(program)}").content_string
     lines = []
     for line in unit.splitlines():

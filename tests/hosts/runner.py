@@ -165,8 +165,9 @@ def _prepare() -> None:
         release = of_command()
         built = pool.submit(_build_release, release)
         try:
-            for part in (*made, built):
-                part.result()
+            for image in made:
+                image.result()
+            built.result()
         except BaseException:
             stop_running()
             release.kill()

@@ -152,11 +152,12 @@ def test_an_item_submitted_here_is_done_there_and_seen_on_both(
         assert apis[here].submit(item_id, "https://example.org/1")["finalized"]
         *_, last = apis[here].watch(item_id, 60)
     assert (last["status"], last["worker"]) == ("completed", WALLETS[f"processor-{there}"])
-    for api in apis.values():
-        eventually(
-            lambda api=api: (api.item(item_id)["projection"] or {}).get("status") == "completed",
-            f"{item_id} in the projection of {api.url}",
-        )
+
+    def shown() -> bool:
+        found = [api.item(item_id)["projection"] for api in apis.values()]
+        return all(item and item["status"] == "completed" for item in found)
+
+    eventually(shown, f"{item_id} in both projections")
 
 
 def test_one_api_cancels_what_was_submitted_through_the_other(apis: dict[str, ApiClient]) -> None:
