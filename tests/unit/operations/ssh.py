@@ -20,13 +20,14 @@ ENDS = {
 
 async def run(arguments: list[str]) -> int:
     """Forward until standard input is over."""
-    options, (host, *_, command) = getopt.getopt(arguments, "CTL:i:o:p:")
+    options, (host, *_, command) = getopt.getopt(arguments, "CTL:R:i:o:p:")
     if host in ENDS:
         print(ENDS[host], file=sys.stderr)
         return 255
     if command != "cat":
         return tell(command)
-    address, port, *to = dict(options)["-L"].split(":")
+    ways = dict(options)  # here and there are one machine, so both directions are one
+    address, port, *to = ways.get("-L", ways.get("-R", "")).split(":")
 
     async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -37,7 +38,12 @@ async def run(arguments: list[str]) -> int:
             return
         await asyncio.gather(copy(reader, far[1]), copy(far[0], writer))
 
-    async with await asyncio.start_server(forward, address, int(port)):
+    try:
+        server = await asyncio.start_server(forward, address, int(port))
+    except OSError:
+        print(f"Error: remote port forwarding failed for listen port {port}", file=sys.stderr)
+        return 255
+    async with server:
         await asyncio.to_thread(echo)
     return 0
 

@@ -16,7 +16,7 @@ from urllib.request import urlopen
 import pytest
 
 from workflow_backend.errors import SettingError
-from workflow_backend.operations.tunnel import TunnelFailed, reached, tunnel
+from workflow_backend.operations.tunnel import TunnelFailed, reached, reverse, tunnel
 from workflow_backend.settings import Settings
 
 
@@ -62,6 +62,26 @@ def test_it_leads_to_the_node_and_is_gone_afterwards(ssh: str) -> None:
         assert through != url
         assert urlopen(f"{through}/status").read() == b"/status"
     assert not listens(through)
+
+
+def test_it_leads_from_the_host_back_to_here(ssh: str) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with node() as url, reverse([ssh, "node-1"], port, url) as there:
+        assert there == f"http://127.0.0.1:{port}"
+        assert urlopen(f"{there}/status").read() == b"/status"
+    assert not listens(there)
+
+
+def test_a_port_of_the_host_that_is_taken_is_told(ssh: str) -> None:
+    told = "forwarding failed for listen port"
+    with (
+        node() as url,
+        pytest.raises(TunnelFailed, match=told),
+        reverse([ssh, "node-1"], int(url.rpartition(":")[2]), url),
+    ):
+        pass
 
 
 def test_settings_are_led_through_the_tunnel(ssh: str) -> None:
