@@ -33,9 +33,14 @@ def look(home: Path) -> Object:
         "public_key": public_key,
         "running": home.exists() and runs(home),
         "pushed": mark(home),
-        # A state was to be fetched, and it never came.
-        "fetching": bool((read(home / first_start.NAME) or {}).get("state_sync")),
+        "fetching": _fetches(home),
     }
+
+
+def _fetches(home: Path) -> bool:
+    """Whether a state was to be fetched, and the validator has not signed with it yet."""
+    first, state = read(home / first_start.NAME) or {}, signed(home) or {}
+    return bool(first.get("state_sync")) and int(state.get("height", 0)) <= int(first["signed"])
 
 
 def highest(home: Path, *others: Path, seen: Object | None = None) -> Object:

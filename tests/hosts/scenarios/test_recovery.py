@@ -230,6 +230,8 @@ def test_state_and_index_come_from_peers(hosts: Network) -> None:
     node.run(f"systemctl stop {NODE}")
     node.run(f"runuser -u workflow-node -- {psql} -qd xian -c '{forget}'")
     node.run(f"rm -rf {HOME}")
+    plan = hosts.play("bootstrap-state-sync", xian_recovery_host="v2", plan_only=True).unchanged()
+    assert "which are different nodes and have to agree" in plan.output
     play = hosts.play("bootstrap-state-sync", xian_recovery_host="v2").ok()
     assert "v2 has the state of its peers" in play.output
     found = status(node)["sync_info"]

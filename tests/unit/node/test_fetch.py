@@ -47,6 +47,9 @@ def test_the_old_home_is_kept_and_what_it_signed_holds_for_the_new(home_request:
     first = first_start.read(place)
     assert first is not None
     assert (first.signed, first.servers) == (900, SYNC["rpc_servers"])
+    (place / "data" / "priv_validator_state.json").write_text(json.dumps(state(901)))
+    assert homes.look(place)["fetching"] is False  # the state is there: it signs
+    (place / "data" / "priv_validator_state.json").write_text(json.dumps(state(900)))
     assert do(home_request, "synced") == {"changed": True}
     assert do(home_request, "synced") == {"changed": False}
     assert homes.look(place)["fetching"] is False
