@@ -184,7 +184,12 @@ def test_a_validator_that_signs_elsewhere_is_seen(hosts: Network, network: dict[
         act("gate", request, check=False)
 
 
-# --- a host whose home is lost
+# --- a host whose home is lost, and then all that it had
+
+EVERYTHING = (
+    "/opt/workflow-backend /var/lib/workflow-backend /etc/workflow-backend "
+    "/etc/systemd/system/workflow-backend-* /etc/sysusers.d/workflow-backend*"
+)
 
 
 def test_a_lost_home_is_not_made_anew_but_pushed(hosts: Network, archive: Path) -> None:
@@ -194,6 +199,7 @@ def test_a_lost_home_is_not_made_anew_but_pushed(hosts: Network, archive: Path) 
     play = hosts.play("deploy", "--limit", "v4").failed()
     assert "with a home made anew it may sign twice" in play.output
     assert "push-home.yml --limit v4" in play.output
+    node.run(f"rm -rf {EVERYTHING} && systemctl daemon-reload")
     given = {"xian_recovery_archive": str(archive)}
     hosts.begin("push-home", "--limit", "v4", **given).until("TASK [xian_recovery : Gate").stop()
     hosts.play("push-home", "--limit", "v4", **given).ok()
