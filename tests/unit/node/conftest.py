@@ -52,13 +52,14 @@ def home_request(founded: Path, tmp_path: Path) -> dict[str, Any]:
             **profile,
             "moniker": "alpha",
             "app_socket": str(tmp_path / "abci.sock"),
-            "rpc_address": "127.0.0.1:26657",
-            "p2p_address": "127.0.0.1:26656",
+            # Not where a development stack may be running.
+            "rpc_address": "127.0.0.9:26657",
+            "p2p_address": "127.0.0.9:26656",
             "p2p_external_address": "",
             "peers": [],
             "private_network": True,
-            "metrics_address": "127.0.0.1:9108",
-            "cometbft_metrics_address": "127.0.0.1:26660",
+            "metrics_address": "127.0.0.9:9108",
+            "cometbft_metrics_address": "127.0.0.9:26660",
         },
     }
     return copy.deepcopy(request)
