@@ -139,7 +139,7 @@ def test_the_commit_timeout_suits_the_topology(home_request: Request) -> None:
 def test_nothing_is_open_to_other_sites_or_machines(home_request: Request) -> None:
     config = tomllib.loads((made(home_request) / "config" / "config.toml").read_text())
     assert config["rpc"]["cors_allowed_origins"] == []
-    assert config["rpc"]["laddr"] == "tcp://127.0.0.1:26657"
+    assert config["rpc"]["laddr"] == "tcp://127.0.0.9:26657"
     assert config["rpc"]["unsafe"] is False
 
 
