@@ -161,6 +161,13 @@ def test_a_deployment_that_was_cut_short_goes_on(serve: Serve) -> None:
     assert answer["seen"]["height"] == "10"
 
 
+def test_where_no_peer_is_left_the_control_machine_remembers() -> None:
+    with pytest.raises(RecoveryRefused, match="has no home, and had one since 2026-01-01"):
+        ask({}, "new-home", made="2026-01-01")
+    assert ask({}, "new-home", made="2026-01-01", sure=True)["seen"] is None
+    assert ask({}, "new-home")["seen"] is None
+
+
 def test_what_can_not_be_looked_through_counts_as_signed(serve: Serve) -> None:
     with pytest.raises(RecoveryRefused, match="took part in"):
         ask(serve(Chain(signers={"b"}, height=12, base=2)), "new-home")

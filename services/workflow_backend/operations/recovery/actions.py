@@ -25,7 +25,7 @@ def note(wanted: Note, *, check: bool) -> Object:
 
 ACTIONS: dict[str, tuple[type[Reported], Callable[..., Object]]] = {
     "gate": (gate.Gate, gate.gate),
-    "new-home": (gate.Host, gate.new_home),
+    "new-home": (gate.NewHome, gate.new_home),
     "home": (homes.Home, homes.home),
     "trust": (trust.Trust, trust.trust),
     "sync": (sync.Sync, sync.sync),

@@ -50,6 +50,12 @@ class Host(Reported):
     sure: bool = False
 
 
+class NewHome(Host):
+    """When the host's home was made before, if it was; where no peer is left, that tells."""
+
+    made: str = ""
+
+
 class Gate(Host):
     """How many blocks have to be without its signature, and the seconds that peers have for them.
 
@@ -72,7 +78,7 @@ def gate(wanted: Gate, *, check: bool) -> Object:
         return asyncio.run(_gate(wanted, address, ways, check=check))
 
 
-def new_home(wanted: Host, *, check: bool) -> Object:
+def new_home(wanted: NewHome, *, check: bool) -> Object:
     """Answer whether a home may be made anew, from keys alone, for a host that has none.
 
     That is right for the first deployment and for a node without a vote. Raises RecoveryRefused for
@@ -201,7 +207,7 @@ async def _height(rpc: Rpc) -> int:
     return int((await rpc.call("status"))["sync_info"]["latest_block_height"])
 
 
-async def _new_home(wanted: Host, address: str, ways: Ways) -> Object:
+async def _new_home(wanted: NewHome, address: str, ways: Ways) -> Object:
     peers = await commits.ask(ways, wanted.chain_id)
     _require_no_twin(wanted, address, peers)
     peer = peers.highest
@@ -212,6 +218,14 @@ async def _new_home(wanted: Host, address: str, ways: Ways) -> Object:
                 f"{wanted.host} has no home, and nobody can tell whether its validator has signed: "
                 f"{'; '.join(lost.values())}",
                 hint="bring those hosts up; where the network has never run, say so: "
+                "-e xian_recovery_sure=true",
+            )
+        if wanted.made and not wanted.sure:
+            raise RecoveryRefused(
+                f"{wanted.host} has no home, and had one since {wanted.made}: with one made anew "
+                "its validator may sign twice, and its chain would begin again",
+                hint=f"put a copy of its home there: push-home.yml --limit {wanted.host} "
+                "-e xian_recovery_archive=FILE; to begin again from nothing, say so: "
                 "-e xian_recovery_sure=true",
             )
         return _told(wanted, peers, 0, "no peer has a block")
