@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.hosts import REPO
 from tests.hosts.host import Host
 from tests.hosts.network import Network
 
@@ -49,6 +50,8 @@ def hosts(
             "xian_node_p2p_address": "{{ ansible_host }}:26656",
             "xian_node_index": "{{ 'postgres' in group_names }}",
             "xian_recovery_report": str(folder / "report.json"),
+            # Of the last build, though another one ends meanwhile.
+            "release_file": str((REPO / "dist" / "latest.json").resolve()),
         }
         booted.play("prepare-network").ok()
         booted.play("deploy").ok()
