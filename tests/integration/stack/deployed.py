@@ -45,6 +45,7 @@ class Deployed(Client):
             "workflow_services_node_url": self.url,
             "workflow_services_api_port": port,
             "workflow_services_report": str(self.report),
+            "upgrade_report": str(self.folder / "changes.json"),
             "workflow_services_shell_file": str(self.folder / "env"),
         }
         for folder in (self.data, self.run):

@@ -181,6 +181,26 @@ def test_a_node_killed_under_traffic_comes_back(deployed: Deployed, name: str) -
     assert set(sent) <= keys
 
 
+def test_a_restart_says_what_it_means_and_loses_no_claim(deployed: Deployed) -> None:
+    before = deployed.pids()
+    plan = deployed.play("restart", plan_only=True)
+    assert "no other validator than localhost: the chain stands still meanwhile" in plan.stdout
+    assert deployed.pids() == before
+
+    api = ApiClient(deployed.api_url)
+    items = [f"restarted-{number}" for number in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda item: api.submit(item, "urn:test"), items))
+    done = deployed.play("restart")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not set(deployed.pids().values()) & set(before.values())
+    for item in items:
+        *_, last = api.watch(item, timeout=30)  # nobody's lease had to pass
+        assert (last["status"], last["attempt"]) == ("completed", 1)
+    steps = json.loads((deployed.folder / "changes.json").read_text())["steps"]
+    assert [step["step"] for step in steps][-2:] == ["take-down", "well"]
+
+
 def test_without_supervisor_nothing_runs_and_start_brings_all_back(deployed: Deployed) -> None:
     before = deployed.pids()
     os.kill(deployed.supervisor(), signal.SIGKILL)
