@@ -100,6 +100,7 @@ async def test_a_token_sees_and_cancels_its_own_items_on_both(twins: Twins) -> N
     assert (await twins.two.request("POST", "/items", submission("b-1"), bank))[0] == 201
     for api in (twins.one, twins.two):
         await sees(api, shop, "s-1", "s-2")
+        await sees(api, bank, "b-1")
         assert await ids(api, shop) == {"s-1", "s-2"}
         assert await ids(api, bank) == {"b-1"}
         assert await ids(api, shop, "/activity/recent") == {"s-1", "s-2"}
