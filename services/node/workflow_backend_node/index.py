@@ -48,6 +48,9 @@ UNSTORABLE = (
     AttributeError,
     RecursionError,
 )
+FEW = 3
+"""So few state changes cost no more one by one: to write them together has its price, too."""
+
 _UNSTORABLE_CHARACTER = re.compile("[\x00\ud800-\udfff]")
 _UNSTORABLE_ESCAPE = re.compile(r"\\u(0000|d[89a-f])")
 
@@ -106,9 +109,13 @@ def _persist_transaction(
         before = dict(block["current_index"])
         try:
             async with connection.transaction():  # a savepoint: the block's own transaction goes on
-                together = await Together.begin(connection, len(block["tx"].tx_result["state"]))
-                await upstream(self, together, **block)
-                await together.flush()
+                changes = len(block["tx"].tx_result["state"])
+                if changes <= FEW:
+                    await upstream(self, connection, **block)
+                else:
+                    together = await Together.begin(connection, changes)
+                    await upstream(self, together, **block)
+                    await together.flush()
         except UNSTORABLE as error:
             tx_hash = block["tx"].tx_result["hash"]
             logger.error("Index: transaction {} can't be stored whole: {}", tx_hash, error)

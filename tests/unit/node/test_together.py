@@ -93,7 +93,10 @@ async def rows(index: bds.BDS) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-async def test_every_row_is_the_same(dsn: str, tmp_path: Path) -> None:
+async def test_every_row_is_the_same(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index, "FEW", 0)
     written = []
     for name, persist in (
         ("upstream", UPSTREAM),
@@ -110,9 +113,11 @@ async def test_every_row_is_the_same(dsn: str, tmp_path: Path) -> None:
     assert len(written[0]["events"]) == 308
 
 
+@pytest.mark.parametrize("few", [0, 9])
 async def test_a_transaction_that_can_not_be_stored_whole_takes_no_other_with_it(
-    dsn: str, tmp_path: Path
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few: int
 ) -> None:
+    monkeypatch.setattr(index, "FEW", few)
     made = await opened(dsn, "odd", tmp_path)
     persist = index._persist_transaction(UPSTREAM)
     made._persist_transaction = persist.__get__(made)
