@@ -181,6 +181,23 @@ def test_a_node_killed_under_traffic_comes_back(deployed: Deployed, name: str) -
     assert set(sent) <= keys
 
 
+def test_a_service_that_does_not_start_says_why_where_the_deployment_fails(
+    deployed: Deployed, tmp_path: Path
+) -> None:
+    handlers = tmp_path / "handlers.toml"
+    handlers.write_text('[job]\nhandler = "ecko"\n')
+    done = deployed.play(
+        "deploy", workflow_services_handlers=str(handlers), workflow_services_ready_seconds=1
+    )
+    assert done.returncode != 0
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith("fatal: "))
+    assert "handlers: " in line
+    assert "ecko" in line
+    assert "serving on" not in line  # what the others said last is no reason
+    done = deployed.play("deploy")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_a_restart_says_what_it_means_and_loses_no_claim(deployed: Deployed) -> None:
     before = deployed.pids()
     plan = deployed.play("restart", plan_only=True)
