@@ -97,7 +97,9 @@ class Flow:
         twice = {item: number for item, number in ends.items() if number != 1}
         assert twice == {}
         for api in self._apis:  # what one projection has, the other has
-            assert self._ends(api) == ends
+            while (other := self._ends(api)) != ends:
+                assert time.monotonic() < deadline, f"{len(other)} of {len(ends)} at {api.url}"
+                time.sleep(0.5)
 
     def attempts(self) -> set[int]:
         """How often the accepted items were claimed."""

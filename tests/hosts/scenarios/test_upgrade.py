@@ -1,0 +1,178 @@
+"""A consortium of four gets another release while clients go on, and gets rid of it again."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.hosts import REPO, releases
+from tests.hosts.flow import flowing
+from tests.hosts.host import Host
+from tests.hosts.network import Network
+
+type MakeHosts = Callable[..., AbstractContextManager[Network]]
+
+NAMES = ("validator-1", "validator-2", "validator-3", "validator-4")
+WITH_SERVICES = NAMES[:2]
+CURRENT = "readlink /opt/workflow-backend/current"
+PROGRAM = "systemctl show --property=MainPID --value workflow-backend-{}.service"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The releases: the one that runs, one that is as good, and one whose projector is broken."""
+    folder = tmp_path_factory.mktemp("releases")
+    broken = ("services/workflow_backend/projection/service.py", ("async def run(", "async def x("))
+    return {
+        "old": (REPO / "dist" / "latest.json").resolve(),
+        "new": releases.build(folder, "0.1.1"),
+        "broken": releases.build(folder, "0.1.2", dict([broken])),
+    }
+
+
+@pytest.fixture(scope="module")
+def network(make_hosts: MakeHosts, made: dict[str, Path]) -> Iterator[Network]:
+    suites = dict(zip(NAMES, ("bookworm", "forky", "bookworm", "forky"), strict=True))
+    groups = {"xian_node": NAMES, "postgres": WITH_SERVICES, "workflow_services": WITH_SERVICES}
+    with make_hosts("upgrade", suites, groups=groups) as hosts:
+        hosts.variables = {
+            "xian_network_chain_id": "upgrade-1",
+            "xian_network_directory": str(hosts.folder / "network"),
+            "xian_network_unencrypted": True,
+            "upgrade_report": str(hosts.folder / "changes.json"),
+            "xian_node_p2p_address": "{{ ansible_host }}:26656",
+            "xian_node_index": "{{ 'postgres' in group_names }}",
+            "xian_node_block_interval": "2s",
+        }
+        hosts.play("prepare-network").ok()
+        hosts.play("deploy", release_file=str(made["old"])).ok()
+        yield hosts
+
+
+def release(description: Path) -> str:
+    return str(releases.described(description)["id"])
+
+
+def current(network: Network) -> list[str]:
+    """The release that each host has as its current one."""
+    return [host.output(CURRENT).removeprefix("releases/") for host in network]
+
+
+def run_from(network: Network, name: str, program: str) -> str:
+    """The interpreter that a program runs with; it is in the folder of its release."""
+    pid = network[name].output(PROGRAM.format(program))
+    return network[name].output(f"readlink /proc/{pid}/exe")
+
+
+def steps(report: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(report.read_text())["steps"]
+    return found
+
+
+def test_a_plan_says_what_would_happen_and_changes_nothing(
+    network: Network, made: dict[str, Path]
+) -> None:
+    play = network.play("upgrade", release_file=str(made["new"]), plan_only=True).unchanged()
+    told = f"from release {release(made['old'])} to {release(made['new'])}, one host at a time"
+    assert told in play.output
+    assert "without validator-3 30 of 40 voting power is up: the chain goes on" in play.output
+    assert current(network) == [release(made["old"])] * 4
+
+
+def test_another_app_is_no_rolling_upgrade(network: Network, made: dict[str, Path]) -> None:
+    other = releases.described(made["new"])
+    other["versions"]["xian-tech-abci"] = "9.9"
+    file = made["new"].with_name("other.json")  # beside its archive
+    file.write_text(json.dumps(other))
+    play = network.play("upgrade", release_file=str(file)).failed()
+    assert "has another app, VM or CometBFT (xian-tech-abci" in play.output
+    assert "-e upgrade_together=true" in play.output
+    assert all(numbers["changed"] == 0 for numbers in play.recap.values())
+
+
+def test_no_host_is_taken_down_that_the_chain_needs(
+    network: Network, made: dict[str, Path]
+) -> None:
+    network["validator-4"].run("systemctl stop workflow-backend-cometbft")
+    limit = ("--limit", ",".join(NAMES[:3]))
+    for playbook in ("upgrade", "restart"):
+        play = network.play(playbook, *limit, release_file=str(made["new"])).failed()
+        assert "the chain stands still, which takes more than 2/3; not up: validator-4" in (
+            " ".join(play.output.split())
+        )
+        assert all(numbers["changed"] == 0 for numbers in play.recap.values())
+    network.play("start").ok()
+    assert current(network) == [release(made["old"])] * 4
+
+
+def test_a_release_that_is_not_well_goes_back_by_itself(
+    network: Network, made: dict[str, Path], tmp_path: Path
+) -> None:
+    report = tmp_path / "report.json"
+    variables = {"release_file": str(made["broken"]), "upgrade_report": str(report)}
+    play = network.play("upgrade", **variables).failed()
+    assert "workflow-backend-projector.service does not start" in play.output
+    assert f"It went back to {release(made['old'])} and is well with it" in (
+        " ".join(play.output.split())
+    )
+    assert current(network) == [release(made["old"])] * 4
+    assert play.recap["validator-2"]["rescued"] == 0
+    assert [step["step"] for step in steps(report)] == ["plan", "take-down", "well", "note"]
+    network.play("health").ok()
+
+
+def test_clients_go_on_during_an_upgrade_that_is_killed_and_run_again(
+    network: Network, made: dict[str, Path], tmp_path: Path
+) -> None:
+    report = tmp_path / "report.json"
+    variables = {"release_file": str(made["new"]), "upgrade_report": str(report)}
+    old, new = release(made["old"]), release(made["new"])
+    with flowing(network, WITH_SERVICES, "flow") as flow:
+        play = network.begin("upgrade", **variables)
+        wait_until_stopped(network["validator-2"])
+        play.stop()
+        assert current(network)[0] == new
+        assert current(network)[2:] == [old, old]
+        before = len(flow.accepted)
+        network.play("upgrade", **variables).ok()
+    assert current(network) == [new] * 4
+    assert len(flow.accepted) > before > 0
+    assert [step["step"] for step in steps(report)][-1] == "well"
+    for name in WITH_SERVICES:
+        drained_before_the_node(network, name)
+    # The deployment has nothing left to do, and nothing runs from the earlier release.
+    deployed = ("deploy", "--limit", ",".join(NAMES[1:3]))
+    network.play(*deployed, release_file=str(made["new"])).unchanged()
+    for name in NAMES:
+        assert old not in run_from(network, name, "cometbft")
+
+
+def wait_until_stopped(host: Host) -> None:
+    """Wait until its node is down."""
+    deadline = time.monotonic() + 300
+    while host.run("systemctl is-active workflow-backend-cometbft", check=False).returncode == 0:
+        assert time.monotonic() < deadline, host
+        time.sleep(0.3)
+
+
+def drained_before_the_node(network: Network, name: str) -> None:
+    """The processor has said that it is done before CometBFT began to stop."""
+    units = ("--unit=workflow-backend-processor", "--unit=workflow-backend-cometbft")
+    told = network[name].journal(*units, "--output=cat").splitlines()
+    drained = max(place for place, line in enumerate(told) if "processor stopped" in line)
+    stopped = max(place for place, line in enumerate(told) if "Stopping" in line)
+    assert "Consensus" in told[stopped]
+    assert drained < stopped
+
+
+def test_back_to_the_release_before(network: Network, made: dict[str, Path]) -> None:
+    old = release(made["old"])
+    with flowing(network, WITH_SERVICES, "back"):
+        play = network.play("rollback").ok()
+    assert f"from release {release(made['new'])} to {old}, one host at a time" in play.output
+    assert current(network) == [old] * 4
+    again = network.play("rollback", plan_only=True).unchanged()
+    assert f"every host has release {old}" in again.output
