@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -81,6 +80,9 @@ class Runner:
         if self._stopped:
             return Result(scenario, 0, "not run", log)
         say(f"{scenario.name} ...")
+        # Of an earlier run; those of others may be another run's.
+        for journal in _journals(scenario):
+            journal.unlink()
         began = time.monotonic()
         with log.open("wb") as output:
             group = of_command()
@@ -95,6 +97,8 @@ class Runner:
             )
         with self._lock:
             self._running.add((process, group))
+        if self._stopped:  # meanwhile
+            group.kill()
         try:
             problem = self._wait(process)
         finally:
@@ -110,7 +114,7 @@ class Runner:
 
     def _show_journals(self, scenario: Scenario) -> None:
         """What hosts of a scenario of Molecule wrote; pytest's tests show it themselves."""
-        for file in sorted((LOGS / scenario.network).glob("*.journal")):
+        for file in _journals(scenario):
             say(f"  journal of {file.stem}: {file}")
             say(_indented(notable(file.read_text(errors="replace"))))
 
@@ -131,8 +135,7 @@ def main(words: Sequence[str]) -> int:
         signal.signal(name, _interrupt)
     me = Owner.of(os.getpid())
     os.environ["WORKFLOW_BACKEND_HOSTS_OWNER"] = str(me.pid)
-    shutil.rmtree(LOGS, ignore_errors=True)
-    LOGS.mkdir(parents=True)
+    LOGS.mkdir(parents=True, exist_ok=True)
     try:
         for left in network.clean():
             say(f"{left}, which an earlier run left, is taken down")
@@ -203,6 +206,10 @@ def _environment(scenario: Scenario) -> dict[str, str]:
         # Of its own: another clone's scenario of the same name may be running.
         "MOLECULE_EPHEMERAL_DIRECTORY": str(REPO / ".cache" / "molecule" / scenario.name),
     }
+
+
+def _journals(scenario: Scenario) -> list[Path]:
+    return sorted((LOGS / scenario.network).glob("*.journal"))
 
 
 def _earlier_seconds() -> dict[str, int]:
