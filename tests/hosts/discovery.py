@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +11,21 @@ from steps import Trouble
 
 from . import store
 
+_FOURTH = re.compile(r"\bv(alidator-)?4\b")
+
 
 @dataclass(frozen=True)
 class Scenario:
-    """A scenario by its name, how it is run, and the network that Molecule's hosts are on."""
+    """A scenario by its name, how it is run, and the network that Molecule's hosts are on.
+
+    A busy one keeps two cores at work by itself: it runs four validators.
+    """
 
     name: str
     folder: Path
     command: tuple[str, ...]
     network: str = ""
+    is_busy: bool = False
 
     def is_meant_by(self, word: str) -> bool:
         """Whether a word names it: itself, or the role that it is of."""
@@ -49,8 +56,13 @@ def _of_molecule(file: Path) -> Scenario:
     if is_role:
         name = project.name if scenario == "default" else f"{project.name}/{scenario}"
     command = ("molecule", "test", "--scenario-name", scenario)
-    return Scenario(name, project, command, store.name_of(str(file.parent)))
+    return Scenario(name, project, command, store.name_of(str(file.parent)), _is_busy(file))
 
 
 def _of_pytest(repo: Path, file: Path) -> Scenario:
-    return Scenario(file.stem, repo, ("pytest", "--verbose", str(file.relative_to(repo))))
+    command = ("pytest", "--verbose", str(file.relative_to(repo)))
+    return Scenario(file.stem, repo, command, is_busy=_is_busy(file))
+
+
+def _is_busy(file: Path) -> bool:
+    return bool(_FOURTH.search(file.read_text(encoding="utf-8")))

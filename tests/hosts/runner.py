@@ -21,6 +21,7 @@ from .discovery import Scenario
 from .group import Group, of_command
 from .host import notable
 from .store import Owner
+from .turns import Turns
 
 _AT_A_TIME = 2
 _LONGEST = 1500  # seconds; a hang is a failure
@@ -46,18 +47,21 @@ class Runner:
         self._running: set[tuple[subprocess.Popen[bytes], Group]] = set()
         self._lock = threading.Lock()
         self._stopped = False
+        self._results: list[Result] = []
 
     def run(self, scenarios: Sequence[Scenario]) -> list[Result]:
-        """Run them all, the longest first so that none is alone at the end."""
+        """Run them all; return what came of each, by name."""
         seconds = _earlier_seconds()
-        order = sorted(scenarios, key=lambda s: seconds.get(s.name, 0), reverse=True)
+        turns = Turns(scenarios, seconds)
         with ThreadPoolExecutor(_AT_A_TIME) as pool:
             try:
-                results = list(pool.map(self._run, order))
+                for worker in [pool.submit(self._work, turns) for _ in range(_AT_A_TIME)]:
+                    worker.result()
             except BaseException:
+                turns.end()
                 self.stop()
-                pool.shutdown(cancel_futures=True)
                 raise
+        results = self._results
         write_json(_TIMES, seconds | {r.scenario.name: round(r.seconds) for r in results})
         return sorted(results, key=lambda result: result.scenario.name)
 
@@ -75,10 +79,15 @@ class Runner:
         for _, group in running:
             group.kill()
 
+    def _work(self, turns: Turns) -> None:
+        while scenario := turns.take():
+            try:
+                self._results.append(self._run(scenario))
+            finally:
+                turns.give_back(scenario)
+
     def _run(self, scenario: Scenario) -> Result:
         log = LOGS / f"{scenario.name.replace('/', '-')}.log"
-        if self._stopped:
-            return Result(scenario, 0, "not run", log)
         say(f"{scenario.name} ...")
         # Of an earlier run; those of others may be another run's.
         for journal in _journals(scenario):

@@ -57,6 +57,14 @@ def test_an_unknown_word_is_told_with_those_that_are_known(repo: Path) -> None:
     assert "consortium postgres release" in raised.value.remedy
 
 
+def test_one_with_four_validators_is_busy(repo: Path) -> None:
+    (repo / FILES[4]).write_text("platforms:\n  - name: validator-4\n")
+    (repo / FILES[5]).write_text('SUITES = {"v1": "bookworm", "v4": "forky"}\n')
+    (repo / FILES[6]).write_text('SUITES = {"v1": "bookworm"}  # ipv4\n')
+    busy = [scenario.name for scenario in scenarios(repo) if scenario.is_busy]
+    assert busy == ["consortium", "test_release"]
+
+
 def test_molecule_runs_in_the_folder_of_its_project(repo: Path) -> None:
     (scenario,) = chosen(scenarios(repo), ["release/full-disk"])
     assert scenario.folder == repo / "roles/release"
