@@ -110,10 +110,10 @@ def test_a_proposal_is_withdrawn_by_proposing_oneself(jobs: Jobs) -> None:
     "account",
     [
         *("", "a" * 63, "a" * 65, "A" * 64, "g" * 64, "con_a.b", "con_a:b", "con_é", "wanda"),
-        "con_" + "a" * 61,
+        *("con_" + "a" * 61, 5, None, True, ["a" * 64], {"con_a": 1}),
     ],
 )
-def test_what_is_no_account(jobs: Jobs, account: str) -> None:
+def test_what_is_no_account(jobs: Jobs, account: Any) -> None:
     for function in ("add_worker", "remove_worker", "propose_operator", "add_agent"):
         assert jobs.refusal(OPERATOR, function, account=account) == (
             "an account is 64 lowercase hexadecimal digits or con_ and up to 60 of a-z 0-9 _"

@@ -4,6 +4,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from xian_runtime_types.decimal import ContractingDecimal
 from xian_runtime_types.time import Datetime, Timedelta
 
@@ -107,10 +109,62 @@ def test_fields_of_other_actions_have_no_effect(jobs: Jobs) -> None:
     ]
 
 
-def test_half_a_surrogate_pair_fails_the_call(jobs: Jobs) -> None:
-    """It is no text to the VM and never reaches the contract: writers have to keep it out."""
-    message = jobs.refusal(ALICE, "apply_items", batch=[submit("i"), submit("j", kind="\ud800")])
-    assert message == "unsupported Python value at VM boundary: str"
+TEXTS = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=20)
+LEAVES = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(-1e30, 1e30)
+ANYTHING = st.recursive(
+    LEAVES | TEXTS | st.sampled_from(["i", "j", "submit", "claim"]),
+    lambda some: st.lists(some, max_size=3) | st.dictionaries(TEXTS, some, max_size=3),
+    max_leaves=6,
+)
+SENSIBLE: dict[str, st.SearchStrategy[Any]] = {
+    "action": st.sampled_from(["submit", "claim", "complete", "fail", "cancel", "retry", "renew"]),
+    "item_id": st.sampled_from(["i", "j"]),
+    "payload_uri": st.just("p"),
+    "result_uri": st.just("r"),
+    "reason": st.just("r"),
+    "attempt": st.integers(0, 2),
+    "lease_seconds": st.just(5),
+    "kind": st.just("k"),
+    "metadata_ref": st.just("m"),
+    "client": st.just("c"),
+}
+ENTRIES = ANYTHING | st.fixed_dictionaries(
+    {}, optional={field: value | ANYTHING for field, value in SENSIBLE.items()}
+)
+
+
+def test_whatever_is_in_a_batch_is_answered_by_entry(jobs: Jobs) -> None:
+    @settings(max_examples=60, deadline=None, derandomize=True, database=None)
+    @given(st.lists(ENTRIES, max_size=8), st.sampled_from([ALICE, WANDA]), ANYTHING)
+    def run(batch: list[Any], who: str, lease: Any) -> None:
+        for function in ("apply_items", "submit_items", "complete_items", "fail_items"):
+            assert len(jobs.batch(who, function, batch=batch)) == len(batch)
+        claims = jobs.batch(who, "claim_items", item_ids=batch, lease_seconds=lease)
+        assert len(claims) == len(jobs.read("get_items", item_ids=batch)) == len(batch)
+
+    run()
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "said"),
+    [
+        (
+            "apply_items",
+            {"batch": [submit("i"), submit("j", kind="\ud800")]},
+            "unsupported Python value at VM boundary: str",
+        ),
+        (
+            "claim_items",
+            {"item_ids": ["i"], "lease_seconds": 1e61},
+            "Value 1E+61 exceeds the supported decimal range.",
+        ),
+    ],
+)
+def test_what_is_no_value_to_the_vm_fails_the_call(
+    jobs: Jobs, function: str, arguments: dict[str, Any], said: str
+) -> None:
+    """It never reaches the contract: writers have to keep it out."""
+    assert jobs.refusal(ALICE, function, **arguments) == said
 
 
 def test_missing_fields(jobs: Jobs) -> None:
