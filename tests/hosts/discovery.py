@@ -18,7 +18,8 @@ _FOURTH = re.compile(r"\bv(alidator-)?4\b")
 class Scenario:
     """A scenario by its name, how it is run, and the network that Molecule's hosts are on.
 
-    A busy one keeps two cores at work by itself: it runs four validators.
+    A busy one keeps two cores at work by itself: it runs four validators. One `by_name` is run
+    when it is named, and not with all.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Scenario:
     command: tuple[str, ...]
     network: str = ""
     is_busy: bool = False
+    by_name: bool = False
 
     def is_meant_by(self, word: str) -> bool:
         """Whether a word names it: itself, or the role that it is of."""
@@ -36,17 +38,19 @@ def scenarios(repo: Path) -> list[Scenario]:
     """Every scenario of the repository, by name."""
     found = [_of_molecule(file) for file in repo.glob("roles/*/molecule/*/molecule.yml")]
     found += [_of_molecule(file) for file in repo.glob("tests/hosts/molecule/*/molecule.yml")]
-    found += [_of_pytest(repo, file) for file in repo.glob("tests/hosts/scenarios/test_*.py")]
+    found += [_of_pytest(repo, file) for file in repo.glob("tests/hosts/scenarios/**/test_*.py")]
     return sorted(found, key=lambda scenario: scenario.name)
 
 
 def chosen(found: Sequence[Scenario], words: Sequence[str]) -> list[Scenario]:
-    """Those that the words name, all where there are none; raises `Trouble` for an unknown one."""
+    """Those that the words name, without words all but the long ones; raises `Trouble`."""
     for word in words:
         if not any(scenario.is_meant_by(word) for scenario in found):
             names = " ".join(scenario.name for scenario in found)
             raise Trouble(f"there is no scenario {word}", f"make test-hosts ONLY=... of {names}")
-    return [s for s in found if not words or any(s.is_meant_by(word) for word in words)]
+    if not words:
+        return [scenario for scenario in found if not scenario.by_name]
+    return [scenario for scenario in found if any(scenario.is_meant_by(word) for word in words)]
 
 
 def _of_molecule(file: Path) -> Scenario:
@@ -61,7 +65,8 @@ def _of_molecule(file: Path) -> Scenario:
 
 def _of_pytest(repo: Path, file: Path) -> Scenario:
     command = ("pytest", "--verbose", str(file.relative_to(repo)))
-    return Scenario(file.stem, repo, command, is_busy=_is_busy(file))
+    by_name = file.parent.name == "long"
+    return Scenario(file.stem, repo, command, is_busy=_is_busy(file), by_name=by_name)
 
 
 def _is_busy(file: Path) -> bool:
