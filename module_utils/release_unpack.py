@@ -1,5 +1,6 @@
 """Unpacking a release on a host, and making its Python environments there."""
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -62,6 +63,8 @@ def environments(home, manifest):
         hashed = ["--require-hashes", "-r", str(parts / f"{name}.txt"), "--compile-bytecode"]
         target = ["--python", f"{folder}/bin/python"]
         run([*uv, "pip", "install", *target, *wheels, *hashed], extra)
+        with contextlib.suppress(FileNotFoundError):
+            (home / name / ".lock").unlink()  # uv's own, which every account could write
     remove(parts)
     for program in (
         ["services/bin/workflow-backend", "--version"],
