@@ -67,6 +67,15 @@ class Toolchain:
         return folder
 
 
+def genesis_contracts(folder: Path) -> Path:
+    """A copy of them where the account may read: it can't enter a clone in root's home."""
+    copied = folder / "genesis-contracts"
+    if not copied.exists():
+        shutil.copytree(REPO / "contracts" / "genesis", copied)
+        copied.chmod(0o755)
+    return copied
+
+
 def free_port() -> int:
     """A port of the loopback address that nobody listens on."""
     with socket.socket() as probe:
@@ -245,7 +254,7 @@ class Node(Client):
                 "directory": str(self.folder / "network"),
                 "chain_id": self.chain_id,
                 "hosts": {"node": 10},
-                "contracts": str(REPO / "contracts" / "genesis"),
+                "contracts": str(genesis_contracts(self.folder)),
             },
         )["network"]
         operator = json.loads((self.folder / "network" / "operator.json").read_text())

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from node_harness import PROGRAMS, REPO, Node, Toolchain, free_port, wait_until
+from node_harness import PROGRAMS, Node, Toolchain, free_port, genesis_contracts, wait_until
 
 CHAIN = "joined-1"
 
@@ -27,7 +27,7 @@ class Network:
             {
                 "directory": str(self.folder / "network"),
                 "chain_id": CHAIN,
-                "contracts": str(REPO / "contracts" / "genesis"),
+                "contracts": str(genesis_contracts(self.folder)),
                 **request,
             },
         )["network"]
