@@ -19,8 +19,12 @@ def make_wallets(directory: Path, names: list[str], *, check: bool) -> dict[str,
 
     A key that is there is never changed; of one that Ansible Vault encrypted wallets.json knows the
     public part, and keeps it. Returns the public keys by name; with `check` nothing is written, and
-    a wallet that would be made has none yet. Raises SettingError for a broken key.
+    a wallet that would be made has none yet. Raises SettingError for a broken key, and for a name
+    that is none of a file.
     """
+    for name in names:
+        if not name.isprintable() or Path(name).name != name or name.startswith("."):
+            raise SettingError(f"{name!r} is no name for a wallet: a file is called by it")
     index = directory / INDEX
     known = _known(index)
     public: dict[str, str | None] = {
@@ -44,11 +48,13 @@ def _path(directory: Path, name: str) -> Path:
 
 def _known(index: Path) -> dict[str, str]:
     try:
-        known: dict[str, str] = json.loads(index.read_text(encoding="utf-8"))
+        known = json.loads(index.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except ValueError as error:
         raise SettingError(f"{index} is not JSON: {error}", hint="put it back") from error
+    if not isinstance(known, dict):
+        raise SettingError(f"{index} holds no names with keys", hint="put it back")
     return known
 
 

@@ -54,3 +54,18 @@ def test_a_wallet_that_is_not_asked_for_stays_known_while_its_key_is_there(tmp_p
     (tmp_path / "api-two.key").unlink()
     assert make_wallets(tmp_path, ["api-one"], check=False)["changed"]
     assert json.loads((tmp_path / "wallets.json").read_text()) == {"api-one": made["api-one"]}
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../api", "a/b", "/api", ".api", "a\nb", "a\0b"])
+def test_what_is_no_name_of_a_file_makes_nothing(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SettingError, match="no name for a wallet"):
+        make_wallets(tmp_path / "wallets", ["api", name], check=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "5"])
+def test_an_index_that_is_none_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "wallets.json").write_text(text)
+    with pytest.raises(SettingError, match=r"wallets\.json"):
+        make_wallets(tmp_path, ["api"], check=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["wallets.json"]
