@@ -23,7 +23,8 @@ def make_wallets(directory: Path, names: list[str], *, check: bool) -> dict[str,
     that is none of a file.
     """
     for name in names:
-        if not name.isprintable() or Path(name).name != name or name.startswith("."):
+        plain = name.isprintable() and Path(name).name == name
+        if not (plain and name) or name.startswith("."):
             raise SettingError(f"{name!r} is no name for a wallet: a file is called by it")
     index = directory / INDEX
     known = _known(index)
