@@ -117,7 +117,7 @@ def _compile(
     """Compile the standard library: the accounts of a host can't write the compiled files."""
     run(
         [
-            # Else what it imports is compiled by the import, in another way, and then left as it is.
+            # Else what it imports is compiled by the import, by time, and then left as it is.
             *(*python, "-B", "-m", "compileall", "-q"),
             # Such files hold no time, and Python takes them without a look at the source; and no
             # place of this clone, which Python replaces by the true one anyway.

@@ -152,6 +152,7 @@ def test_a_validator_moves_with_its_home(members: Members) -> None:
     two.wait_ready()
     # One validator of two has no majority: the chain goes on because this one signs.
     receipt = wait_until(lambda: _sent(members.one), 120, "a block of both")
+    assert receipt is not None
     assert receipt["status"] == 0
     wait_until(lambda: two.height() >= receipt["height"], 30, "the moved node has the block")
     assert two.state() >= receipt["height"] > signed
