@@ -88,6 +88,7 @@ def test_a_second_operator_at_the_same_time_does_no_harm(hosts: Network) -> None
 
 
 def test_a_wrong_key_and_a_wrong_chain_are_one_clear_line(hosts: Network) -> None:
+    hosts.play("deploy").ok()
     home = "/var/lib/workflow-backend/node/.cometbft/config"
     before = hosts[HOST].output(f"sha256sum {home}/priv_validator_key.json")
     said = hosts.play("deploy", xian_network_chain_id="another-1").failed().output
@@ -106,4 +107,5 @@ def test_a_wrong_key_and_a_wrong_chain_are_one_clear_line(hosts: Network) -> Non
     assert "not a key" not in said
     assert HOST in said
     assert json.loads((network / "wallets" / "wallets.json").read_text())
+    hosts.play("deploy").ok()
     hosts.play("deploy").unchanged()
