@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -28,6 +29,7 @@ _LONGEST = 1500  # seconds; a hang is a failure
 _PATIENCE = 20  # seconds that an interrupted scenario has for taking its hosts down
 _TIMES = REPO / ".cache" / "hosts-seconds.json"
 _SHOWN_LINES = 60
+_REASON = re.compile(r"FAILED .*::|ERROR .*::|fatal: |error: |\[ERROR\]")
 
 
 @dataclass(frozen=True)
@@ -166,6 +168,8 @@ def _tell(results: Sequence[Result], seconds: float) -> int:
     say("")
     for result in results:
         say(line(result))
+        if result.problem:
+            say(_indented("\n".join(_reasons(result.log))))
     say(f"{len(results)} scenarios, {failed} failed, {seconds:.0f} s")
     return 1 if failed else 0
 
@@ -232,6 +236,12 @@ def _earlier_seconds() -> dict[str, int]:
 def _end_of(log: Path) -> str:
     lines = log.read_text(errors="replace").splitlines()[-_SHOWN_LINES:]
     return _indented("\n".join(lines))
+
+
+def _reasons(log: Path) -> list[str]:
+    """The lines that name what failed, for who sees only the end of the output."""
+    lines = log.read_text(errors="replace").splitlines()
+    return [line.strip()[:300] for line in lines if _REASON.match(line.strip())][-5:]
 
 
 def _indented(text: str) -> str:
