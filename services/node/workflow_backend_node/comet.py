@@ -4,8 +4,9 @@
 
 CometBFT is started once the app listens: asked too early, it would sleep three seconds at a time.
 It is ended when that app is gone: most often it ends by itself then, but it can also hang for ever
-with a dead consensus and an RPC that still answers. Who supervises this program starts it again
-either way.
+with a dead consensus and an RPC that still answers. A full disk leaves it so, too, and room again
+does not help: it is killed once it says that its consensus has failed. Who supervises this program
+starts it again each time.
 
 That one's manager is told when the RPC answers, and from then on while it does; it answers while a
 block is executed, too, and with state sync before the state is there.
@@ -24,7 +25,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from workflow_backend_node import child, first_start, logs
+from workflow_backend_node import child, first_start, lines, logs
 from workflow_backend_node.asking import Refused
 from workflow_backend_node.notify import Manager
 from workflow_backend_node.toml import read_toml
@@ -140,6 +141,11 @@ def _run(command: list[str], teller: _Teller, app_listens: Callable[[], bool]) -
         teller.manager.tell(STOPPING=1, STATUS="stops")
         comet.send_signal(number)
 
+    def consensus_failed(*_: object) -> None:
+        logs.say("error", "CometBFT's consensus has failed: it is killed")
+        comet.kill()
+
+    signal.signal(lines.CONSENSUS_FAILED, consensus_failed)
     for how in (signal.SIGTERM, signal.SIGINT):
         signal.signal(how, forward)
     while app_listens():

@@ -16,6 +16,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,6 +34,7 @@ LEVELS = {  # those of others by ours
     "fatal": "error",  # for PostgreSQL a session that ends, as of a client that comes too early
     "panic": "critical",
 }
+CONSENSUS_FAILED = signal.SIGUSR1  # what the launcher of CometBFT hears of that line
 _TROUBLE = re.compile(r"Traceback |panic:|fatal error:|thread '.*' panicked")
 _LEVELLED = re.compile(r"(DEBUG|INFO|WARNING|ERROR|CRITICAL) +(\S.*)")
 _POSTGRES = re.compile(
@@ -137,14 +139,25 @@ def main() -> int:
     # Who asks the program to end may ask its whole group: its last words are still to come.
     for how in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
         signal.signal(how, signal.SIG_IGN)
+    launcher = os.getppid()
     begun = b""
     while burst := _burst():
         *lines, begun = (begun + burst).split(b"\n")
         if len(begun) > LONGEST_LINE:
             lines, begun = [*lines, begun], b""
-        _write(lines)
+        said = _write(lines)
+        if _consensus_failed(sys.argv[1], said) and launcher == os.getppid():
+            os.kill(launcher, CONSENSUS_FAILED)
     _write([begun])
     return 0
+
+
+def _consensus_failed(program: str, said: list[Entry]) -> bool:
+    """Whether CometBFT says that its consensus is dead, for good; it goes on answering."""
+    return program == "cometbft" and any(
+        entry["logger"] == "cometbft.consensus" and entry["message"].startswith("CONSENSUS FAILURE")
+        for entry in said
+    )
 
 
 def _burst() -> bytes:
@@ -159,14 +172,14 @@ def _burst() -> bytes:
     return burst
 
 
-def _write(lines: list[bytes]) -> None:
+def _write(lines: list[bytes]) -> list[Entry]:
     said = entries(sys.argv[1], [line.decode(errors="replace") for line in lines])
     text = "".join(json.dumps(entry) + "\n" for entry in said).encode()
-    try:
+    # Without a log the program goes on; it must not wait for a reader either.
+    with suppress(OSError):
         while text:
             text = text[os.write(1, text) :]
-    except OSError:
-        return  # without a log the program goes on; it must not wait for a reader either
+    return said
 
 
 if __name__ == "__main__":

@@ -92,7 +92,7 @@ class Launched:
     def said(self) -> str:
         assert self.program.stderr is not None
         entry = json.loads(self.program.stderr.readline())
-        assert entry["logger"] == "cometbft"
+        assert entry["logger"].startswith("cometbft")
         return str(entry["message"])
 
     @contextmanager
@@ -135,6 +135,26 @@ def test_without_its_app_cometbft_ends(launch: Callable[[str], Launched], hangs:
     if hangs:
         assert "it is killed" in launched.said()
     assert launched.program.wait(20) == (128 + signal.SIGKILL if hangs else 7)
+
+
+FAILURE = (
+    '{"level":"error","ts":"2026-03-01T12:00:00Z","_msg":"CONSENSUS FAILURE!!!",'
+    '"module":"consensus","err":"no space left on device"}'
+)
+
+
+def test_with_a_dead_consensus_cometbft_is_killed(launch: Callable[[str], Launched]) -> None:
+    launched = launch(f"trap '' TERM; echo '{FAILURE}'; while :; do sleep 0.1; done")
+    assert launched.said() == "CONSENSUS FAILURE!!!"
+    assert "it is killed" in launched.said()
+    assert launched.program.wait(20) == 128 + signal.SIGKILL
+
+
+def test_others_may_speak_of_a_failed_consensus(launch: Callable[[str], Launched]) -> None:
+    launched = launch(f"echo '{FAILURE.replace('"consensus"', '"rpc"')}'; exec sleep 60")
+    assert launched.said() == "CONSENSUS FAILURE!!!"
+    with pytest.raises(subprocess.TimeoutExpired):
+        launched.program.wait(1)
 
 
 def test_it_is_ready_and_lives_while_the_rpc_answers(
