@@ -152,6 +152,9 @@ def entries(path):
         return []
 
 
+NO_OWNER = {"program": "", "process": 0, "unit": "", "folder": ""}
+
+
 def listeners():
     """Return every TCP socket that listens, with whose it is."""
     found = []
@@ -167,8 +170,7 @@ def listeners():
             "address": address,
             "port": port,
             "user": account(uid),
-            "program": owners.get(inode, ("", ""))[0],
-            "unit": owners.get(inode, ("", ""))[1],
+            **owners.get(inode, NO_OWNER),
         }
         for address, port, uid, inode in found
     ]
@@ -182,7 +184,7 @@ def decoded(address):
 
 
 def socket_owners(inodes):
-    """Return program and unit of who holds each socket, as far as this account may see."""
+    """Return who holds each socket, and where it works, as far as this account may see."""
     owners = {}
     for process in PROC.iterdir() if inodes else ():
         if not process.name.isdigit():
@@ -191,7 +193,12 @@ def socket_owners(inodes):
             for descriptor in (process / "fd").iterdir():
                 target = os.readlink(descriptor)  # noqa: PTH115 - a Path of each would take thrice as long
                 if target.startswith("socket:[") and target[8:-1] in inodes:
-                    owners[target[8:-1]] = (read(process / "comm").strip(), unit(process))
+                    owners[target[8:-1]] = {
+                        "program": read(process / "comm").strip(),
+                        "process": int(process.name),
+                        "unit": unit(process),
+                        "folder": os.readlink(process / "cwd"),  # noqa: PTH115 - as above
+                    }
         except OSError:  # it has just ended, or it is another's
             continue
     return owners

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
+from pathlib import PurePosixPath
 from typing import Any
 
 from ..judge import DISK_FAILED, DISK_WARNING
@@ -180,21 +181,33 @@ def _disks(host: Host, seen: Mapping[str, Any], release: Release) -> Iterator[Fi
 
 
 def _ports(host: Host, listeners: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
-    account = host.text("program_account")
     for endpoint in endpoints(host):
         for listener in listeners:
             ip = ip_address(listener["address"])
-            ours = UNIT.fullmatch(listener["unit"]) if host.systemd else listener["user"] == account
-            if not ours and endpoint.meets(ip, listener["port"]):
-                program = listener["program"] or f"a program of {listener['user']}"
-                where = f" ({listener['unit']})" if listener["unit"] else ""
+            if endpoint.meets(ip, listener["port"]) and not _ours(host, listener):
                 yield Finding(
                     "ports",
                     (host.name,),
-                    f"{program}{where} listens on {ip}:{listener['port']}, "
+                    f"{_named(listener)} listens on {ip}:{listener['port']}, "
                     f"which {endpoint.variable} wants",
                     f"end it, or set another {endpoint.variable}",
                 )
+
+
+def _ours(host: Host, listener: Mapping[str, Any]) -> bool:
+    """Tell whether a listener is a program of this deployment."""
+    if host.systemd:
+        return UNIT.fullmatch(listener["unit"]) is not None
+    # The account may be a person's own, who runs other things, too.
+    folder = PurePosixPath(listener["folder"])
+    return folder.is_relative_to(host.text("program_root"))
+
+
+def _named(listener: Mapping[str, Any]) -> str:
+    """Return what a person has to know to end a program."""
+    if not listener["program"]:
+        return f"a program of {listener['user']}"
+    return f"{listener['program']} ({listener['unit'] or f'process {listener["process"]}'})"
 
 
 def _release(host: Host, seen: Mapping[str, Any]) -> Iterator[Finding]:

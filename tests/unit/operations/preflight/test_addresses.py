@@ -105,9 +105,17 @@ def test_an_rpc_that_others_reach_is_told() -> None:
     assert "whoever reaches it may send transactions" in warning(findings, "exposure")
 
 
-def listening(address: str, port: int, unit: str = "", user: str = "root") -> dict[str, object]:
+def listening(address: str, port: int, unit: str = "", folder: str = "/") -> dict[str, object]:
     """What the module says of one socket."""
-    return {"address": address, "port": port, "unit": unit, "user": user, "program": "nginx"}
+    return {
+        "address": address,
+        "port": port,
+        "user": "dev",
+        "program": "nginx",
+        "process": 77,
+        "unit": unit,
+        "folder": folder,
+    }
 
 
 @pytest.mark.parametrize(
@@ -126,12 +134,19 @@ def test_a_port_that_another_program_has(address: str, port: int, unit: str, tak
     findings = found(host(seen=machine(listeners=[listening(address, port, unit)])))
     assert bool(findings) is taken
     if taken:
-        assert problem(findings, "ports").startswith("nginx")
+        assert problem(findings, "ports").startswith(f"nginx ({unit or 'process 77'}) listens on")
 
 
-def test_under_supervisor_the_account_tells_whose_a_socket_is() -> None:
-    here = {"program_manager": "supervisor", "program_account": "dev"}
-    ours = machine(listeners=[listening("127.0.0.1", 8000, user="dev")])
-    others = machine(listeners=[listening("127.0.0.1", 8000, user="root")])
-    assert found(host(seen=ours, **here)) == []
-    assert problem(found(host(seen=others, **here)), "ports")
+@pytest.mark.parametrize(
+    ("folder", "taken"), [("/data/services", False), ("/data2", True), ("/", True), ("", True)]
+)
+def test_under_supervisor_the_folder_tells_whose_a_socket_is(folder: str, taken: bool) -> None:
+    seen = machine(listeners=[listening("127.0.0.1", 8000, folder=folder)])
+    here = {"program_manager": "supervisor", "program_account": "dev", "program_root": "/data"}
+    assert bool(found(host(seen=seen, **here))) is taken
+
+
+def test_of_another_accounts_program_its_account_is_told() -> None:
+    nobody = {"program": "", "process": 0, "unit": "", "folder": ""}
+    seen = machine(listeners=[listening("127.0.0.1", 8000) | nobody])
+    assert problem(found(host(seen=seen)), "ports").startswith("a program of dev listens on")

@@ -75,6 +75,7 @@ def test_a_socket_of_this_process_is_found_with_its_program(family: int) -> None
         (address, facts.account(os.getuid()))
     ]
     assert mine[0]["program"] == Path("/proc/self/comm").read_text().strip()
+    assert (mine[0]["process"], mine[0]["folder"]) == (os.getpid(), str(Path.cwd()))
     assert [one for one in facts.listeners() if one["port"] == port] == []
 
 
