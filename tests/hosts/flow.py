@@ -22,7 +22,9 @@ _PAGE = 500
 class Flow:
     """Items that are submitted to any of several APIs; where one is away, to the next."""
 
-    def __init__(self, urls: Sequence[str], prefix: str, pause: float, kind: str) -> None:
+    def __init__(
+        self, urls: Sequence[str], prefix: str, pause: float, kind: str, clients: int
+    ) -> None:
         self._apis = [ApiClient(url, timeout=20) for url in urls]
         self._prefix = prefix
         self._pause = pause
@@ -31,7 +33,8 @@ class Flow:
         self.accepted: list[str] = []
         self.problems: list[str] = []
         self._threads = [
-            threading.Thread(target=self._run, args=(number,), daemon=True) for number in range(3)
+            threading.Thread(target=self._run, args=(number,), daemon=True)
+            for number in range(clients)
         ]
 
     def __enter__(self) -> Self:
@@ -121,12 +124,21 @@ class Flow:
 
 @contextmanager
 def flowing(
-    network: Network, hosts: Sequence[str], prefix: str, pause: float = 0.1, kind: str = "job"
+    network: Network,
+    hosts: Sequence[str],
+    prefix: str,
+    pause: float = 0.1,
+    kind: str = "job",
+    *,
+    clients: int = 3,
 ) -> Iterator[Flow]:
-    """Submit to the APIs of these hosts, which only they themselves reach, for a while."""
+    """Submit to the APIs of these hosts, which only they themselves reach, for a while.
+
+    Each client waits until its item is accepted, and then `pause` seconds.
+    """
     with ExitStack() as tunnels:
         ssh = ["ssh", "-F", str(network.folder / "ssh_config")]
         urls = [tunnels.enter_context(tunnel([*ssh, host], API)) for host in hosts]
-        with Flow(urls, prefix, pause, kind) as flow:
+        with Flow(urls, prefix, pause, kind, clients) as flow:
             yield flow
         flow.settle()
