@@ -8,7 +8,7 @@ import os
 import signal
 import sqlite3
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_tokens(commands)
     _add_projection(commands)
     _add_operations(commands)
+    _add_operator(commands)
     _add_release(commands)
     return parser
 
@@ -171,6 +172,14 @@ def _add_release(commands: Any) -> None:
     build.add_argument(
         "--keep", type=int, default=4, metavar="N", help="earlier releases that stay (default: 4)"
     )
+    build.add_argument(
+        "--consensus-compatible-with",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="declare that its nodes agree on every block with those of this release, so that "
+        "hosts may go from the one to the other one at a time; may be given again",
+    )
     build.set_defaults(run=_build)
 
 
@@ -228,6 +237,18 @@ def _add_operations(commands: Any) -> None:
     recovery.set_defaults(run=_recovery)
     what = "print heights, items by status and the services' heartbeats"
     commands.add_parser("status", help=what, description=what).set_defaults(run=_status)
+
+
+def _add_operator(commands: Any) -> None:
+    operator = commands.add_parser("operator", help="hand the contract's operator role over")
+    actions = operator.add_subparsers(required=True, metavar="action")
+    what = "offer the role to an account, with the operator's key; it stays until that one accepts"
+    propose = actions.add_parser("propose", help=what, description=what)
+    propose.add_argument("account", help="public key, 64 hexadecimal digits")
+    propose.set_defaults(run=_operator(lambda operator, s, a: operator.propose(s, a.account)))
+    what = "take the role, with the key of the account that it was offered to"
+    accept = actions.add_parser("accept", help=what, description=what)
+    accept.set_defaults(run=_operator(lambda operator, s, _: operator.accept(s)))
 
 
 _SNAPSHOTS = (
@@ -380,7 +401,13 @@ def _verify(_: argparse.Namespace) -> int:
 def _build(arguments: argparse.Namespace) -> int:
     from .operations.release.build import build
 
-    built = build(Path.cwd(), arguments.out, arguments.root.absolute(), arguments.keep)
+    built = build(
+        Path.cwd(),
+        arguments.out,
+        arguments.root.absolute(),
+        arguments.keep,
+        arguments.consensus_compatible_with,
+    )
     print(json.dumps(built))
     return 0
 
@@ -394,6 +421,20 @@ def _bootstrap(arguments: argparse.Namespace) -> int:
     with reached(Settings.load(os.environ | source)) as settings:
         print(json.dumps(bootstrap(settings, check=arguments.check)))
     return 0
+
+
+def _operator(
+    call: Callable[[Any, Settings, argparse.Namespace], Coroutine[Any, Any, dict[str, Any]]],
+) -> Callable[[argparse.Namespace], int]:
+    def run(arguments: argparse.Namespace) -> int:
+        from .operations import operator
+        from .operations.tunnel import reached
+
+        with reached(Settings.load()) as settings:
+            print(json.dumps(asyncio.run(call(operator, settings, arguments))))
+        return 0
+
+    return run
 
 
 def _health(arguments: argparse.Namespace) -> int:

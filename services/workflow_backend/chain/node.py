@@ -171,6 +171,18 @@ class Node:
         """Tell whether the contract lets the account claim items."""
         return await self.rpc.query(f"/get/{self.contract}.workers:{account}") is True
 
+    async def operators(self) -> tuple[str, str | None]:
+        """Return the contract's operator, and the account that the role was offered to.
+
+        Raises NodeUnavailable where the contract is not deployed.
+        """
+        operator, proposed = await self.rpc.queries(
+            [f"/get/{self.contract}.metadata:{name}" for name in ("operator", "proposed_operator")]
+        )
+        if operator is None:
+            raise NodeUnavailable(f"{self.contract} is not deployed on this chain")
+        return str(operator), None if proposed is None else str(proposed)
+
     async def agents(self, account: str) -> list[str]:
         """Return the accounts that may cancel and retry what this account submitted."""
         prefix = f"{self.contract}.agents:{account}:"

@@ -6,22 +6,14 @@ on where it was.
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
 from typing import Any
 
-from xian_py import Wallet, XianAsync
-from xian_py.exception import XianException
-from xian_py.models import TransactionSubmission
-
 from ..chain.chi import TX_LIMIT
-from ..chain.node import Node
-from ..chain.rpc import Rpc
-from ..chain.wallet import Account
-from ..errors import NodeUnavailable, SettingError, TransactionFailed, WorkflowError
+from ..errors import SettingError, WorkflowError
 from ..settings import Settings
 from .expected import Expected, read_source, same_source
+from .sending import Sender
 
-CALL_CHI = 20_000
 REFILL_BELOW = 0.5
 """The share of the target under which a wallet is filled up: else each run would pay a little."""
 
@@ -49,38 +41,31 @@ def bootstrap(settings: Settings, *, check: bool) -> Report:
 
 
 async def _bootstrap(settings: Settings, expected: Expected, source: str, *, check: bool) -> Report:
-    key = settings.wallet_key()
-    with Account(key) as account:
-        async with Rpc(settings.node_url) as rpc:
-            node = Node(rpc, settings.contract)
-            await node.require_chain(settings.chain_id)
-            async with XianAsync(
-                settings.node_url, chain_id=settings.chain_id, wallet=Wallet(key)
-            ) as client:
-                job = _Job(node, client, account.address, check=check)
-                await job.deploy(source)
-                await job.add_workers(expected.workers)
-                if expected.paid:
-                    await job.fund(expected.accounts, expected.fund_target)
-                item_id = settings.environment.get("XIAN_WORKFLOW_ITEM_ID")
-                if item_id:
-                    await job.submit(item_id)
-                return job.report
+    async with Sender.open(settings, check=check) as sender:
+        job = _Job(sender)
+        await job.deploy(source)
+        await job.remove_workers(expected.former_workers)
+        await job.add_workers(expected.workers)
+        if expected.paid:
+            await job.fund(expected.accounts, expected.fund_target)
+        item_id = settings.environment.get("XIAN_WORKFLOW_ITEM_ID")
+        if item_id:
+            await job.submit(item_id)
+        return job.report | {"changed": sender.changed}
 
 
 class _Job:
     """One run: what is done is written into the report as it is done."""
 
-    def __init__(self, node: Node, client: XianAsync, operator: str, *, check: bool) -> None:
-        self._node = node
-        self._client = client
-        self._check = check
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
+        self._node = sender.node
         self.report: Report = {
-            "changed": False,
-            "contract": node.contract,
-            "operator": operator,
+            "contract": self._node.contract,
+            "operator": sender.address,
             "deployed": False,
             "workers_added": [],
+            "workers_removed": [],
             "funded": {},
             "item_submitted": None,
         }
@@ -96,20 +81,30 @@ class _Job:
                     "nothing was changed"
                 )
             return
-        await self._do(
+        await self._sender.do(
             f"deploy {contract}",
-            lambda: self._client.deploy_contract(
+            lambda: self._sender.client.deploy_contract(
                 contract, source, chi=TX_LIMIT, mode="checktx", wait_for_tx=True
             ),
         )
         self.report["deployed"] = True
+
+    async def remove_workers(self, workers: tuple[str, ...]) -> None:
+        """Remove those of the accounts that are workers still."""
+        for worker in workers:
+            if not await self._node.is_worker(worker):
+                continue
+            await self._sender.call(
+                f"remove worker {worker}", self._node.contract, "remove_worker", {"account": worker}
+            )
+            self.report["workers_removed"].append(worker)
 
     async def add_workers(self, workers: tuple[str, ...]) -> None:
         """Add the accounts that are no workers yet."""
         for worker in workers:
             if await self._node.is_worker(worker):
                 continue
-            await self._call(
+            await self._sender.call(
                 f"add worker {worker}", self._node.contract, "add_worker", {"account": worker}
             )
             self.report["workers_added"].append(worker)
@@ -121,7 +116,7 @@ class _Job:
             if account == self.report["operator"] or balance >= target * REFILL_BELOW:
                 continue
             amount = math.ceil(target - balance)
-            await self._call(
+            await self._sender.call(
                 f"fund {account}", "currency", "transfer", {"amount": amount, "to": account}
             )
             self.report["funded"][account] = amount
@@ -130,33 +125,10 @@ class _Job:
         """Submit the first item where there is none of this id."""
         if await self._node.item(item_id) is not None:
             return
-        await self._call(
+        await self._sender.call(
             f"submit item {item_id}",
             self._node.contract,
             "submit_item",
             {"item_id": item_id, "payload_uri": ITEM_PAYLOAD},
         )
         self.report["item_submitted"] = item_id
-
-    async def _call(
-        self, what: str, contract: str, function: str, arguments: dict[str, Any]
-    ) -> None:
-        await self._do(
-            what,
-            lambda: self._client.send_tx(
-                contract, function, arguments, chi=CALL_CHI, mode="checktx", wait_for_tx=True
-            ),
-        )
-
-    async def _do(self, what: str, send: Callable[[], Awaitable[TransactionSubmission]]) -> None:
-        self.report["changed"] = True
-        if self._check:
-            return
-        try:
-            sent = await send()
-        except XianException as error:
-            raise NodeUnavailable(f"can't {what}: {error}") from error
-        receipt = sent.receipt
-        if receipt is None or not receipt.success:
-            reason = receipt.message if receipt else sent.message
-            raise TransactionFailed(f"can't {what}: {reason}")

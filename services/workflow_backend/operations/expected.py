@@ -18,14 +18,15 @@ SERVICES = ("handlers", "processor", "projector", "api")
 class Expected:
     """What is expected; whatever is left out is neither made nor checked.
 
-    `workers` and `wallets` are public keys. `fund_target` is in units of the chain's currency.
-    `services` gives the state directory of each service that runs on this host, by its name.
-    `block_age` is the age in seconds that the newest block may have, None where it may have any.
-    `index` tells whether the node keeps one.
+    `workers`, `former_workers` and `wallets` are public keys. `fund_target` is in units of the
+    chain's currency. `services` gives the state directory of each service that runs on this host,
+    by its name. `block_age` is the age in seconds that the newest block may have, None where it may
+    have any. `index` tells whether the node keeps one.
     """
 
     contract_source: Path | None
     workers: tuple[str, ...]
+    former_workers: tuple[str, ...]
     wallets: tuple[str, ...]
     paid: bool
     fund_target: float
@@ -39,9 +40,17 @@ class Expected:
         """Read it from the environment; raises SettingError naming the variable that is wrong."""
         source = env.get("XIAN_WORKFLOW_CONTRACT_SOURCE")
         age = env.get("XIAN_WORKFLOW_BLOCK_AGE_SECONDS")
+        workers = accounts(env, "XIAN_WORKFLOW_WORKERS")
+        former_workers = accounts(env, "XIAN_WORKFLOW_FORMER_WORKERS")
+        if both := sorted(set(workers) & set(former_workers)):
+            raise SettingError(
+                f"{both[0]} is in XIAN_WORKFLOW_WORKERS and in XIAN_WORKFLOW_FORMER_WORKERS: "
+                "an account is one or the other"
+            )
         return cls(
             contract_source=Path(source) if source else None,
-            workers=accounts(env, "XIAN_WORKFLOW_WORKERS"),
+            workers=workers,
+            former_workers=former_workers,
             wallets=accounts(env, "XIAN_WORKFLOW_WALLETS"),
             paid=_paid(env),
             fund_target=_positive(env, "XIAN_WORKFLOW_FUND_TARGET", FUND_TARGET),

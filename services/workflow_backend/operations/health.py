@@ -76,6 +76,10 @@ class _Look:
             *([("index", self._index)] if self._expected.index else []),
             ("contract", self._contract),
             *(("worker", partial(self._worker, account)) for account in self._expected.workers),
+            *(
+                ("former worker", partial(self._former_worker, account))
+                for account in self._expected.former_workers
+            ),
             *(("wallet", partial(self._wallet, account)) for account in accounts),
         ]
         try:
@@ -118,6 +122,9 @@ class _Look:
 
     async def _worker(self, account: str, _: ChainStatus) -> Check:
         return judge.worker(account, await self._answer(self._node.is_worker(account)))
+
+    async def _former_worker(self, account: str, _: ChainStatus) -> Check:
+        return judge.former_worker(account, await self._answer(self._node.is_worker(account)))
 
     async def _wallet(self, account: str, _: ChainStatus) -> Check:
         balance = await self._answer(self._node.balance(account))

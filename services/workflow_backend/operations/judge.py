@@ -152,6 +152,13 @@ def worker(account: str, registered: bool) -> Check:
     return Check("worker", State.FAILED, f"{account} is no worker of the contract", _BOOTSTRAP)
 
 
+def former_worker(account: str, registered: bool) -> Check:
+    """Judge whether an account that may claim no more still could."""
+    if registered:
+        return Check("former worker", State.FAILED, f"{account} may still claim", _BOOTSTRAP)
+    return Check("former worker", State.OK, f"{_short(account)} may claim no more")
+
+
 def wallet(account: str, balance: float, target: float) -> Check:
     """Judge whether an account can pay for its transactions."""
     what = f"{_short(account)} has {balance:,.0f} of {target:,.0f}"

@@ -134,6 +134,40 @@ class TestBootstrap:
         stranger = environment | {"XIAN_WALLET_PRIVATE_KEY": Wallet().private_key}
         assert "only the operator may do this" in refusal(stranger, "bootstrap")
 
+    def test_a_leaked_workers_right_is_taken_from_it(self, environment: dict[str, str]) -> None:
+        leaked, new = environment["XIAN_WORKFLOW_WORKERS"], Wallet().public_key
+        answer(environment, "bootstrap")
+        rotated = environment | {
+            "XIAN_WORKFLOW_WORKERS": new,
+            "XIAN_WORKFLOW_FORMER_WORKERS": leaked,
+        }
+        done = answer(rotated, "bootstrap")
+        assert (done["workers_added"], done["workers_removed"]) == ([new], [leaked])
+        assert answer(rotated, "bootstrap")["changed"] is False
+        both = environment | {"XIAN_WORKFLOW_FORMER_WORKERS": leaked}
+        assert "an account is one or the other" in refusal(both, "bootstrap")
+
+    def test_the_operator_hands_over_in_two_steps(self, environment: dict[str, str]) -> None:
+        first = answer(environment, "bootstrap")["operator"]
+        heir, stranger = Wallet(), Wallet()
+        of_heir = environment | {"XIAN_WALLET_PRIVATE_KEY": heir.private_key}
+        of_stranger = environment | {"XIAN_WALLET_PRIVATE_KEY": stranger.private_key}
+        assert "nobody is" in refusal(of_heir, "operator", "accept")
+        assert "only the operator" in refusal(of_stranger, "operator", "propose", heir.public_key)
+        offered = answer(environment, "operator", "propose", heir.public_key)
+        assert offered == {"changed": True, "operator": first, "proposed": heir.public_key}
+        again = answer(environment, "operator", "propose", heir.public_key)
+        assert again == offered | {"changed": False}
+        assert f"{heir.public_key} is" in refusal(of_stranger, "operator", "accept")
+        taken = answer(of_heir, "operator", "accept")
+        assert taken == {"changed": True, "operator": heir.public_key, "proposed": None}
+        assert answer(of_heir, "operator", "accept") == taken | {"changed": False}
+        # The role is the heir's alone now.
+        assert answer(of_heir, "bootstrap")["changed"] is False
+        more = {"XIAN_WORKFLOW_WORKERS": Wallet().public_key}
+        assert "only the operator may do this" in refusal(environment | more, "bootstrap")
+        assert answer(of_heir | more, "bootstrap")["changed"] is True
+
     @pytest.mark.parametrize(
         ("wrong", "said"),
         [
@@ -258,12 +292,14 @@ class TestHealth:
             | {
                 "XIAN_WORKFLOW_CONTRACT_SOURCE": str(other),
                 "XIAN_WORKFLOW_WORKERS": stranger,
+                "XIAN_WORKFLOW_FORMER_WORKERS": environment["XIAN_WORKFLOW_WORKERS"],
                 "XIAN_WORKFLOW_BLOCK_AGE_SECONDS": "0.001",
             },
         )
-        assert set(found) == {"contract", "worker", "blocks"}
+        assert set(found) == {"contract", "worker", "former worker", "blocks"}
         assert "another source" in found["contract"]
         assert stranger in found["worker"]
+        assert "may still claim" in found["former worker"]
 
     def test_a_node_that_is_away_is_said_once(self, node: Any, tmp_path: Path) -> None:
         stack = Stack("http://127.0.0.1:1", node.chain_id, "con_none", tmp_path)
