@@ -25,6 +25,12 @@ PLAYBOOK = """
     - name: Change
       ansible.builtin.file: {path: "{{ folder }}/changed", state: touch, mode: "0600"}
 """
+NODE = """
+- name: Node
+  hosts: all
+  gather_facts: false
+  roles: [xian_node]
+"""
 PASSWORD = "correct horse battery staple"
 
 
@@ -207,7 +213,7 @@ def test_hosts_that_can_not_be_asked_are_lines_of_the_report(made: Made, tmp_pat
 
 
 def test_an_accepted_problem_is_shown_and_the_deployment_goes_on(made: Made) -> None:
-    made.variables["workflow_services_projection_dsn"] = "postgresql://jobs:jobs@db.example/jobs"
+    made.variables["workflow_services_projection_dsn"] = "postgresql://jobs:jobs@127.0.0.1/jobs"
     refused = made.preflight()
     problems = [line for line in reported(refused) if line.startswith("PROBLEM all hosts")]
     assert {line.split()[3] for line in problems} == {"passwords", "vault"}
@@ -220,6 +226,7 @@ def test_an_accepted_problem_is_shown_and_the_deployment_goes_on(made: Made) -> 
 
 
 def test_a_rehearsal_may_come_before_the_network(made: Made) -> None:
+    (made.folder / "playbooks/deploy.yml").write_text(PLAYBOOK + NODE)
     (made.folder / "network/network.json").unlink()
     made.variables["workflow_contract_operator_key"] = (
         "{{ (lookup('file', xian_network_directory ~ '/operator.json') | from_json).private_key }}"

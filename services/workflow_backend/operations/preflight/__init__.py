@@ -15,6 +15,7 @@ from ..asking import Request, parse
 from . import (
     addresses,
     credentials,
+    databases,
     exposure,
     hosts,
     machines,
@@ -104,6 +105,7 @@ def judge(
         *networks.judge(inventory, rehearsal=rehearsal),
         *addresses.judge(inventory),
         *credentials.judge(inventory),
+        *databases.judge(inventory),
         *wallets.judge(inventory),
         *exposure.judge(inventory),
         *plain.judge(inventory, catalogue.secrets),

@@ -11,7 +11,13 @@ from .inventory import Host, Inventory, truth
 
 CHECK = "variables"
 
-FILES = ("workflow_services_api_ca", "workflow_services_api_certificate")
+FILES = (
+    "workflow_services_api_ca",
+    "workflow_services_api_certificate",
+    "workflow_services_handlers",
+    "workflow_services_projection_ca",
+    "xian_node_index_ca",
+)
 """What names a file on the control machine."""
 
 

@@ -1,6 +1,6 @@
 """A made-up inventory in which nothing is wrong, to spoil one thing of at a time."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -118,6 +118,7 @@ def found(
     files: Mapping[str, str] | None = None,
     play: tuple[str, ...] = (),
     release: Release = BUILT,
+    absent: Collection[str] = (),
     rehearsal: bool = False,
 ) -> list[Finding]:
     """Judge an inventory, of which `files` are the texts of files by their names."""
@@ -128,6 +129,7 @@ def found(
         {"/net": network(*names)} if networks is None else networks,
         {Path(name): text for name, text in (files or {}).items()},
         {host.name: release for host in hosts if host.systemd},
+        frozenset(absent),
     )
     return merged(judge(inventory, CATALOGUE, PREFIXES, CONTROL, rehearsal=rehearsal))
 

@@ -35,6 +35,9 @@ def test_what_does_not_run_on_a_host_is_not_in_the_way() -> None:
     assert found(host(workflow_services_api_port=26657)) != []
 
 
+VERIFIED = "sslmode=verify-full&sslrootcert=/ca.pem"
+
+
 @pytest.mark.parametrize(
     "dsn",
     [
@@ -56,7 +59,7 @@ def test_two_ways_to_one_database_are_no_clash() -> None:
         xian_node_index_dsn=dsn.format("two:9b8a9c5577e1d2c5"),
     )
     assert found(both) == []
-    assert found(host(xian_node_index_dsn="postgresql://db.example:26657/x")) == []
+    assert found(host(xian_node_index_dsn="postgresql://db.example:26657/x?" + VERIFIED)) == []
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_what_is_not(password: str) -> None:
 
 def dsn(password: str, where: str = "db.example") -> str:
     """A DSN with a password."""
-    return f"postgresql://jobs:{password}@{where}/jobs"
+    return f"postgresql://jobs:{password}@{where}/jobs?sslmode=verify-full&sslrootcert=/ca.pem"
 
 
 def test_a_weak_password_in_a_dsn() -> None:

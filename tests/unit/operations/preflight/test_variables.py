@@ -50,6 +50,14 @@ def test_what_can_not_be_evaluated_is_told_in_one_line() -> None:
     assert what == "can't be evaluated: workflow_contract_workers, workflow_services_report"
 
 
+@pytest.mark.parametrize("name", variables.FILES)
+def test_a_file_that_is_named_and_not_there(name: str) -> None:
+    given = {"workflow_services_api_key": "-----BEGIN PRIVATE KEY-----", name: "/no/such"}
+    what = problem(found(host(**given), absent=["/no/such"]), "variables")
+    assert what == f"{name}: there is no file /no/such"
+    assert CATALOGUE.options[name].kind == "path"
+
+
 def test_a_rehearsal_may_come_before_the_network_and_its_files() -> None:
     findings = found(
         host(lost=("workflow_contract_workers",)), networks={"/net": None}, rehearsal=True
