@@ -218,11 +218,12 @@ def account(uid):
         return str(uid)
 
 
-NO_HOME = {"chain_id": "", "genesis_sha256": "", "validator": "", "problem": ""}
+NO_HOME = {"chain_id": "", "genesis_sha256": "", "validator": "", "fee_mode": "", "problem": ""}
 
 
 def home(path):
     """Return whose a node's home is, by its public parts; all is empty where there is none."""
+    mode = re.search(r'(?m)^tx_fee_mode *= *"(\w+)"', read(path / "config/xian.toml"))
     try:
         if not any(path.iterdir()):
             return NO_HOME
@@ -235,6 +236,7 @@ def home(path):
             "chain_id": json.loads(genesis)["chain_id"],
             "genesis_sha256": hashlib.sha256(genesis).hexdigest(),
             "validator": base64.b64decode(key["pub_key"]["value"]).hex(),
+            "fee_mode": mode[1] if mode else "",
             "problem": "",
         }
     except OSError as error:

@@ -259,6 +259,14 @@ def _home(host: Host, home: Mapping[str, Any], inventory: Inventory) -> Iterator
         elif identity and home["validator"] and home["validator"] != identity["public_key"]:
             what = f"{path} holds the key of another validator than the network gives this host"
             yield found(what, "one of the two is another host's: a key may sign in one place only")
+        elif home["fee_mode"] and home["fee_mode"] != (mode := host.text("xian_node_fee_mode")):
+            yield Finding(
+                "consensus",
+                (host.name,),
+                f"xian_node_fee_mode is {mode}, the chain in {path} was made with "
+                f"{home['fee_mode']}",
+                "set it back: a chain keeps the one that it was made with",
+            )
 
 
 def _one_key_each(inventory: Inventory) -> Iterator[Finding]:

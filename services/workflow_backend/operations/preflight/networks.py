@@ -35,7 +35,7 @@ def judge(inventory: Inventory, *, rehearsal: bool) -> Iterator[Finding]:
     yield from _same(inventory, CRITICAL, "consensus", Level.PROBLEM)
     yield from _same(inventory, UNWISE, "settings", Level.WARNING)
     for host in inventory.nodes:
-        yield from _contract_fees(host)
+        yield from _other_fees(host)
 
 
 def _folder(host: Host, inventory: Inventory, rehearsal: bool) -> Iterator[Finding]:
@@ -143,12 +143,14 @@ def _same(
                 )
 
 
-def _contract_fees(host: Host) -> Iterator[Finding]:
-    node, contract = host.text("xian_node_fee_mode"), host.text("workflow_contract_fee_mode")
-    if node and contract and node != contract:
-        yield Finding(
-            "settings",
-            (host.name,),
-            f"workflow_contract_fee_mode is {contract}, the nodes have {node}",
-            "wallets are funded by the one and pay by the other: set both to the same",
-        )
+def _other_fees(host: Host) -> Iterator[Finding]:
+    """Wallets are funded by the contract's fee mode; the network's own is a word for both."""
+    node = host.text("xian_node_fee_mode")
+    for name in ("workflow_contract_fee_mode", "xian_network_fee_mode"):
+        if node and (other := host.text(name)) and node != other:
+            yield Finding(
+                "settings",
+                (host.name,),
+                f"{name} is {other}, the nodes have {node}",
+                "xian_node_fee_mode is what counts: set both to the network's",
+            )

@@ -25,7 +25,7 @@ CONTROL = Control(NOW + 2, "x86_64")
 HOME = "/var/lib/workflow-backend/node/.cometbft"
 RELEASE, DATA = "/opt/workflow-backend", "/var/lib/workflow-backend"
 BUILT = Release("0.1.0-1", 2 * GIB)
-NO_HOME = {"chain_id": "", "genesis_sha256": "", "validator": "", "problem": ""}
+NO_HOME = {"chain_id": "", "genesis_sha256": "", "validator": "", "fee_mode": "", "problem": ""}
 
 
 def key(of: str) -> str:

@@ -118,8 +118,12 @@ def test_a_home_is_told_by_its_public_parts(tmp_path: Path) -> None:
         "chain_id": "net-1",
         "genesis_sha256": sha256(genesis).hexdigest(),
         "validator": "00" * 32,
+        "fee_mode": "",
         "problem": "",
     }
+    config = 'tx_fee_mode_of_old = "x"\ntx_fee_mode = "paid_metered"\n'
+    (tmp_path / "home/config/xian.toml").write_text(config)
+    assert facts.home(tmp_path / "home")["fee_mode"] == "paid_metered"
 
 
 def test_where_there_is_no_home(tmp_path: Path) -> None:

@@ -183,6 +183,7 @@ def home(**other: str) -> dict[str, Any]:
         "chain_id": "net-1",
         "genesis_sha256": key("genesis"),
         "validator": key("validator one"),
+        "fee_mode": "free_metered",
         "problem": "",
     }
     return machine(home=ours | other, deployed=True)
@@ -203,6 +204,14 @@ def test_a_home_is_this_networks_and_this_hosts(other: dict[str, str], said: str
     findings = found(host(seen=home(**other)))
     assert said in problem(findings, "data") if said else findings == []
     assert found(host(seen=home(**other)), networks={"/net": None}) != []
+
+
+def test_a_chain_keeps_its_fee_mode() -> None:
+    paid = {"xian_node_fee_mode": "paid_metered", "workflow_contract_fee_mode": "paid_metered"}
+    what = problem(found(host(seen=home(), **paid)), "consensus")
+    assert what.endswith(f"{HOME} was made with free_metered")
+    assert found(host(seen=home(fee_mode="paid_metered"), **paid)) == []
+    assert found(host(seen=home(fee_mode=""), **paid)) == []
 
 
 def test_two_machines_with_one_validators_key() -> None:

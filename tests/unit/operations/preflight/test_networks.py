@@ -108,9 +108,10 @@ def test_nodes_of_different_networks_may_differ() -> None:
     assert found(host("one"), other, networks=networks) == []
 
 
-def test_wallets_are_funded_by_the_mode_that_the_nodes_have() -> None:
-    findings = found(host(workflow_contract_fee_mode="paid_metered"))
-    assert "the nodes have free_metered" in problem(findings, "settings")
+@pytest.mark.parametrize("name", ["workflow_contract_fee_mode", "xian_network_fee_mode"])
+def test_a_fee_mode_that_the_nodes_do_not_have(name: str) -> None:
+    what = problem(found(host(**{name: "paid_metered"})), "settings")
+    assert what == f"{name} is paid_metered, the nodes have free_metered"
 
 
 def test_keys_that_are_not_encrypted_are_a_warning_where_that_is_not_meant() -> None:
