@@ -50,6 +50,7 @@ current: {description: The current release, type: str, returned: success}
 previous: {description: The release that was current before, type: str, returned: success}
 releases: {description: The releases that are there, type: list, returned: success}
 versions: {description: The versions in each release that is there, type: dict, returned: success}
+compatible: {description: What each was declared to agree with, type: dict, returned: success}
 removed: {description: Releases that were or would be removed, type: list, returned: success}
 """
 
@@ -94,9 +95,15 @@ def main():
         current=store.current,
         previous=store.previous,
         releases=[name for name in store.installed if name not in store.removed],
-        versions={name: (store.mark(name) or {}).get("versions", {}) for name in store.installed},
+        versions=told(store, "versions", {}),
+        compatible=told(store, "consensus_compatible_with", []),
         removed=store.removed,
     )
+
+
+def told(store, what, default):
+    """Return what the build said of each release that is there."""
+    return {name: (store.mark(name) or {}).get(what, default) for name in store.installed}
 
 
 def work(store, given):

@@ -121,6 +121,26 @@ def test_a_release_is_packed_once_and_the_last_one_is_found(stage: Path, tmp_pat
     assert manifest.file_digest(packed) == said["sha256"]
 
 
+def test_what_it_agrees_with_is_declared_and_stays_so(stage: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+
+    def declared(*agrees_with: str) -> list[str]:
+        said = build._pack(stage, out, agrees_with)
+        told: list[str] = json.loads(Path(said["description"]).read_text())[
+            "consensus_compatible_with"
+        ]
+        return told
+
+    assert declared() == []
+    packed = (out / "1.0-a.tar.gz").stat().st_mtime_ns
+    assert declared("0.9-b", "0.8-c") == ["0.8-c", "0.9-b"]
+    assert declared() == declared("0.9-b") == ["0.8-c", "0.9-b"]
+    assert (out / "1.0-a.tar.gz").stat().st_mtime_ns == packed
+    (stage / "contracts/first.s.py").write_text("another")
+    assert declared("0.9-b") == ["0.9-b"]  # of other content nothing was declared
+
+
 def test_the_oldest_releases_go_and_nothing_else(stage: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()

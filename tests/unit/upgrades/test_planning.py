@@ -8,7 +8,7 @@ from workflow_backend.errors import RecoveryRefused
 from workflow_backend.operations.upgrades import planning
 from workflow_backend.operations.upgrades.planning import Plan
 
-from .made import NAMES, VERSIONS, host, nodes
+from .made import NAMES, VERSIONS, host, node, nodes
 
 
 def upgrade(hosts: dict[str, Any], **more: Any) -> Plan:
@@ -107,6 +107,21 @@ class TestVerbs:
         assert "the chain stands still" in planning.verb("stop", NAMES, nodes(*NAMES))["report"][-1]
         assert "the chain goes on" in planning.verb("stop", ["a"], nodes(*NAMES))["report"][-1]
         assert len(planning.verb("stop", ["a"], nodes("a", down=["a"]))["report"]) == 1
+
+    def test_a_stop_of_some_is_refused_where_the_others_need_them(self) -> None:
+        for some, seen in (
+            (["a", "b"], nodes(*NAMES)),
+            (["a"], nodes(*NAMES, down=["b"])),
+            (["a"], nodes("a") | {"z": node("z", {"A": 10}, ["A"])}),  # the only validator
+        ):
+            with pytest.raises(RecoveryRefused, match="the chain stands still") as refused:
+                planning.verb("stop", some, seen)
+            assert "without --limit" in refused.value.hint
+
+    def test_a_stop_of_what_takes_nothing_away_is_not_refused(self) -> None:
+        planning.verb("stop", ["b"], nodes(*NAMES, down=["a", "b"]))
+        planning.verb("stop", ["z", "postgres"], nodes("a", "b") | {"z": node("z", {"A": 10}, [])})
+        planning.verb("stop", [*NAMES, "postgres"], nodes(*NAMES, down=["a", "b"]))
 
     def test_a_start(self) -> None:
         found = planning.verb("start", NAMES, nodes(*NAMES, down=NAMES))

@@ -4,6 +4,7 @@ import pytest
 
 from workflow_backend.errors import RecoveryRefused
 from workflow_backend.operations.upgrades import releases
+from workflow_backend.operations.upgrades.releases import Installed
 
 from .made import VERSIONS, host
 
@@ -50,6 +51,32 @@ def test_what_consensus_hangs_on() -> None:
         "xian-tech-abci 1.0 -> none",
         "python 3.14.8 -> none",
     ]
+
+
+def test_what_is_declared_to_agree_is_left_out() -> None:
+    other = VERSIONS | {"cometbft": "v2"}
+    hosts = {"a": host("old", "older"), "b": host("older")}
+
+    def unlike(*declared: str) -> list[str]:
+        return releases.unlike(hosts, "new", other, declared)
+
+    assert unlike() == unlike("old") == unlike("older") == ["cometbft v1 -> v2"]
+    assert unlike("old", "older") == []
+
+
+def test_a_host_knows_what_its_releases_agree_with_there_and_back() -> None:
+    other = VERSIONS | {"cometbft": "v2"}
+    new = Installed(
+        current="new",
+        previous="old",
+        releases={"old": VERSIONS, "new": other},
+        compatible={"new": ("old",), "old": ()},
+    )
+    assert releases.unlike({"a": new}, "old", VERSIONS) == []
+    back = new.model_copy(update={"current": "old", "previous": "old"})
+    assert releases.unlike({"a": back}, "new", other) == []
+    silent = new.model_copy(update={"compatible": {}})
+    assert releases.unlike({"a": silent}, "old", VERSIONS) == ["cometbft v2 -> v1"]
 
 
 def test_a_release_that_a_host_lacks() -> None:

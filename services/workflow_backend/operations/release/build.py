@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from . import archive, golang, manifest, sbom
 type Report = dict[str, Any]
 
 LATEST = "latest.json"
+COMPATIBLE = "consensus_compatible_with"
 _PARTS = Path("setup/release.py")
 
 
@@ -29,10 +30,13 @@ class NotBuilt(WorkflowError):
     """The parts of the release could not be made; the line above says why."""
 
 
-def build(start: Path, out: Path | None, root: Path, keep: int) -> Report:
+def build(
+    start: Path, out: Path | None, root: Path, keep: int, agrees_with: Sequence[str] = ()
+) -> Report:
     """Build the release of the clone around `start` into `out`, by default the clone's `dist`.
 
-    It will work in the folder `root` of a host, and in no other.
+    It will work in the folder `root` of a host, and in no other. `agrees_with` declares by their
+    ids releases with another app, VM or CometBFT that nodes may run beside this one.
 
     Writes ID.tar.gz, then ID.json, which says what a host needs to know of it, then lets
     latest.json point at that; of earlier ones the last `keep` stay. Returns what it built, or found
@@ -44,7 +48,7 @@ def build(start: Path, out: Path | None, root: Path, keep: int) -> Report:
         stage = clone / ".cache" / "release" / "stage"
         _lay_out(clone, stage, root)
         out.mkdir(parents=True, exist_ok=True)
-        built = _pack(stage, out)
+        built = _pack(stage, out, agrees_with)
         _prune(out, keep)
         return built
 
@@ -73,7 +77,7 @@ def _lay_out(clone: Path, stage: Path, root: Path) -> None:
         raise NotBuilt
 
 
-def _pack(stage: Path, out: Path) -> Report:
+def _pack(stage: Path, out: Path, agrees_with: Sequence[str] = ()) -> Report:
     head = json.loads(stage.with_name(f"{stage.name}.json").read_text(encoding="utf-8"))
     cometbft = stage / "bin" / "cometbft"
     listed = sbom.describe(head, golang.modules(cometbft), manifest.file_digest(cometbft))
@@ -93,13 +97,15 @@ def _pack(stage: Path, out: Path) -> Report:
             "version": head["version"],
             "path": head["path"],
             "versions": _versions(head),
+            COMPATIBLE: [],
             "archive": packed.name,
             "sha256": manifest.file_digest(packed),
             "manifest_sha256": digest,
             "bytes": packed.stat().st_size,
             "unpacked_bytes": _size(stage),
         }
-        _write(beside, json.dumps(description, indent=2, sort_keys=True) + "\n")
+    description = _declare(description, agrees_with)
+    _write(beside, json.dumps(description, indent=2, sort_keys=True) + "\n")
     _point(out / LATEST, beside.name)
     return {
         "id": head["id"],
@@ -107,6 +113,15 @@ def _pack(stage: Path, out: Path) -> Report:
         "sha256": description["sha256"],
         "description": str(beside),
     }
+
+
+def _declare(description: Report, agrees_with: Sequence[str]) -> Report:
+    """Add what is declared; what an earlier build of the same content declared stays.
+
+    It is no part of the content, so it can be declared of a release once it is known.
+    """
+    declared = {*description.get(COMPATIBLE, ()), *agrees_with}
+    return description | {COMPATIBLE: sorted(declared)}
 
 
 def _earlier(beside: Path, packed: Path, digest: str) -> Report | None:

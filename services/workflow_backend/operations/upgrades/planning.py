@@ -1,7 +1,6 @@
 """What a change of the release will do, host by host, or why it does nothing."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
 
 from pydantic import Field
 
@@ -42,8 +41,8 @@ def plan(wanted: Plan, seen: Mapping[str, Seen]) -> Object:
             f"{len(wanted.hosts)} hosts can't stop together with {wanted.forks} forks",
             hint=f"give ansible-playbook -f {len(wanted.hosts)}",
         )
-    if not wanted.together and not _declared(wanted):
-        _require_alike(wanted.hosts, release, versions)
+    if not wanted.together and not wanted.declared:
+        _require_alike(wanted, release, versions)
     order = _order(wanted.hosts, seen)
     what = {
         name: "its release changes" if name in moved else "has the release, is looked at"
@@ -63,7 +62,8 @@ def plan(wanted: Plan, seen: Mapping[str, Seen]) -> Object:
 def verb(name: str, hosts: Sequence[str], seen: Mapping[str, Seen]) -> Object:
     """Return the order of a restart, a stop or a start, and what happens on each host.
 
-    Raises RecoveryRefused where the chain would stand still for a restart.
+    Raises RecoveryRefused where the chain would stand still for a restart, or for a stop that
+    leaves nodes behind.
     """
     order = _order(hosts, seen)
     if name == "restart":
@@ -74,7 +74,7 @@ def verb(name: str, hosts: Sequence[str], seen: Mapping[str, Seen]) -> Object:
         told = [
             f"{host}: its services finish what they do and stop, then its node" for host in order
         ]
-        told += [quorum.without(order, seen).sentence()] if _answered(seen) else []
+        told += [quorum.require_stop(order, seen).sentence()] if _answered(seen) else []
     else:
         told = [
             f"{host}: its node starts, then its services, where they do not run" for host in order
@@ -89,19 +89,15 @@ def _target(wanted: Plan) -> tuple[str, Mapping[str, str]]:
     return release, releases.require_installed(wanted.hosts, release)
 
 
-def _declared(wanted: Plan) -> bool:
-    current = {host.current for host in wanted.hosts.values()} - {wanted.wanted}
-    return wanted.declared or current <= set(wanted.compatible_with)
-
-
-def _require_alike(hosts: Mapping[str, Installed], release: str, versions: Any) -> None:
-    unlike = releases.unlike(hosts, release, versions)
+def _require_alike(wanted: Plan, release: str, versions: Mapping[str, str]) -> None:
+    unlike = releases.unlike(wanted.hosts, release, versions, wanted.compatible_with)
     if unlike:
         raise RecoveryRefused(
             f"release {release} has another app, VM or CometBFT ({', '.join(unlike)}): nodes that "
             "run the one and the other at once may disagree on a block",
             hint="stop all at one height: -e upgrade_together=true; or, where it is known that "
-            "they agree: -e upgrade_consensus_compatible=true",
+            "they agree, build it with --consensus-compatible-with ID or give "
+            "-e upgrade_consensus_compatible=true",
         )
 
 

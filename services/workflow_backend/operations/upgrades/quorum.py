@@ -89,3 +89,23 @@ def require(host: str, seen: Mapping[str, Seen], mending: frozenset[str] = froze
         hint="stop all at once instead: for an upgrade -e upgrade_together=true, else "
         "playbooks/stop.yml and playbooks/start.yml",
     )
+
+
+def require_stop(hosts: Collection[str], seen: Mapping[str, Seen]) -> Without:
+    """Tell what is left when some hosts stop; raises RecoveryRefused where the others need them.
+
+    To stop every node is to want that the chain stands still. One that is down takes nothing away.
+    """
+    found = without(hosts, seen)
+    if seen.keys() <= set(hosts) or not found.stands_still:
+        return found
+    going = [host for host in hosts if host in seen and seen[host].up]
+    if without(going, seen).own == 0:
+        return found
+    others = f"; not up: {', '.join(found.down)}" if found.down else ""
+    raise RecoveryRefused(
+        f"{found.sentence()}, which takes more than 2/3{others}",
+        hint="stop all of them (without --limit), or bring up first what is not up "
+        "(playbooks/start.yml); to stop a host whatever becomes of the chain, on it: "
+        "systemctl stop 'workflow-backend-*'",
+    )

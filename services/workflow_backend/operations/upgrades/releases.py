@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Mapping
 
+from pydantic import Field
+
 from ...errors import RecoveryRefused
 from ..asking import Request
 
@@ -16,11 +18,15 @@ type Versions = Mapping[str, str]
 
 
 class Installed(Request):
-    """What a host has: its releases with the versions in each, the current and the one before."""
+    """What a host has: its releases with the versions in each, the current and the one before.
+
+    `compatible` has what each of them was declared at its build to agree with on every block.
+    """
 
     current: str | None
     previous: str | None
     releases: dict[str, dict[str, str]]
+    compatible: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
 
 def differences(before: Versions, after: Versions) -> list[str]:
@@ -39,12 +45,22 @@ def _minor(version: str) -> list[str]:
     return version.split(".")[:2]
 
 
-def unlike(hosts: Mapping[str, Installed], wanted: str, versions: Versions) -> list[str]:
-    """Say what consensus hangs on and the hosts' releases have otherwise than the wanted one."""
+def unlike(
+    hosts: Mapping[str, Installed], wanted: str, versions: Versions, declared: Collection[str] = ()
+) -> list[str]:
+    """Say what consensus hangs on and the hosts' releases have otherwise than the wanted one.
+
+    Those that the wanted one is `declared` to agree with are left out. The later one of two is
+    built knowing the other, so what a host's own release declares counts as well: the way back.
+    """
     found: dict[str, None] = {}
     for host in hosts.values():
-        if host.current and host.current != wanted:
-            found |= dict.fromkeys(differences(host.releases.get(host.current, {}), versions))
+        current = host.current
+        if not current or current == wanted:
+            continue
+        declarations = (*declared, *host.compatible.get(wanted, ()))
+        if current not in declarations and wanted not in host.compatible.get(current, ()):
+            found |= dict.fromkeys(differences(host.releases.get(current, {}), versions))
     return list(found)
 
 
