@@ -70,7 +70,9 @@ def _host(
     if not host.local:
         yield from _clock(host, seen, control)
     yield from _disks(host, seen, inventory.releases.get(host.name, Release()))
-    yield from _ports(host, seen["listeners"])
+    if seen["root"] or not host.systemd:
+        # Who is not root is not told whose a socket is, and our own would seem another's.
+        yield from _ports(host, seen["listeners"])
     if host.node:
         yield from _home(host, seen["home"], inventory)
 

@@ -153,3 +153,9 @@ def test_of_another_accounts_program_its_account_is_told() -> None:
     nobody = {"program": "", "process": 0, "unit": "", "folder": ""}
     seen = machine(listeners=[listening("127.0.0.1", 8000) | nobody])
     assert problem(found(host(seen=seen)), "ports").startswith("a program of dev listens on")
+
+
+def test_who_is_not_root_is_not_told_to_end_our_own_programs() -> None:
+    ours = listening("127.0.0.1", 8000) | {"program": "", "user": "workflow-api"}
+    findings = found(host(seen=machine(listeners=[ours], root=False)))
+    assert "not root" in problem(findings, "system")
