@@ -7,7 +7,9 @@ index for all that come after it. `mend` puts this right, all in the writer:
 - characters that PostgreSQL can't hold (NUL, lone surrogates) become U+FFFD, in keys as in values;
 - a block read back from the spool holds rewards as `{"__fixed__": "1.2"}`, and that is a number;
 - a transaction with a value that still can't be stored (a number or a name too long, say) loses
-  that value, with an error in the log, and nothing else.
+  that value, with an error in the log, and nothing else;
+- a database that was made anew while the app runs has no tables: the app ends, its manager starts
+  it again, and there it prepares the database and fills it from the node's blocks.
 
 Two more let the index keep up with a busy chain: a transaction's rows are written together (see
 `together`), and a block that waits in memory is not read from the spool again after each other one.
@@ -17,6 +19,7 @@ import asyncio
 import json
 import os
 import re
+import signal
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -97,7 +100,11 @@ def _persist_block(
     upstream: Callable[..., Awaitable[bool]],
 ) -> Callable[[Any, BdsBlockPayload], Awaitable[bool]]:
     async def persist_block(self: Any, payload: BdsBlockPayload) -> bool:
-        return await upstream(self, storable(payload))
+        stored = await upstream(self, storable(payload))
+        if not stored and await self.db.fetchval("SELECT to_regclass('blocks')") is None:
+            logger.error("Index: its database was made anew: the app starts again to fill it")
+            signal.raise_signal(signal.SIGTERM)
+        return stored
 
     return persist_block
 

@@ -120,6 +120,22 @@ def test_a_database_that_hangs_does_not_keep_the_app_from_stopping(
         assert len(node.events("con_odd", "Stored")) == 1
 
 
+def test_a_database_that_is_made_anew_is_filled_again(
+    make_node: Callable[..., AbstractContextManager[Node]],
+) -> None:
+    with make_node("anew-1") as node:
+        node.deploy("con_odd", ODD)
+        node.broadcast("con_odd", "store", {"key": "k", "value": "v"})
+        wait_until(node.index_level, 10, "index level with the chain")
+        node.postgres("psql", "-c", "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        node.broadcast("con_odd", "store", {"key": "k", "value": "w"})
+        wait_until(lambda: not node.running("abci"), 15, "the app ends")
+        assert "its database was made anew" in node.log("abci")
+        node.start("abci", "cometbft")
+        node.wait_ready()
+        assert len(node.events("con_odd", "Stored")) == 2
+
+
 def test_database_of_another_network_is_refused(
     node: Node, make_node: Callable[..., AbstractContextManager[Node]]
 ) -> None:
