@@ -25,7 +25,9 @@ def _open(host: Host) -> Iterator[Finding]:
             return
     except ValueError:
         return  # that it is no address is a finding already
-    if not (host.get("workflow_services_tokens") or host.text("workflow_services_operator_token")):
+    tokens = ("workflow_services_tokens", "workflow_services_operator_token")
+    unread = host.names.intersection(tokens) - host.values.keys()
+    if not unread and not any(map(host.get, tokens)):
         yield Finding(
             CHECK,
             (host.name,),

@@ -266,6 +266,17 @@ def test_an_api_that_others_reach(other: dict[str, Any], check: str, said: str) 
         assert findings == []
 
 
+def test_a_token_that_can_not_be_evaluated_is_no_open_api() -> None:
+    given = {
+        "workflow_services_api_host": "192.0.2.1",
+        "workflow_services_api_certificate": "c.pem",
+        "workflow_services_api_key": "-----BEGIN PRIVATE KEY-----",
+    }
+    for name in ("workflow_services_operator_token", "workflow_services_tokens"):
+        what = problem(found(host(lost=[name], **given, **{name: ""})), "variables")
+        assert what == f"can't be evaluated: {name}"
+
+
 def test_a_certificate_needs_its_key() -> None:
     given = {"workflow_services_api_certificate": "c.pem"}
     assert "no key" in problem(found(host(**given)), "exposure")
