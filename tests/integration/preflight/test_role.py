@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from base64 import b64encode
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,10 @@ def test_all_problems_of_all_hosts_come_at_once_before_anything_is_changed(
     made: Made, tmp_path: Path
 ) -> None:
     made.network("one", "three")
+    handed = made.folder / "network/hosts/one/priv_validator_key.json"
+    handed.parent.mkdir(parents=True)
+    public = b64encode(bytes.fromhex(key("three"))).decode()
+    handed.write_text(json.dumps({"pub_key": {"value": public}}))
     secret = "hunter2-hunter2"
     made.secrets(
         False,
@@ -173,6 +178,7 @@ def test_all_problems_of_all_hosts_come_at_once_before_anything_is_changed(
     ):
         assert expected in said, said
     assert any("xian_node_fee_mode differs" in line for line in said)
+    assert any(line.startswith("PROBLEM one identity hosts/one/priv_valid") for line in said)
     plain = [line for line in said if line.endswith("is in plain text")]
     assert any(line.endswith("workflow_services_projection_dsn is in plain text") for line in plain)
     assert any("secret_keys" in line for line in plain)

@@ -34,14 +34,16 @@ from .machines import Control
 class Given(Request):
     """One host: its groups, its variables, and the value of each that has one as JSON text.
 
-    `closed` are files in the network folder that Ansible can't read or decrypt. `machine` is what
-    the module machine_facts said, or `trouble` why it could not be asked.
+    `closed` are files in the network folder that Ansible can't read or decrypt, `validator` is the
+    public key in the one that holds the validator's, in base64. `machine` is what the module
+    machine_facts said, or `trouble` why it could not be asked.
     """
 
     groups: list[str]
     names: list[str]
     values: dict[str, str]
     closed: list[str]
+    validator: str = ""
     machine: dict[str, Any] | None = None
     trouble: str = ""
 

@@ -22,8 +22,9 @@ class Host:
     """A host: its groups, the variables that the inventory gives it, and what was seen on it.
 
     A name without a value is of a variable that can't be evaluated; `closed` are the host's files
-    in the network folder that can't be read. `machine` is what the module machine_facts says, None
-    where it could not be asked; `trouble` is why not.
+    in the network folder that can't be read, `validator` is the public key that is in one of them,
+    in base64. `machine` is what the module machine_facts says, None where it could not be asked;
+    `trouble` is why not.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Host:
     closed: Sequence[str] = ()
     machine: Mapping[str, Any] | None = None
     trouble: str = ""
+    validator: str = ""
 
     @classmethod
     def parse(cls, name: str, given: Mapping[str, Any], catalogue: Catalogue) -> Host:
@@ -47,6 +49,7 @@ class Host:
             given["closed"],
             given.get("machine") or None,
             given.get("trouble") or "",
+            given.get("validator") or "",
         )
 
     def get(self, name: str) -> Any:

@@ -1,5 +1,6 @@
 """The network: hosts and keys that its folder knows, and settings that its nodes must share."""
 
+from base64 import b64encode
 from collections.abc import Iterator
 
 from .findings import Finding, Level
@@ -58,6 +59,7 @@ def _folder(host: Host, inventory: Inventory, rehearsal: bool) -> Iterator[Findi
             "give the vault password that they are encrypted with: --vault-password-file FILE or "
             "--ask-vault-password",
         )
+    yield from _key_of_another(host, network)
     if host.node and host.name not in network.hosts:
         yield found(
             f"the network {network.chain_id} in {host.folder} does not know this host",
@@ -70,6 +72,24 @@ def _folder(host: Host, inventory: Inventory, rehearsal: bool) -> Iterator[Findi
                 f"{name} is {wanted}, the network in {host.folder} is {network.chain_id}",
                 "set the chain id back, or name another folder",
             )
+
+
+def _key_of_another(host: Host, network: Network) -> Iterator[Finding]:
+    """The key file that a host is given is the one that everybody knows it by."""
+    keys = {
+        name: b64encode(bytes.fromhex(identity["public_key"])).decode()
+        for name, identity in network.hosts.items()
+    }
+    if host.validator and host.validator != keys.get(host.name, host.validator):
+        owners = [name for name, key in keys.items() if key == host.validator]
+        yield Finding(
+            "identity",
+            (host.name,),
+            f"hosts/{host.name}/priv_validator_key.json in {host.folder} holds "
+            f"{f'the key of {owners[0]}' if owners else 'another key than network.json tells'}",
+            "put back the file that playbooks/prepare-network.yml made: two with one key sign "
+            "against each other",
+        )
 
 
 def _one_genesis(inventory: Inventory) -> Iterator[Finding]:

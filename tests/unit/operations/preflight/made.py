@@ -85,6 +85,7 @@ def host(
     catalogue: Any = CATALOGUE,
     trouble: Any = "",
     closed: Any = (),
+    validator: Any = "",
     groups: Any = GROUPS,
     **other: Any,
 ) -> Host:
@@ -94,7 +95,7 @@ def host(
     """
     values = {n: v for n, v in (variables(name) | other).items() if n not in lost}
     names = frozenset(values) | set(lost)
-    return Host(name, catalogue, frozenset(groups), names, values, closed, seen, trouble)
+    return Host(name, catalogue, frozenset(groups), names, values, closed, seen, trouble, validator)
 
 
 def network(*names: str, **other: Any) -> Network:

@@ -1,5 +1,6 @@
 """The network: hosts it knows, keys that are one host's alone, settings that nodes must share."""
 
+from base64 import b64encode
 from dataclasses import replace
 from typing import Any
 
@@ -55,6 +56,20 @@ def test_two_hosts_with_one_identity(field: str) -> None:
     finding = only(found(host("one"), host("four"), networks={"/net": net}))
     assert (finding.check, finding.level) == ("identity", Level.PROBLEM)
     assert finding.hosts == ("four", "one")
+
+
+@pytest.mark.parametrize(
+    ("of", "said"),
+    [("validator one", ""), ("validator four", "the key of four"), ("x", "another key than")],
+)
+def test_a_key_file_that_is_anothers(of: str, said: str) -> None:
+    given = b64encode(bytes.fromhex(key(of))).decode()
+    findings = found(host("one", validator=given), host("four"))
+    if said:
+        what = problem(findings, "identity")
+        assert what.startswith(f"hosts/one/priv_validator_key.json in /net holds {said}")
+    else:
+        assert findings == []
 
 
 def test_two_geneses_of_one_chain() -> None:
