@@ -58,6 +58,13 @@ def test_nodes_that_do_not_agree_are_not_trusted(serve: Serve) -> None:
         ask(honest | other)
 
 
+def test_a_plan_tells_too_that_nodes_do_not_agree(serve: Serve) -> None:
+    honest = serve(Chain(height=20), "b", "d")
+    other = serve(Chain(height=20, hashes={19: "EE" * 32}), "c")
+    with pytest.raises(RecoveryRefused, match="the peers do not agree on block 19: b: block"):
+        ask(honest | other, offers={}, check=True)
+
+
 def test_a_snapshot_of_another_state_is_not_fetched(serve: Serve) -> None:
     offers = {"b": [{"height": 8, "app_hash": "ee" * 32}]}
     with pytest.raises(RecoveryRefused, match="the snapshot on offer at b eeee"):

@@ -67,6 +67,7 @@ def trust(wanted: Trust, *, check: bool) -> Object:
 async def _trust(wanted: Trust, ways: Ways, *, check: bool) -> Object:
     peers = await commits.ask(ways, wanted.chain_id)
     servers = _distinct(wanted, peers)
+    await _agreed_already(servers)
     answer: Object = {
         "servers": [peer.host for peer in servers],
         "node_ids": {peer.host: peer.node_id for peer in servers},
@@ -80,15 +81,7 @@ async def _trust(wanted: Trust, ways: Ways, *, check: bool) -> Object:
     if check:
         return answer | {"hash": None}
     await _wait(wanted, servers, height + BEYOND)
-    blocks = await asyncio.gather(*(_block(peer, height) for peer in servers))
-    said = {peer.host: block for peer, block in zip(servers, blocks, strict=True)}
-    if len(set(said.values())) > 1:
-        each = "; ".join(f"{host}: block {one}, app {two}" for host, (one, two) in said.items())
-        raise RecoveryRefused(
-            f"the peers do not agree on block {height}: {each}",
-            hint="find out which of them is wrong before you trust any",
-        )
-    block, known = blocks[0]
+    block, known = await _agreed(servers, height)
     if known != app_hash:
         raise RecoveryRefused(
             f"the chain has the app hash {known} behind block {height}, the snapshot on offer at "
@@ -175,6 +168,26 @@ async def _wait(wanted: Trust, servers: list[Peer], height: int) -> None:
 async def _height(peer: Peer) -> int:
     async with Rpc(peer.url) as rpc:
         return int((await rpc.call("status"))["sync_info"]["latest_block_height"])
+
+
+async def _agreed_already(servers: list[Peer]) -> None:
+    """Compare the newest block that all have, so that a plan tells too where they do not agree."""
+    height = min(peer.height for peer in servers) - 1  # what is behind it is in the one after it
+    if height >= max(peer.base for peer in servers):
+        await _agreed(servers, height)
+
+
+async def _agreed(servers: list[Peer], height: int) -> tuple[str, str]:
+    """Return a block's hash and the app hash behind it, which all servers have to say alike."""
+    blocks = await asyncio.gather(*(_block(peer, height) for peer in servers))
+    said = {peer.host: block for peer, block in zip(servers, blocks, strict=True)}
+    if len(set(said.values())) > 1:
+        each = "; ".join(f"{host}: block {one}, app {two}" for host, (one, two) in said.items())
+        raise RecoveryRefused(
+            f"the peers do not agree on block {height}: {each}",
+            hint="find out which of them is wrong before you trust any",
+        )
+    return blocks[0]
 
 
 async def _block(peer: Peer, height: int) -> tuple[str, str]:
