@@ -9,7 +9,9 @@ index for all that come after it. `mend` puts this right, all in the writer:
 - a transaction with a value that still can't be stored (a number or a name too long, say) loses
   that value, with an error in the log, and nothing else;
 - a database that was made anew while the app runs has no tables: the app ends, its manager starts
-  it again, and there it prepares the database and fills it from the node's blocks.
+  it again, and there it prepares the database and fills it from the node's blocks;
+- only the blocks that come next may wait in memory: where it is full of later ones, there is no
+  room for the one that all of them wait for, and a busy chain's index never begins again.
 
 Two more let the index keep up with a busy chain: a transaction's rows are written together (see
 `together`), and a block that waits in memory is not read from the spool again after each other one.
@@ -64,6 +66,7 @@ def mend() -> None:
     bds.BDS.persist_block = _persist_block(bds.BDS.persist_block)
     bds.BDS._persist_transaction = _persist_transaction(bds.BDS._persist_transaction)  # noqa: SLF001
     bds.BDS._replay_spool = _replay_spool  # noqa: SLF001
+    bds.BDS._enqueue_pending_payload = _enqueue(bds.BDS._enqueue_pending_payload)  # noqa: SLF001
 
 
 def number(value: Any) -> Decimal:
@@ -136,14 +139,28 @@ def _persist_transaction(
     return persist_transaction
 
 
+def _enqueue(upstream: Callable[[Any, BdsBlockPayload], bool]) -> Callable[..., bool]:
+    def enqueue(self: Any, payload: BdsBlockPayload) -> bool:
+        return int(payload.block_meta["height"]) < _too_far(self) and upstream(self, payload)
+
+    return enqueue
+
+
+def _too_far(self: Any) -> int:
+    """The first height that has to wait outside of memory; the spool or the node's store has it."""
+    height: int = self._next_expected_height() + max(self.config.queue_max_size, 1)
+    return height
+
+
 async def _replay_spool(self: Any) -> None:
     """Take in spooled blocks, the oldest first, as far as there is room for them in memory."""
     waiting = self._pending_payloads
     for path in self._pending_spool_files():
-        if len(waiting) >= max(self.config.queue_max_size, 1):
-            return
-        if self._spool_file_height(path) in waiting:
+        height = self._spool_file_height(path)
+        if height in waiting:
             continue
+        if height is not None and height >= _too_far(self):
+            return
         payload = self._read_spool_file(path)
         if self._is_stale_payload(payload):
             path.unlink(missing_ok=True)

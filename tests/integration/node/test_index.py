@@ -136,6 +136,32 @@ def test_a_database_that_is_made_anew_is_filled_again(
         assert len(node.events("con_odd", "Stored")) == 2
 
 
+def test_a_lost_database_is_filled_though_later_blocks_wait_in_great_number(
+    make_node: Callable[..., AbstractContextManager[Node]],
+) -> None:
+    with make_node("many-1") as node:
+        node.deploy("con_odd", ODD)
+        wait_until(node.index_level, 10, "index level with the chain")
+        postmaster = node.child("postgres")
+        processes = [postmaster, *children(postmaster)]
+        for process in processes:
+            os.kill(process, signal.SIGSTOP)
+        for number in range(8):
+            node.broadcast("con_odd", "store", {"key": "k", "value": str(number)})
+        node.kill("abci")
+        for process in processes:
+            os.kill(process, signal.SIGCONT)
+        node.postgres("psql", "-c", "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        settings = node.home / "config" / "xian.toml"
+        text = settings.read_text()
+        assert "queue_max_size = 128" in text
+        settings.write_text(text.replace("queue_max_size = 128", "queue_max_size = 4"))
+        wait_until(lambda: not node.running("cometbft"), 10, "CometBFT gone with its app")
+        node.start("abci", "cometbft")
+        node.wait_ready()
+        assert len(node.events("con_odd", "Stored")) == 8
+
+
 def test_database_of_another_network_is_refused(
     node: Node, make_node: Callable[..., AbstractContextManager[Node]]
 ) -> None:
