@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import tempfile
+import time
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -176,12 +177,12 @@ def running_revision(module, unit):
 def start(module, unit):
     """Start a unit and wait until it is ready; fail with its last words where it is not."""
     module.run_command(["systemctl", "reset-failed", unit])  # an old failure says nothing of now
+    begun = time.time()
     status, _, reason = module.run_command(["systemctl", "start", unit])
     if status != 0:
         # What the program itself said; what systemd says of it is in the reason.
-        _, words, _ = module.run_command(
-            ["journalctl", f"_SYSTEMD_UNIT={unit}", "--lines=3", "--output=cat", "--no-pager"]
-        )
+        journal = ["journalctl", f"_SYSTEMD_UNIT={unit}", f"--since=@{begun:.3f}", "--lines=3"]
+        _, words, _ = module.run_command([*journal, "--output=cat", "--no-pager"])
         module.fail_json(
             msg=f"{unit} does not start: {reason.strip()} Its last words: {words.strip()}"
         )
