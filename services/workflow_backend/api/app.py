@@ -2,6 +2,7 @@
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi_offline import FastAPIOffline
 
 from .. import __version__
 from . import health, problems, reads, stream, writes
@@ -12,10 +13,12 @@ from .metrics import Measured
 
 def create_app(backend: Backend) -> FastAPI:
     """Return the application on an open backend."""
-    app = FastAPI(
+    # The page of the description brings its scripts along: there may be no internet.
+    app = FastAPIOffline(
         title="Xian workflow backend",
         version=__version__,
         description="Submit items to the workflow contract and read what became of them.",
+        redoc_url=None,  # one page is enough
     )
     app.state.backend = backend
     app.add_middleware(BodyLimit)

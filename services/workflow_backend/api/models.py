@@ -2,14 +2,16 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 
-ItemId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,128}\z")]
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}\z")]
-Kind = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}\z")]
-Uri = Annotated[str, StringConstraints(pattern=r"^[\x20-\x7e]{1,1024}\z")]
-Reference = Annotated[str, StringConstraints(pattern=r"^[\x20-\x7e]{0,1024}\z")]
-Reason = Annotated[str, StringConstraints(pattern=r"^[\x20-\x7e]{0,512}\z")]
+from .text import IDENTIFIER, PRINTABLE, Text
+
+ItemId = Annotated[str, Text(IDENTIFIER, 1, 128)]
+Name = Annotated[str, Text(IDENTIFIER, 1, 64)]
+Kind = Annotated[str, Text(IDENTIFIER, 1, 64)]
+Uri = Annotated[str, Text(PRINTABLE, 1, 1024)]
+Reference = Annotated[str, Text(PRINTABLE, 0, 1024)]
+Reason = Annotated[str, Text(PRINTABLE, 0, 512)]
 Status = Literal["submitted", "processing", "completed", "failed", "cancelled"]
 
 BATCH_LIMIT = 500

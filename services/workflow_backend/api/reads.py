@@ -10,7 +10,7 @@ from ..items import SETTLED
 from ..store.base import EventFilter, ItemFilter, Listed
 from .access import Reader, seen_item, whose
 from .backend import Used
-from .models import Activity, ItemList, ItemView, Name, Status, Summary
+from .models import Activity, ItemId, ItemList, ItemView, Name, Status, Summary
 from .problems import responses
 
 router = APIRouter()
@@ -19,9 +19,9 @@ Limit = Annotated[int, Query(ge=1, le=500)]
 Cursor = Annotated[
     str | None, Query(description="`next_cursor` of the page before", max_length=512)
 ]
-PathId = Annotated[str, Path(max_length=128, pattern=r"^[A-Za-z0-9_-]+\z")]
+PathId = Annotated[ItemId, Path()]
 Client = Annotated[Name | None, Query(description="the token that items were submitted with")]
-IdPrefix = Annotated[str | None, Query(max_length=128, pattern=r"^[A-Za-z0-9_-]+\z")]
+IdPrefix = Annotated[ItemId | None, Query(description="the beginning of items' ids")]
 Time = Annotated[datetime | None, Query(description="with a zone, such as 2026-01-31T12:00:00Z")]
 Wait = Annotated[
     Literal["completed"] | None, Query(description="answer only when the item is settled")

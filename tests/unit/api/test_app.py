@@ -138,3 +138,42 @@ async def test_a_body_that_is_no_json_is_no_fields_fault(api: Open) -> None:
     (error,) = problem["errors"]
     assert error["field"] == ""
     assert re.fullmatch(r"no JSON: .+ at character \d+", error["message"])
+
+
+async def test_the_page_of_the_description_needs_no_other_site(api: Open) -> None:
+    client = api()
+    page = await client.get("/docs")
+    parts = re.findall(r'(?:src|href)="([^"]*)"', page.text)
+    assert {part.rpartition(".")[2] for part in parts} == {"js", "css", "png"}
+    for part in parts:
+        assert part.startswith("/"), part
+        assert (await client.get(part)).status_code == 200, part
+    assert "'/openapi.json'" in page.text
+    assert (await client.get("/redoc")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("change", "wanted"),
+    [
+        ({"item_id": "a.b"}, "wanted 1 to 128 ASCII letters, digits, _ or -"),
+        ({"item_id": "a\n"}, "wanted 1 to 128 ASCII letters, digits, _ or -"),
+        ({"item_id": "a" * 129}, "wanted 1 to 128 ASCII letters, digits, _ or -"),
+        ({"payload_uri": 5}, "wanted 1 to 1024 printable ASCII characters"),
+        ({"metadata_ref": "é"}, "wanted 0 to 1024 printable ASCII characters"),
+    ],
+)
+async def test_a_bad_field_is_told_what_it_may_be(
+    api: Open, change: dict[str, Any], wanted: str
+) -> None:
+    answer = await api().post("/items", json={"item_id": "a", "payload_uri": "x"} | change)
+    assert answer.status_code == 422
+    assert answer.json()["errors"] == [{"field": next(iter(change)), "message": wanted}]
+    answer = await api().get("/items?id_prefix=a.b")
+    assert answer.json()["errors"][0]["message"] == "wanted 1 to 128 ASCII letters, digits, _ or -"
+
+
+async def test_patterns_are_described_as_javascript_reads_them(api: Open) -> None:
+    described = (await api().get("/openapi.json")).text
+    patterns = set(re.findall(r'"pattern":"([^"]*)"', described))
+    assert patterns >= {"^[A-Za-z0-9_-]{1,128}$"}
+    assert [pattern for pattern in patterns if not pattern.endswith("$")] == []
