@@ -87,7 +87,7 @@ class Flow:
 
     def settle(self, timeout: float = 90) -> None:
         """Wait until every accepted item has ended, then hold each to one terminal transition."""
-        assert self.problems == []
+        assert not self.problems, self.problems[:5]
         assert self.accepted
         deadline = time.monotonic() + timeout
         while True:
@@ -98,7 +98,7 @@ class Flow:
             assert time.monotonic() < deadline, f"lost: {missing[:5]} of {len(self.accepted)}"
             time.sleep(1)
         twice = {item: number for item, number in ends.items() if number != 1}
-        assert twice == {}
+        assert not twice, twice
         for api in self._apis:  # what one projection has, the other has
             while (other := self._ends(api)) != ends:
                 assert time.monotonic() < deadline, f"{len(other)} of {len(ends)} at {api.url}"
