@@ -1,5 +1,6 @@
 """Roles keep what they promise in their argument specs: names and defaults are those they have."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -67,3 +68,23 @@ def test_secrets_are_not_logged(role: str) -> None:
         for name, spec in point.items():
             if name.endswith(("_key", "_keys", "_dsn")):
                 assert spec["no_log"] is True, name
+
+
+@pytest.mark.parametrize("role", names())
+def test_a_truth_that_is_given_as_a_text_is_one(role: str) -> None:
+    """`-e NAME=false` gives a text, which is true for whoever does not ask for its truth."""
+    truths = [
+        name
+        for point in options(role).values()
+        for name, spec in point.items()
+        if spec.get("type") == "bool"
+    ]
+    used = re.compile(rf"\b({'|'.join(truths)})\b(?![:=])(?!( \| default\(\w+\))? \| bool\b)")
+    found = [
+        f"{path}: {match[0]}"
+        for folder in ("tasks", "vars", "templates")
+        for path in ROLES.glob(f"*/{folder}/**/*.*")
+        for match in used.finditer(path.read_text())
+        if truths
+    ]
+    assert found == []
