@@ -1,0 +1,116 @@
+"""A lost host has state and index from its peers, where those agree."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+from tests.hosts import forged, heights
+from tests.hosts.flow import flowing
+from tests.hosts.network import Network
+from tests.hosts.validators import (
+    HOME,
+    LOSE_EVERYTHING,
+    SERVING,
+    eventually,
+    four,
+    height,
+    signed,
+    starts,
+    status,
+    steps,
+)
+
+ITEMS = 1000  # that are accepted while a host is lost and comes back
+CLIENTS = 16
+CHAIN = "sync-1"
+
+
+@pytest.fixture(scope="module")
+def hosts(
+    make_hosts: Callable[..., AbstractContextManager[Network]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Network]:
+    with four(make_hosts, "sync", tmp_path_factory.mktemp("control")) as booted:
+        yield booted
+
+
+def other(place: Path, **hosts: dict[str, str]) -> list[str]:
+    """An inventory that says something else of some hosts, as an argument after the first one."""
+    place.write_text(json.dumps({"all": {"hosts": hosts}}))
+    return ["-i", str(place)]
+
+
+LIES = {
+    "the node of v3 is on chain 'elsewhere', not 'sync-1'": (
+        f'"network": *"{CHAIN}"',
+        '"network":"elsewhere"',
+    ),
+    "the peers do not agree on block": (
+        r'"block_id": *{"hash": *"\w+"',
+        f'"block_id":{{"hash":"{"EE" * 32}"',
+    ),
+}
+
+
+def test_peers_that_do_not_agree_are_not_trusted_and_the_node_goes_on(
+    hosts: Network, tmp_path: Path
+) -> None:
+    node, all_units = hosts["v2"], "'workflow-backend-*'"
+    wanted = {"xian_recovery_host": "v2", "xian_recovery_give_up_data": True}
+    lying = other(tmp_path / "lying.json", v3={"xian_node_rpc_address": forged.ADDRESS})
+    with flowing(hosts, ["v2"], "doubted", clients=1) as flow:
+        before, first = starts(node, all_units), height(node)
+        for told, lie in LIES.items():
+            with forged.forged(hosts["v3"], *lie):
+                play = hosts.play("bootstrap-state-sync", *lying, **wanted).failed()
+            assert told in play.output
+            assert all(numbers["changed"] == 0 for numbers in play.recap.values())
+        alias = {"ansible_host": hosts["v1"].address}
+        twice = other(tmp_path / "twice.json", v3=alias, v4=alias)
+        play = hosts.play("bootstrap-state-sync", *twice, **wanted).failed()
+        assert "1 nodes with node ids of their own can vouch for a block, 2 are" in play.output
+        assert "v3 is the same node as v1; v4 is the same node as v1" in play.output
+        with forged.forged(hosts["v3"]):  # one that begins to lie after the plan was made
+            play = hosts.begin("bootstrap-state-sync", *lying, **wanted).until("PLAY [(2/4)")
+        with forged.forged(hosts["v3"], *LIES[told]):
+            play.failed()
+        assert told in play.output
+        assert starts(node, all_units) == before
+        assert height(node) > first
+        flow.until(len(flow.accepted) + 20)
+
+
+def test_a_lost_host_has_state_and_index_from_peers(hosts: Network) -> None:
+    """It served an API too; its projection is made anew from the index."""
+    node = hosts["v2"]
+    with flowing(hosts, SERVING, "synced", pause=0, clients=CLIENTS) as flow:
+        flow.until(20)
+        node.run(LOSE_EVERYTHING)
+        flow.until(len(flow.accepted) + 20)
+        plan = hosts.play("bootstrap-state-sync", xian_recovery_host="v2", plan_only=True)
+        assert "which are different nodes and have to agree" in plan.unchanged().output
+        play = hosts.play("bootstrap-state-sync", xian_recovery_host="v2").ok()
+        assert "v2 has the state of its peers" in play.output
+        found = status(node)["sync_info"]
+        assert int(found["earliest_block_height"]) > 1
+        assert found["catching_up"] is False
+        begun = signed(node)
+        eventually(lambda: signed(node) > begun, "it signs on")
+        flow.until(ITEMS, timeout=120)
+    heights.agreed(hosts, SERVING)
+    tunnels = "ss --no-header --listening --tcp --numeric 'sport >= 26670 and sport <= 26672'"
+    assert node.output(tunnels) == ""
+    hosts.play("deploy").unchanged()
+    hosts.play("health").ok()
+
+
+def test_a_node_that_runs_is_given_up_and_keeps_its_index(hosts: Network) -> None:
+    wanted = {"xian_recovery_host": "v2", "xian_recovery_give_up_data": True}
+    play = hosts.play("bootstrap-state-sync", **wanted).ok()
+    assert f"The old home is {HOME}.before-recovery-" in play.output
+    (proof,) = [step for step in steps(hosts) if step["step"] == "note"][-1:]
+    assert proof["index"] == "its own"
+    heights.agreed(hosts, SERVING)
+    hosts.play("deploy").unchanged()
