@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from . import notify
+from .background import background
 from .pulse import Pulse
 
 log = logging.getLogger(__name__)
@@ -44,12 +45,10 @@ class Heartbeat:
         self._write({})
         self._tell([])
         notify.tell(READY=1)
-        task = asyncio.create_task(self._run(), name="heartbeat")
         try:
-            yield self
+            async with background(self._run(), "heartbeat"):
+                yield self
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
             self._path.unlink(missing_ok=True)
 
     async def _run(self) -> None:

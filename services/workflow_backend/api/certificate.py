@@ -7,6 +7,7 @@ import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from ..background import background
 from ..errors import SettingError
 
 log = logging.getLogger(__name__)
@@ -32,12 +33,8 @@ class Certificate:
     @contextlib.asynccontextmanager
     async def watched(self) -> AsyncIterator[Certificate]:
         """Take in renewed files for as long as the block runs."""
-        task = asyncio.create_task(self._watch(), name="certificate")
-        try:
+        async with background(self._watch(), "certificate"):
             yield self
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
     async def _watch(self) -> None:
         while True:

@@ -5,6 +5,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator
 
+from ..background import background
 from ..chain.heads import Heads
 from ..chain.node import Node
 from ..errors import NodeUnavailable
@@ -29,12 +30,8 @@ class Waiting:
     @contextlib.asynccontextmanager
     async def looking(self) -> AsyncIterator[Waiting]:
         """Look for as long as the block runs."""
-        task = asyncio.create_task(self._look(), name="waiting")
-        try:
+        async with background(self._look(), "waiting"):
             yield self
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
     async def settled(self, item_id: str, seconds: float) -> Item | None:
         """Return the item once it is settled, None where it is not in time."""

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import AsyncIterator
 
+from ..background import background
 from ..errors import WorkflowError
 from .node import Node
 from .submitter import Submitter
@@ -38,12 +39,8 @@ class Funds:
     @contextlib.asynccontextmanager
     async def watching(self) -> AsyncIterator[Funds]:
         """Look for as long as the block runs."""
-        task = asyncio.create_task(self._watch(), name="funds")
-        try:
+        async with background(self._watch(), "funds"):
             yield self
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
     async def _watch(self) -> None:
         while True:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 
+from ..background import background
 from .rpc import Rpc
 
 log = logging.getLogger(__name__)
@@ -32,12 +33,8 @@ class Heads:
     @contextlib.asynccontextmanager
     async def following(self) -> AsyncIterator[Heads]:
         """Follow the chain in the background for as long as the block runs."""
-        task = asyncio.create_task(self._follow(), name="heads")
-        try:
+        async with background(self._follow(), "heads"):
             yield self
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
     async def wait(self, seconds: float) -> bool:
         """Return True at the next block, False when none came in `seconds`."""

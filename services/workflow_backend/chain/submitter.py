@@ -21,6 +21,7 @@ from typing import Any
 from xian_py.exception import XianException
 from xian_py.transaction import PreparedTransaction
 
+from ..background import background
 from ..errors import (
     ForeignRecord,
     NodeUnavailable,
@@ -83,14 +84,10 @@ class Submitter:
     @contextlib.asynccontextmanager
     async def running(self, drain_seconds: float = 10.0) -> AsyncIterator[Submitter]:
         """Write in the background; at the end wait for what is on its way, up to a limit."""
-        task = asyncio.create_task(self._run(), name="submitter")
-        try:
+        async with background(self._run(), "submitter"):
             yield self
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._idle.wait(), drain_seconds)
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
     @property
     def waiting(self) -> int:

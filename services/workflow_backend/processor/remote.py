@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+from ..background import background
 from ..errors import WorkflowError
 from .handlers.job import Answer, Job
 from .handlers.kinds import Kind
@@ -54,12 +55,8 @@ class Remote:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Remote]:
         """Keep the connection for as long as the block runs."""
-        task = asyncio.create_task(self._keep(), name="handlers")
-        try:
+        async with background(self._keep(), "handlers"):
             yield self
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
     async def run(self, job: Job, patience: float) -> Answer:
         """Have one try made; when cancelled, the handler is.
