@@ -48,7 +48,9 @@ class Made:
         self.changed = folder / "changed"
         self.variables: dict[str, Any] = {}
         self.hosts: dict[str, dict[str, Any]] = {}
-        self.groups = {name: ["one", "two"] for name in ("xian_node", "workflow_services")}
+        self.groups = {
+            name: ["one", "two"] for name in ("xian_node", "postgres", "workflow_services")
+        }
         (self.inventory / "group_vars/all").mkdir(parents=True)
         (folder / "playbooks").mkdir()
         (folder / "playbooks/deploy.yml").write_text(PLAYBOOK)

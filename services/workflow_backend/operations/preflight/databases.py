@@ -1,4 +1,4 @@
-"""Databases elsewhere: nobody on the way may read along or take the server's place."""
+"""Databases: a node's index has one and services an index; on the way to one nobody reads along."""
 
 from collections.abc import Iterator
 from ipaddress import ip_address
@@ -11,12 +11,26 @@ CHECK = "databases"
 
 
 def judge(inventory: Inventory) -> Iterator[Finding]:
-    """Look at every DSN that a host sets; one that is no text is a finding already."""
+    """Look at the index of a host, and every DSN that it sets; no text is a finding already."""
     for host in inventory.hosts.values():
+        if host.node and "xian_node_index" not in host.names - host.values.keys():
+            yield from _index(host)
         for name in sorted(host.catalogue.secrets & host.values.keys()):
             dsn = host.values[name]
             if name.endswith("_dsn") and isinstance(dsn, str) and dsn.strip():
                 yield from _dsn(host, name, dsn.strip())
+
+
+def _index(host: Host) -> Iterator[Finding]:
+    """A node that keeps an index has a database for it, and services read that index."""
+    if host.flag("xian_node_index"):
+        if "postgres" not in host.groups and "xian_node_index_dsn" not in host.names:
+            what = "its node keeps an index, and there is no PostgreSQL for it"
+            hint = "put the host into the group postgres, or set xian_node_index to false"
+            yield Finding(CHECK, (host.name,), what, hint)
+    elif set(host.services) - {"handlers"} and "workflow_services_node_url" not in host.names:
+        what = "its services read an index, and its node keeps none"
+        yield Finding(CHECK, (host.name,), what, "set xian_node_index to true")
 
 
 def _dsn(host: Host, name: str, dsn: str) -> Iterator[Finding]:

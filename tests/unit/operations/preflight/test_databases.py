@@ -72,3 +72,25 @@ def test_the_hint_names_what_the_roles_have(name: str) -> None:
     [file] = re.findall(r"sslrootcert=(\S+)", finding.hint)
     specs = [path.read_text() for path in ROLES.glob("*/meta/argument_specs.yml")]
     assert any(file in spec for spec in specs)
+
+
+NO_DATABASE = ["xian_node", "workflow_services"]
+
+
+def test_an_index_needs_a_database() -> None:
+    lacks = "its node keeps an index, and there is no PostgreSQL for it"
+    assert problem(found(host(groups=["xian_node"])), "databases") == lacks
+    assert problem(found(host(groups=["xian_node"], xian_node_index="yes")), "databases") == lacks
+    assert found(host(groups=["xian_node"], xian_node_index="false")) == []
+    dsn = f"{USER}db.example/x?{VERIFIED}"
+    assert found(host(groups=NO_DATABASE, xian_node_index_dsn=dsn)) == []
+    lost = found(host(groups=["xian_node"], lost=["xian_node_index"], xian_node_index=""))
+    assert problem(lost, "variables") == "can't be evaluated: xian_node_index"
+
+
+def test_services_need_an_index() -> None:
+    lacks = "its services read an index, and its node keeps none"
+    assert problem(found(host(xian_node_index=False)), "databases") == lacks
+    assert found(host(xian_node_index=False, workflow_services_names=["handlers"])) == []
+    elsewhere = {"workflow_services_node_url": "http://192.0.2.9:26657"}
+    assert found(host(xian_node_index=False, **elsewhere)) == []

@@ -13,7 +13,7 @@ from .made import found, host, key, network, only, problem, warning
 
 def test_without_a_network_nothing_can_be_deployed() -> None:
     for group in ("xian_node", "workflow_services"):
-        findings = found(host(groups=[group]), networks={"/net": None})
+        findings = found(host(groups=[group, "postgres"]), networks={"/net": None})
         assert problem(findings, "network").endswith("in /net")
     assert found(host(groups=[]), networks={"/net": None}) == []
 
@@ -44,7 +44,7 @@ def test_no_network_named() -> None:
     bare = host(groups=[])
     without = {key: value for key, value in bare.values.items() if key != name}
     names = frozenset(without)
-    one = replace(bare, groups=frozenset({"xian_node"}), values=without, names=names)
+    one = replace(bare, groups=frozenset({"xian_node", "postgres"}), values=without, names=names)
     assert problem(found(one), "variables") == f"not set: {name}"
 
 
