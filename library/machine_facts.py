@@ -69,6 +69,7 @@ def main():
             "systemd": systemd(said(module, "systemctl", "--version")),
             "memory": memory(read(PROC / "meminfo")),
             "release": str(release),
+            "data": str(data.resolve()),
             "releases": entries(release / "releases"),
             "current": kind(release / "current"),
             "deployed": DEPLOYED.exists(),

@@ -1,7 +1,7 @@
 """Machines: each host can take what is put on it, and nothing of others is in the way."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import PurePosixPath
@@ -72,7 +72,7 @@ def _host(
     yield from _disks(host, seen, inventory.releases.get(host.name, Release()))
     if seen["root"] or not host.systemd:
         # Who is not root is not told whose a socket is, and our own would seem another's.
-        yield from _ports(host, seen["listeners"])
+        yield from _ports(host, seen)
     if host.node:
         yield from _home(host, seen["home"], inventory)
 
@@ -182,11 +182,11 @@ def _disks(host: Host, seen: Mapping[str, Any], release: Release) -> Iterator[Fi
             )
 
 
-def _ports(host: Host, listeners: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+def _ports(host: Host, seen: Mapping[str, Any]) -> Iterator[Finding]:
     for endpoint in endpoints(host):
-        for listener in listeners:
+        for listener in seen["listeners"]:
             ip = ip_address(listener["address"])
-            if endpoint.meets(ip, listener["port"]) and not _ours(host, listener):
+            if endpoint.meets(ip, listener["port"]) and not _ours(host, seen, listener):
                 yield Finding(
                     "ports",
                     (host.name,),
@@ -196,13 +196,12 @@ def _ports(host: Host, listeners: Sequence[Mapping[str, Any]]) -> Iterator[Findi
                 )
 
 
-def _ours(host: Host, listener: Mapping[str, Any]) -> bool:
+def _ours(host: Host, seen: Mapping[str, Any], listener: Mapping[str, Any]) -> bool:
     """Tell whether a listener is a program of this deployment."""
     if host.systemd:
         return UNIT.fullmatch(listener["unit"]) is not None
     # The account may be a person's own, who runs other things, too.
-    folder = PurePosixPath(listener["folder"])
-    return folder.is_relative_to(host.text("program_root"))
+    return PurePosixPath(listener["folder"]).is_relative_to(seen["data"])
 
 
 def _named(listener: Mapping[str, Any]) -> str:

@@ -60,6 +60,7 @@ def machine(**other: Any) -> dict[str, Any]:
         "systemd": 252,
         "memory": 4 * GIB,
         "release": RELEASE,
+        "data": DATA,
         "releases": [],
         "current": "missing",
         "deployed": False,

@@ -144,8 +144,8 @@ def test_a_port_that_another_program_has(address: str, port: int, unit: str, tak
     ("folder", "taken"), [("/data/services", False), ("/data2", True), ("/", True), ("", True)]
 )
 def test_under_supervisor_the_folder_tells_whose_a_socket_is(folder: str, taken: bool) -> None:
-    seen = machine(listeners=[listening("127.0.0.1", 8000, folder=folder)])
-    here = {"program_manager": "supervisor", "program_account": "dev", "program_root": "/data"}
+    seen = machine(data="/data", listeners=[listening("127.0.0.1", 8000, folder=folder)])
+    here = {"program_manager": "supervisor", "program_account": "dev"}
     assert bool(found(host(seen=seen, **here))) is taken
 
 
