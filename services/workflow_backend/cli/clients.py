@@ -1,0 +1,138 @@
+"""What users of the API do, and those who look after its tokens and its projection."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from .. import logs
+from ..client import ApiClient
+from ..errors import SettingError
+from ..settings import Settings
+
+
+def add(commands: Any) -> None:
+    """Add the commands of those who use the API, and look after its tokens and its projection."""
+    _add_items(commands)
+    _add_tokens(commands)
+    _add_projection(commands)
+
+
+def _add_items(commands: Any) -> None:
+    items = commands.add_parser(
+        "items", help="submit, read, cancel and retry items through the API"
+    )
+    actions = items.add_subparsers(required=True, metavar="action")
+    submit = actions.add_parser("submit", help="submit an item")
+    submit.add_argument("item_id")
+    submit.add_argument("payload_uri")
+    submit.add_argument("--kind", default="job")
+    submit.add_argument("--metadata-ref", default="")
+    submit.set_defaults(
+        run=_through_api(
+            lambda api, a: api.submit(a.item_id, a.payload_uri, a.kind, a.metadata_ref)
+        )
+    )
+    get = actions.add_parser("get", help="print an item as the contract has it")
+    get.add_argument("item_id")
+    get.set_defaults(run=_through_api(lambda api, a: api.item(a.item_id)))
+    listing = actions.add_parser("list", help="print projected items, newest first")
+    listing.add_argument("--status")
+    listing.add_argument("--limit", type=int, default=20)
+    listing.set_defaults(run=_through_api(lambda api, a: api.items(a.status, a.limit)))
+    cancel = actions.add_parser("cancel", help="cancel a submitted item")
+    cancel.add_argument("item_id")
+    cancel.add_argument("--reason", default="")
+    cancel.set_defaults(run=_through_api(lambda api, a: api.cancel(a.item_id, a.reason)))
+    retry = actions.add_parser("retry", help="make a failed item claimable again")
+    retry.add_argument("item_id")
+    retry.set_defaults(run=_through_api(lambda api, a: api.retry(a.item_id)))
+    watch = actions.add_parser("watch", help="print an item's changes until it is settled")
+    watch.add_argument("item_id")
+    watch.add_argument("--timeout", type=float, default=300.0, help="seconds (default: 300)")
+    watch.set_defaults(run=_watch)
+
+
+def _add_tokens(commands: Any) -> None:
+    tokens = commands.add_parser("tokens", help="make and remove the API's bearer tokens")
+    actions = tokens.add_subparsers(required=True, metavar="action")
+    add = actions.add_parser("add", help="make a token, or a new one of that name, and print it")
+    add.add_argument("name")
+    add.add_argument(
+        "--scope",
+        action="append",
+        required=True,
+        choices=("read", "submit", "cancel", "admin"),
+        help="what it may do; give it several times for several",
+    )
+    add.set_defaults(run=_tokens(lambda tokens, path, a: tokens.add(path, a.name, a.scope)))
+    remove = actions.add_parser("remove", help="remove a token")
+    remove.add_argument("name")
+    remove.set_defaults(run=_tokens(lambda tokens, path, a: tokens.remove(path, a.name)))
+    listing = actions.add_parser("list", help="print the names of all tokens and their scopes")
+    listing.set_defaults(
+        run=_tokens(lambda tokens, path, _: json.dumps(tokens.listed(path), indent=2))
+    )
+
+
+def _add_projection(commands: Any) -> None:
+    projection = commands.add_parser("projection", help="make the projection anew, or check it")
+    actions = projection.add_subparsers(required=True, metavar="action")
+    what = "make it anew from the chain beside the one in use, then put it in its place"
+    actions.add_parser("rebuild", help=what, description=what).set_defaults(run=_rebuild)
+    what = "compare it with chain and index; prints each difference, exits 1 where there is one"
+    actions.add_parser("verify", help=what, description=what).set_defaults(run=_verify)
+
+
+def _tokens(
+    call: Callable[[Any, Path, argparse.Namespace], str | None],
+) -> Callable[[argparse.Namespace], int]:
+    from ..api import tokens
+
+    def run(arguments: argparse.Namespace) -> int:
+        path = os.environ.get("XIAN_WORKFLOW_TOKENS_FILE")
+        if not path:
+            raise SettingError("XIAN_WORKFLOW_TOKENS_FILE is not set: give the tokens' file")
+        said = call(tokens, Path(path), arguments)
+        if said is not None:
+            print(said)
+        return 0
+
+    return run
+
+
+def _through_api(
+    call: Callable[[ApiClient, argparse.Namespace], dict[str, Any]],
+) -> Callable[[argparse.Namespace], int]:
+    def run(arguments: argparse.Namespace) -> int:
+        print(json.dumps(call(ApiClient.from_environment(), arguments), indent=2))
+        return 0
+
+    return run
+
+
+def _watch(arguments: argparse.Namespace) -> int:
+    for item in ApiClient.from_environment().watch(arguments.item_id, arguments.timeout):
+        print(json.dumps(item), flush=True)
+    return 0
+
+
+def _rebuild(_: argparse.Namespace) -> int:
+    from ..projection.rebuild import rebuild
+
+    logs.set_up()
+    print(json.dumps(uvloop.run(rebuild(Settings.load()))))
+    return 0
+
+
+def _verify(_: argparse.Namespace) -> int:
+    from ..projection.verify import verify
+
+    found = uvloop.run(verify(Settings.load(), sys.stdout))
+    print(json.dumps(found), file=sys.stderr)
+    return 1 if found["differences"] else 0

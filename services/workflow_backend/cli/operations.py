@@ -1,0 +1,149 @@
+"""What an operator does to a deployment, by hand or by the playbooks."""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from ..client import ApiClient
+from ..errors import SettingError
+from ..settings import Settings
+
+
+def add(commands: Any) -> None:
+    """Add the commands of operators."""
+    what = "make the wallets that are missing, NAME.key in a folder"
+    wallets = commands.add_parser("wallets", help=what, description=what)
+    wallets.add_argument("directory", type=Path)
+    wallets.add_argument("names", nargs="+", metavar="name")
+    wallets.add_argument("--check", action="store_true", help="only say what would be done")
+    wallets.set_defaults(run=_wallets)
+    what = "judge an inventory and its hosts, which are told on standard input as JSON"
+    preflight = commands.add_parser("preflight", help=what, description=what)
+    preflight.add_argument("--check", action="store_true", help="there need not be a network yet")
+    preflight.set_defaults(run=_preflight)
+    what = "deploy the contract, add workers, fund wallets; safe to run again"
+    bootstrap = commands.add_parser("bootstrap", help=what, description=what)
+    bootstrap.add_argument("--check", action="store_true", help="only say what would be done")
+    bootstrap.add_argument(
+        "--contract-source",
+        metavar="PATH",
+        help="the contract's source (default: XIAN_WORKFLOW_CONTRACT_SOURCE)",
+    )
+    bootstrap.set_defaults(run=_bootstrap)
+    what = "check everything that runs on this host; exits 1 where anything is wrong"
+    health = commands.add_parser("health", help=what, description=what)
+    health.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="write the checks as JSON too; - is standard output, the table is on the other one",
+    )
+    health.add_argument(
+        "--wait", type=float, default=0.0, metavar="SECONDS", help="wait until all is well"
+    )
+    health.set_defaults(run=_health)
+    what = "send one item through the whole backend and time each step"
+    smoke = commands.add_parser("smoke", help=what, description=what)
+    smoke.add_argument("--item", metavar="ID", help="follow this one if it is there (default: new)")
+    smoke.add_argument("--timeout", type=float, default=60.0, help="seconds a step (default: 60)")
+    smoke.set_defaults(run=_smoke)
+    what = "print heights, items by status and the services' heartbeats"
+    commands.add_parser("status", help=what, description=what).set_defaults(run=_status)
+    _add_operator(commands)
+
+
+def _add_operator(commands: Any) -> None:
+    operator = commands.add_parser("operator", help="hand the contract's operator role over")
+    actions = operator.add_subparsers(required=True, metavar="action")
+    what = "offer the role to an account, with the operator's key; it stays until that one accepts"
+    propose = actions.add_parser("propose", help=what, description=what)
+    propose.add_argument("account", help="public key, 64 hexadecimal digits")
+    propose.set_defaults(run=_operator(lambda operator, s, a: operator.propose(s, a.account)))
+    what = "take the role, with the key of the account that it was offered to"
+    accept = actions.add_parser("accept", help=what, description=what)
+    accept.set_defaults(run=_operator(lambda operator, s, _: operator.accept(s)))
+
+
+def _wallets(arguments: argparse.Namespace) -> int:
+    from ..operations.wallets import make_wallets
+
+    made = make_wallets(arguments.directory, arguments.names, check=arguments.check)
+    print(json.dumps(made))
+    return 0
+
+
+def _preflight(arguments: argparse.Namespace) -> int:
+    try:
+        from ..operations.preflight import preflight
+    except ModuleNotFoundError as error:
+        raise SettingError(
+            f"preflight needs {error.name}, which this environment lacks",
+            hint="run it on the control machine, where Ansible is",
+        ) from None
+    from ..operations import asking
+
+    print(json.dumps(preflight(asking.read(sys.stdin), rehearsal=arguments.check)))
+    return 0
+
+
+def _bootstrap(arguments: argparse.Namespace) -> int:
+    from ..operations.bootstrap import bootstrap
+    from ..operations.tunnel import reached
+
+    given = arguments.contract_source
+    source = {"XIAN_WORKFLOW_CONTRACT_SOURCE": given} if given else {}
+    with reached(Settings.load(os.environ | source)) as settings:
+        print(json.dumps(bootstrap(settings, check=arguments.check)))
+    return 0
+
+
+def _operator(
+    call: Callable[[Any, Settings, argparse.Namespace], Coroutine[Any, Any, dict[str, Any]]],
+) -> Callable[[argparse.Namespace], int]:
+    def run(arguments: argparse.Namespace) -> int:
+        from ..operations import operator
+        from ..operations.tunnel import reached
+
+        with reached(Settings.load()) as settings:
+            print(json.dumps(asyncio.run(call(operator, settings, arguments))))
+        return 0
+
+    return run
+
+
+def _health(arguments: argparse.Namespace) -> int:
+    from ..operations import health, judge
+
+    settings = Settings.load()
+    checks = asyncio.run(health.wait_for_health(settings, arguments.wait))
+    report = json.dumps(health.as_json(settings, checks))
+    to_stdout = arguments.json == Path("-")
+    if to_stdout:
+        print(report)
+    elif arguments.json:
+        arguments.json.write_text(report + "\n", encoding="utf-8")
+    print(judge.table(checks), file=sys.stderr if to_stdout else sys.stdout)
+    return 0 if judge.all_well(checks) else 1
+
+
+def _smoke(arguments: argparse.Namespace) -> int:
+    from ..operations.smoke import smoke
+
+    result = smoke(ApiClient.from_environment(), arguments.item, arguments.timeout)
+    print(json.dumps(result))
+    if not result["ok"]:
+        line = f"{result['failed']} failed: {result['error']} ({result['hint']})"
+        print(f"workflow-backend: {line}", file=sys.stderr)
+    return 0 if result["ok"] else 1
+
+
+def _status(_: argparse.Namespace) -> int:
+    from ..operations.status import status
+
+    print(json.dumps(asyncio.run(status(Settings.load())), indent=2))
+    return 0

@@ -1,0 +1,105 @@
+"""The services, which run until they are told to stop, and the events for programs of others."""
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from .. import logs, notify
+from ..settings import HandlersSettings, Settings
+
+type Service = Callable[[Settings, asyncio.Event], Awaitable[None]]
+
+
+def add(commands: Any) -> None:
+    """Add the commands of the services."""
+    for name, run, what in (
+        ("processor", _processor, "claim submitted items, run their handlers, report"),
+        ("handlers", _handlers, "run the handlers of items, for processors on this host"),
+        ("projector", _projector, "turn indexed events into the local projection"),
+        ("api", _api, "serve the HTTP API"),
+    ):
+        commands.add_parser(name, help=what, description=what).set_defaults(run=run)
+    _add_events(commands)
+
+
+def _add_events(commands: Any) -> None:
+    what = "follow the contract's events and print one JSON object a line"
+    events = commands.add_parser("events", help=what, description=what)
+    events.add_argument(
+        "--cursor",
+        type=Path,
+        help="file that keeps the place, so that a restart goes on behind the last line "
+        "(default: events.cursor.json in XIAN_WORKFLOW_STATE_DIR)",
+    )
+    events.set_defaults(run=_events)
+
+
+def _service(run: Service) -> int:
+    logs.set_up()
+    settings = Settings.load()
+
+    async def until_stopped() -> None:
+        await run(settings, _stop_at_signals())
+
+    uvloop.run(until_stopped())
+    return 0
+
+
+def _stop_at_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+
+    def end() -> None:
+        notify.tell(STOPPING=1)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, end)
+    return stop
+
+
+def _processor(_: argparse.Namespace) -> int:
+    from ..processor.service import run
+
+    return _service(run)
+
+
+def _handlers(_: argparse.Namespace) -> int:
+    from ..processor.handlers.server import run
+
+    logs.set_up()
+    settings = HandlersSettings.load()
+
+    async def until_stopped() -> None:
+        await run(settings, _stop_at_signals())
+
+    # The standard loop: this process lives with programs and pipes, which are its strength.
+    asyncio.run(until_stopped())
+    return 0
+
+
+def _projector(_: argparse.Namespace) -> int:
+    from ..projection.service import run
+
+    return _service(run)
+
+
+def _api(_: argparse.Namespace) -> int:
+    from ..api.service import run
+
+    return _service(run)
+
+
+def _events(arguments: argparse.Namespace) -> int:
+    from ..chain.follow import follow
+
+    def run(settings: Settings, stop: asyncio.Event) -> Awaitable[None]:
+        cursor = arguments.cursor or settings.state_dir / "events.cursor.json"
+        return follow(settings, cursor, sys.stdout, stop)
+
+    return _service(run)
