@@ -36,6 +36,7 @@ machine: {description: What was seen, type: dict, returned: success}
 PROC = Path("/proc")
 # What the accounts and folders of a deployment are made by.
 DEPLOYED = Path("/etc/tmpfiles.d/workflow-backend.conf")
+UNITS = Path("/etc/systemd/system")
 # Where systemd writes down that it runs in a container.
 CONTAINER = Path("/run/systemd/container")
 LISTENS = "0A"
@@ -72,6 +73,8 @@ def main():
             "data": str(data.resolve()),
             "releases": entries(release / "releases"),
             "current": kind(release / "current"),
+            "runs": target(release / "current"),
+            "programs": sorted(path.stem for path in UNITS.glob("workflow-backend-*.service")),
             "deployed": DEPLOYED.exists(),
             "places": {str(path): place(path) for path in (release, data)},
             "listeners": listeners(),
@@ -128,6 +131,11 @@ def kind(path):
     if not path.exists():
         return "missing"
     return "folder" if path.is_dir() else "file"
+
+
+def target(path):
+    """Return the name of what a link leads to, empty where it is none."""
+    return path.readlink().name if path.is_symlink() else ""
 
 
 def place(path):

@@ -16,7 +16,7 @@ import yaml
 
 from steps import Trouble, write_text
 
-from . import images, links, plays, store
+from . import REPO, images, links, plays, store
 from .group import Group, names, sweep
 from .host import Host, HostError
 from .plays import Play
@@ -44,6 +44,8 @@ class Network:
     def __init__(self, record: Record) -> None:
         self.record = record
         self.variables: dict[str, Any] = {}
+        # One for all plays, though another build ends meanwhile: a deployment brings no other.
+        self._release = str((REPO / "dist" / "latest.json").resolve())
         self._plays: list[Play] = []
         self.hosts = {host.name: Host(record, host) for host in record.hosts}
 
@@ -115,8 +117,9 @@ class Network:
 
     def write_inventory(self) -> Path:
         """Write the inventory of these hosts, with `variables` for all of them."""
+        given = {"release_file": self._release, **self.variables}
         file = self.folder / "inventory.yml"
-        write_text(file, yaml.safe_dump(plays.inventory(self.record, self.variables)))
+        write_text(file, yaml.safe_dump(plays.inventory(self.record, given)))
         return file
 
     def down(self) -> None:

@@ -22,6 +22,7 @@ from . import (
     networks,
     plain,
     reading,
+    releases,
     variables,
     wallets,
 )
@@ -53,7 +54,9 @@ class Asked(Request):
 
     `roles` is the folder of the roles, `prefixes` are the beginnings of their variables' names,
     `variables` those that playbooks use beside them. `sources` are the inventory's files,
-    `playbooks` the folder of the playbook. `accepted` names checks whose problems are known.
+    `playbooks` the folder of the playbook. `folder` is where Ansible was called: a path may be
+    said from there. `accepted` names checks whose problems are known.
+    `change` tells that hosts which run another release are to get the one given.
     """
 
     roles: Path
@@ -61,7 +64,9 @@ class Asked(Request):
     variables: list[str]
     sources: list[str]
     playbooks: str
+    folder: Path
     accepted: list[str]
+    change: bool = False
     play: list[str]
     hosts: dict[str, Given]
 
@@ -79,11 +84,13 @@ def preflight(request: dict[str, Any], *, rehearsal: bool) -> dict[str, Any]:
         frozenset(asked.play),
         networks_of,
         reading.inventory_files(asked.sources, asked.playbooks),
-        _releases(known, asked.roles.parent / "dist" / "latest.json"),
+        _releases(known, asked.folder, asked.roles.parent / "dist" / "latest.json"),
         _absent(known),
     )
     control = Control(time.time(), platform.machine())
-    found += judge(inventory, catalogue, asked.prefixes, control, rehearsal=rehearsal)
+    found += judge(
+        inventory, catalogue, asked.prefixes, control, rehearsal=rehearsal, change=asked.change
+    )
     findings = merged(accept(found, asked.accepted))
     return {
         "ok": not any(finding.level == Level.PROBLEM for finding in findings),
@@ -99,11 +106,13 @@ def judge(
     control: Control,
     *,
     rehearsal: bool,
+    change: bool = False,
 ) -> list[Finding]:
     """Return what is wrong with the hosts that the deployment is about."""
     found = [
         *variables.judge(inventory, catalogue, prefixes, rehearsal=rehearsal),
         *hosts.judge(inventory),
+        *releases.judge(inventory, change=change),
         *networks.judge(inventory, rehearsal=rehearsal),
         *addresses.judge(inventory),
         *credentials.judge(inventory),
@@ -116,10 +125,10 @@ def judge(
     return [f for f in found if not f.hosts or inventory.play.intersection(f.hosts)]
 
 
-def _releases(known: dict[str, Host], usual: Path) -> dict[str, Release]:
+def _releases(known: dict[str, Host], folder: Path, usual: Path) -> dict[str, Release]:
     """Return the release of each host that is given one; `usual` is the file of the last build."""
     files = {
-        host.name: Path(host.text("release_file") or usual)
+        host.name: folder / (host.text("release_file") or usual)
         for host in known.values()
         if host.systemd
     }

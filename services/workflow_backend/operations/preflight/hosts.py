@@ -1,4 +1,4 @@
-"""The hosts of the inventory: each is a machine of its own, and there is a release for it."""
+"""The hosts of the inventory: each is a machine of its own."""
 
 from collections.abc import Iterator
 
@@ -7,16 +7,7 @@ from .inventory import Inventory
 
 
 def judge(inventory: Inventory) -> Iterator[Finding]:
-    """Find two names of one machine, and hosts that there is nothing to bring to."""
-    yield from _two_names(inventory)
-    for name, release in inventory.releases.items():
-        if release.missing:
-            what = f"there is no release: {release.missing}"
-            yield Finding("release", (name,), what, "do this: make release")
-
-
-def _two_names(inventory: Inventory) -> Iterator[Finding]:
-    """The second would be put over the first."""
+    """Find two names of one machine: the second would be put over the first."""
     names: dict[tuple[str, str], list[str]] = {}
     for host in inventory.hosts.values():
         if not host.local:

@@ -63,6 +63,8 @@ def machine(**other: Any) -> dict[str, Any]:
         "data": DATA,
         "releases": [],
         "current": "missing",
+        "runs": "",
+        "programs": [],
         "deployed": False,
         "places": {RELEASE: place(1), DATA: place(2)},
         "listeners": [],
@@ -122,6 +124,7 @@ def found(
     release: Release = BUILT,
     absent: Collection[str] = (),
     rehearsal: bool = False,
+    change: bool = False,
 ) -> list[Finding]:
     """Judge an inventory, of which `files` are the texts of files by their names."""
     names = [host.name for host in hosts]
@@ -133,7 +136,9 @@ def found(
         {host.name: release for host in hosts if host.systemd},
         frozenset(absent),
     )
-    return merged(judge(inventory, CATALOGUE, PREFIXES, CONTROL, rehearsal=rehearsal))
+    return merged(
+        judge(inventory, CATALOGUE, PREFIXES, CONTROL, rehearsal=rehearsal, change=change)
+    )
 
 
 def only(findings: list[Finding]) -> Finding:

@@ -71,6 +71,7 @@ def request(**other: object) -> dict[str, object]:
         "variables": [],
         "sources": [],
         "playbooks": "/none",
+        "folder": "/none",
         "accepted": [],
         "play": [],
         "hosts": {},
@@ -101,6 +102,9 @@ def test_a_host_needs_a_release_that_was_built(tmp_path: Path) -> None:
         found = preflight(asked, rehearsal=False)["findings"]
         return [one["what"] for one in found if one["check"] == "release"]
 
+    assert missing() == [f"there is no release: {file}"]
+    values["release_file"] = '"latest.json"'
+    asked["folder"] = str(tmp_path)
     assert missing() == [f"there is no release: {file}"]
     file.write_text('{"archive": "1.tar.gz", "id": "1", "bytes": 5, "unpacked_bytes": 20}')
     assert missing() == [f"there is no release: {tmp_path / '1.tar.gz'}"]
