@@ -79,8 +79,9 @@ def run(module):
         if idle:
             module.run_command(["systemctl", "enable", "--quiet", *idle], check_rc=True)
         if to_stop := [unit for unit in stale if running[unit] is not None]:
-            # All at once: systemd stops what comes after a program before the program.
-            module.run_command(["systemctl", "stop", *to_stop], check_rc=True)
+            # The last one first: systemd begins with each as soon as it is named, and lets it wait
+            # only for those named before.
+            module.run_command(["systemctl", "stop", *reversed(to_stop)], check_rc=True)
         for unit in stale:
             start(module, unit)
     module.exit_json(changed=bool(changed or diff or stale or idle), restarted=stale, diff=diff)

@@ -106,6 +106,6 @@ def require_stop(hosts: Collection[str], seen: Mapping[str, Seen]) -> Without:
     raise RecoveryRefused(
         f"{found.sentence()}, which takes more than 2/3{others}",
         hint="stop all of them (without --limit), or bring up first what is not up "
-        "(playbooks/start.yml); to stop a host whatever becomes of the chain, on it: "
-        "systemctl stop 'workflow-backend-*'",
+        "(playbooks/start.yml); by hand a host stops whatever becomes of the chain "
+        "(docs/upgrade.md)",
     )
