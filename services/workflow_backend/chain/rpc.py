@@ -106,7 +106,11 @@ class Rpc:
     def _result(self, answer: Any, method: str) -> dict[str, Any]:
         match answer:
             case {"error": dict() as error}:
-                reason = error.get("data") or error.get("message")
+                reason = str(error.get("data") or error.get("message"))
+                # The app refuses in an answer of its own: this is CometBFT, whose app has gone or
+                # comes back. Whether a transaction reached it before, nobody knows.
+                if method == "abci_query" or "appConn" in reason:
+                    raise NodeUnavailable(f"the app of the node at {self.url} is away: {reason}")
                 raise NodeRefused(f"{method}: {reason}", hint="")
             case {"result": dict() as result}:
                 return result

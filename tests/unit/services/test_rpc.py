@@ -9,7 +9,7 @@ from aiohttp.test_utils import TestServer
 
 from workflow_backend.chain.node import Node
 from workflow_backend.chain.rpc import Rpc
-from workflow_backend.errors import NodeUnavailable
+from workflow_backend.errors import NodeRefused, NodeUnavailable
 
 BODIES = {
     "a page": "<html>welcome</html>",
@@ -53,3 +53,19 @@ async def test_what_is_no_node_is_named(body: str) -> None:
             with pytest.raises(NodeUnavailable, match=node.rpc.url) as raised:
                 await question
             assert raised.value.hint == "check XIAN_NODE_URL and that the node runs"
+
+
+@pytest.mark.parametrize("reason", ["EOF", "read message: EOF", "client has stopped"])
+async def test_an_app_that_is_away_is_no_refusal(reason: str) -> None:
+    """CometBFT goes on answering for a while when its app has ended."""
+    error = '{"code": -32603, "message": "Internal error", "data": "%s"}'
+    body = '{"jsonrpc": "2.0", "id": 0, "error": %s}'
+    async with answering(body % error % reason) as node:
+        with pytest.raises(NodeUnavailable, match=reason):
+            await node.item("i")
+    async with answering(body % error % f"appConn mempool: {reason}") as node:
+        with pytest.raises(NodeUnavailable, match=reason):
+            await node.rpc.write("broadcast_tx_sync", tx="AA==")
+    async with answering(body % error % "mempool is full") as node:
+        with pytest.raises(NodeRefused, match="is full"):
+            await node.rpc.write("broadcast_tx_sync", tx="AA==")
