@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +87,13 @@ def _preflight(arguments: argparse.Namespace) -> int:
             hint="run it on the control machine, where Ansible is",
         ) from None
     from ..operations import asking
+    from ..processor.handlers import configuration
 
-    print(json.dumps(preflight(asking.read(sys.stdin), rehearsal=arguments.check)))
+    # Programs and modules are looked for on the host, where they have to be.
+    read_handlers = partial(configuration.load, elsewhere=True)
+    request = asking.read(sys.stdin)
+    answer = preflight(request, rehearsal=arguments.check, read_handlers=read_handlers)
+    print(json.dumps(answer))
     return 0
 
 

@@ -167,6 +167,9 @@ def test_all_problems_of_all_hosts_come_at_once_before_anything_is_changed(
     made.hosts["two"] |= {"xian_node_fee_mode": "paid_metered"}
     made.hosts["two"]["workflow_services_report"] = "{{ lookup('file', '/no/such') }}"
     made.hosts["two"]["workflow_services_api_host"] = "0.0.0.0"  # noqa: S104
+    handlers = tmp_path / "handlers.toml"
+    handlers.write_text('[job]\nhandler = "ecko"\n')
+    made.hosts["two"]["workflow_services_handlers"] = str(handlers)
     writers = ["processor on one", "api on one", "processor on two", "api on two"]
     done = made.preflight("-vvv")
     said = reported(done)
@@ -180,6 +183,8 @@ def test_all_problems_of_all_hosts_come_at_once_before_anything_is_changed(
     ):
         assert expected in said, said
     assert any("xian_node_fee_mode differs" in line for line in said)
+    wrong = f"PROBLEM two handlers {handlers}: [job] handler must be one of"
+    assert any(line.startswith(wrong) for line in said)
     assert any(line.startswith("PROBLEM one identity hosts/one/priv_valid") for line in said)
     plain = [line for line in said if line.endswith("is in plain text")]
     assert any(line.endswith("workflow_services_projection_dsn is in plain text") for line in plain)

@@ -185,14 +185,14 @@ def test_a_service_that_does_not_start_says_why_where_the_deployment_fails(
     deployed: Deployed, tmp_path: Path
 ) -> None:
     handlers = tmp_path / "handlers.toml"
-    handlers.write_text('[job]\nhandler = "ecko"\n')
+    handlers.write_text('[job]\nhandler = "command"\nargv = ["/no/such"]\n')
     done = deployed.play(
         "deploy", workflow_services_handlers=str(handlers), workflow_services_ready_seconds=1
     )
     assert done.returncode != 0
     (line,) = (line for line in done.stdout.splitlines() if line.startswith("fatal: "))
     assert "handlers: " in line
-    assert "ecko" in line
+    assert "/no/such" in line
     assert "serving on" not in line  # what the others said last is no reason
     done = deployed.play("deploy")
     assert done.returncode == 0, done.stdout + done.stderr

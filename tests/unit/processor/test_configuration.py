@@ -71,6 +71,11 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
     assert said in str(caught.value)
 
 
+def test_a_program_of_another_machine_is_not_looked_for(tmp_path: Path) -> None:
+    file = written(tmp_path, '[job]\nhandler = "command"\nargv = ["/no/such"]')
+    assert set(load(file, elsewhere=True)) == {"job", "smoke"}
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=r"none\.toml.*No such file"):
         load(tmp_path / "none.toml")

@@ -6,7 +6,7 @@ it comes out as one report. `judge` is pure: it is given what the files of the c
 
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +71,13 @@ class Asked(Request):
     hosts: dict[str, Given]
 
 
-def preflight(request: dict[str, Any], *, rehearsal: bool) -> dict[str, Any]:
-    """Judge an inventory and its hosts; in a rehearsal there need not be a network yet."""
+def preflight(
+    request: dict[str, Any], *, rehearsal: bool, read_handlers: Callable[[Path], object]
+) -> dict[str, Any]:
+    """Judge an inventory and its hosts; in a rehearsal there need not be a network yet.
+
+    `read_handlers` raises SettingError for a handlers' file that is wrong.
+    """
     asked = parse(Asked, request, "preflight")
     catalogue = reading.catalogue(asked.roles, asked.variables)
     known = {
@@ -86,6 +91,7 @@ def preflight(request: dict[str, Any], *, rehearsal: bool) -> dict[str, Any]:
         reading.inventory_files(asked.sources, asked.playbooks),
         _releases(known, asked.folder, asked.roles.parent / "dist" / "latest.json"),
         _absent(known),
+        _wrong_handlers(known, read_handlers),
     )
     control = Control(time.time(), platform.machine())
     found += judge(
@@ -140,6 +146,19 @@ def _absent(known: dict[str, Host]) -> frozenset[str]:
     """Return the files that variables name and that are not there; a relative path may be any."""
     named = {host.text(name) for host in known.values() for name in variables.FILES}
     return frozenset(path for path in named if path.startswith("/") and not Path(path).is_file())
+
+
+def _wrong_handlers(known: dict[str, Host], read: Callable[[Path], object]) -> dict[str, str]:
+    """Return the handlers' files that are wrong, with what is; a relative path may be any."""
+    found: dict[str, str] = {}
+    for host in known.values():
+        path = host.text("workflow_services_handlers")
+        if "handlers" in host.services and path.startswith("/") and reading.is_plain(Path(path)):
+            try:
+                read(Path(path))
+            except SettingError as error:
+                found[path] = str(error)
+    return found
 
 
 def _networks(known: dict[str, Host]) -> tuple[list[Finding], dict[str, Network | None]]:

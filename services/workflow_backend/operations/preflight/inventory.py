@@ -139,8 +139,8 @@ class Inventory:
 
     `networks` holds what each network folder that a host names has, None where there is none;
     `files` the texts of the inventory's own files; `absent` those that variables name and that are
-    not there; `releases` the release of each host that is given one. `play` are the hosts that the
-    deployment is about.
+    not there; `handlers` the handlers' files that are wrong, with what is; `releases` the release
+    of each host that is given one. `play` are the hosts that the deployment is about.
     """
 
     hosts: Mapping[str, Host]
@@ -149,6 +149,7 @@ class Inventory:
     files: Mapping[Path, str] = field(default_factory=dict)
     releases: Mapping[str, Release] = field(default_factory=dict)
     absent: frozenset[str] = frozenset()
+    handlers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def nodes(self) -> list[Host]:

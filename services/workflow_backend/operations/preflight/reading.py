@@ -81,6 +81,11 @@ def network(folder: Path) -> Network | None:
         raise SettingError(f"{folder} is no network: {error}") from error
 
 
+def is_plain(file: Path) -> bool:
+    """Tell whether it is a file that is there and not encrypted."""
+    return file.is_file() and not _encrypted(file)
+
+
 def release(file: Path) -> Release:
     """Read the file that a release's build wrote beside its archive."""
     try:

@@ -51,6 +51,9 @@ def _files(host: Host, inventory: Inventory) -> Iterator[Finding]:
     for name in FILES:
         if (path := host.text(name)) in inventory.absent:
             yield Finding(CHECK, (host.name,), f"{name}: there is no file {path}")
+    if what := inventory.handlers.get(host.text("workflow_services_handlers")):
+        hint = "docs/handlers.md tells what it may hold; the running handlers would not start again"
+        yield Finding("handlers", (host.name,), what, hint)
 
 
 def _variable(host: Host, name: str, catalogue: Catalogue) -> Iterator[Finding]:

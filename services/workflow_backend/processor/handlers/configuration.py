@@ -24,8 +24,11 @@ SMOKE = "smoke"
 """The kind of the smoke test; echoed unless the file says otherwise."""
 
 
-def load(path: Path) -> dict[str, tuple[Kind, Handler]]:
-    """Read the file; raises SettingError naming file, table and key."""
+def load(path: Path, *, elsewhere: bool = False) -> dict[str, tuple[Kind, Handler]]:
+    """Read the file; raises SettingError naming file, table and key.
+
+    Of a file for `elsewhere` no program is looked for on this machine.
+    """
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -37,17 +40,18 @@ def load(path: Path) -> dict[str, tuple[Kind, Handler]]:
     if not tables:
         raise SettingError(f"the handlers' file {path} has no table: give one for each kind")
     tables.setdefault(SMOKE, {"handler": "echo"})
-    return {name: _kind(_Table(path, name, table)) for name, table in tables.items()}
+    return {name: _kind(_Table(path, name, table, elsewhere)) for name, table in tables.items()}
 
 
 class _Table:
     """One table, its keys taken out one by one; what is left in the end is wrong."""
 
-    def __init__(self, path: Path, name: str, values: Any) -> None:
+    def __init__(self, path: Path, name: str, values: Any, elsewhere: bool) -> None:
         if not isinstance(values, dict):
             raise SettingError(f"{path}: {name} stands in no table: write [kind] above it")
         self._path = path
         self.name = name
+        self.elsewhere = elsewhere
         self._values = dict(values)
 
     def wrong(self, key: str, what: str) -> SettingError:
@@ -66,7 +70,7 @@ class _Table:
 
     def table(self, key: str) -> _Table:
         values = self.take(key, lambda v: v if isinstance(v, dict) else None, "a table", {})
-        return _Table(self._path, f"{self.name}.{key}", values)
+        return _Table(self._path, f"{self.name}.{key}", values, self.elsewhere)
 
     def end(self) -> None:
         for key in self._values:
@@ -118,7 +122,7 @@ def _http(table: _Table) -> Handler:
 
 def _command(table: _Table) -> Handler:
     argv = table.take("argv", _argv, 'a list of texts, such as ["/usr/bin/program", "--option"]')
-    if shutil.which(argv[0]) is None:
+    if not table.elsewhere and shutil.which(argv[0]) is None:
         raise table.wrong("argv", f"names no program that can be run: {argv[0]}")
     return Command(argv)
 

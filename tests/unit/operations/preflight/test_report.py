@@ -1,12 +1,13 @@
 """The report: one line a finding, a hint below it, and what an operator has accepted."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from workflow_backend.errors import SettingError
-from workflow_backend.operations.preflight import preflight
+from workflow_backend.operations import preflight as module
 from workflow_backend.operations.preflight.findings import (
     NEVER_ACCEPTED,
     Finding,
@@ -15,8 +16,11 @@ from workflow_backend.operations.preflight.findings import (
     merged,
     report,
 )
+from workflow_backend.processor.handlers import configuration
 
 from .made import PREFIXES, ROLES
+
+preflight = partial(module.preflight, read_handlers=partial(configuration.load, elsewhere=True))
 
 DISK = Finding("disk", ("b",), "it is full", "free some")
 CLOCK = Finding("clock", ("a",), "it is late", level=Level.WARNING)
@@ -125,3 +129,31 @@ def test_a_file_that_a_variable_names_is_there(tmp_path: Path) -> None:
     )
     file.touch()
     assert preflight(asked, rehearsal=False)["findings"] == []
+
+
+def test_a_handlers_file_that_the_handlers_would_not_start_with(tmp_path: Path) -> None:
+    file = tmp_path / "handlers.toml"
+    values = {"workflow_services_handlers": json.dumps(str(file))}
+    values["program_manager"] = '"supervisor"'
+    given = {"groups": ["workflow_services"], "closed": [], "names": list(values), "values": values}
+    asked = request(play=["a"], hosts={"a": given})
+
+    def wrong() -> list[str]:
+        found = preflight(asked, rehearsal=False)["findings"]
+        return [one["what"] for one in found if one["check"] == "handlers"]
+
+    file.write_text('[job]\nhandler = "ecko"\n')
+    (said,) = wrong()
+    assert said.startswith(f"{file}: [job] handler must be one of echo")
+    file.write_text("[job")
+    (said,) = wrong()
+    assert said.startswith(f"the handlers' file {file} can't be read: Expected ']'")
+    # The program is on the host.
+    file.write_text('[job]\nhandler = "command"\nargv = ["/opt/none/such"]\n')
+    assert wrong() == []
+    file.write_text("$ANSIBLE_VAULT;1.1;AES256\n6162\n")
+    assert wrong() == []
+    file.write_text("[job")
+    values["workflow_services_names"] = '["api"]'
+    given["names"] = list(values)
+    assert wrong() == []
