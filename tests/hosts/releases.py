@@ -16,8 +16,15 @@ from . import REPO
 _PARTS = ("contracts", "services", "setup", "pyproject.toml", "README.md", "LICENSE")
 
 
-def build(folder: Path, version: str, changes: Mapping[str, tuple[str, str]] | None = None) -> Path:
+def build(
+    folder: Path,
+    version: str,
+    changes: Mapping[str, tuple[str, str]] | None = None,
+    agrees_with: str = "",
+) -> Path:
     """Build a release of this version, with texts in files replaced; return its description.
+
+    It may be declared to agree on every block with another one.
 
     What set-up made is shared with this clone, so it takes no longer than any other build.
     """
@@ -40,6 +47,7 @@ def build(folder: Path, version: str, changes: Mapping[str, tuple[str, str]] | N
         (clone / name).write_text(text.replace(old, new))
     command = [str(Path(sys.executable).with_name("workflow-backend")), "release", "build"]
     command += ["--out", str(folder / "dist")]
+    command += ["--consensus-compatible-with", agrees_with] if agrees_with else []
     done = subprocess.run(command, cwd=clone, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     shutil.rmtree(clone)
@@ -50,3 +58,11 @@ def described(description: Path) -> dict[str, Any]:
     """What the build said of a release."""
     told: dict[str, Any] = json.loads(description.read_text())
     return told
+
+
+def with_another_app(description: Path) -> Path:
+    """Let a release say of itself that it has another app."""
+    told = described(description)
+    told["versions"]["xian-tech-abci"] = "9.9"
+    description.write_text(json.dumps(told))
+    return description

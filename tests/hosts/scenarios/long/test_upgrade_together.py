@@ -38,11 +38,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     new = releases.build(folder, "0.1.1")
     app = "services/node/workflow_backend_node/app.py"
     broken = releases.build(folder, "0.1.2", {app: ('WRITTEN_FOR = "0.9.3"', 'WRITTEN_FOR = "0"')})
-    for description in (new, broken):  # as if it had another app
-        told = releases.described(description)
-        told["versions"]["xian-tech-abci"] = "9.9"
-        description.write_text(json.dumps(told))
-    return {"old": (REPO / "dist" / "latest.json").resolve(), "new": new, "broken": broken}
+    return {
+        "old": (REPO / "dist" / "latest.json").resolve(),
+        "new": releases.with_another_app(new),
+        "broken": releases.with_another_app(broken),
+    }
 
 
 @pytest.fixture(scope="module")
