@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workflow_backend_node.asking import Object, Refused, difference, parse, run, write_private
+from workflow_backend_node.turns import turn
 
 INITDB = (
     "--encoding=UTF8",
@@ -47,6 +48,11 @@ def bring(request: Object, check: bool) -> Object:
     Raises `Refused` when PostgreSQL refuses, with its reason.
     """
     wanted = parse(Wanted, request, "cluster")
+    with turn(Path(wanted.directory).parent, check):
+        return _bring(wanted, check)
+
+
+def _bring(wanted: Wanted, check: bool) -> Object:
     directory = Path(wanted.directory)
     configuration = directory / "postgresql.conf"
     before = configuration.read_text(encoding="utf-8") if directory.exists() else ""
@@ -66,7 +72,6 @@ def bring(request: Object, check: bool) -> Object:
 
 
 def _make(wanted: Wanted, directory: Path) -> None:
-    directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))  # 0700
     try:
         _run(wanted, "initdb", f"--pgdata={beside}", *INITDB)

@@ -31,6 +31,7 @@ from workflow_backend_node.configuration import Settings, render
 from workflow_backend_node.homes import refuse_half_pushed
 from workflow_backend_node.identity import IDENTITY, NODE_KEY, STATE, VALIDATOR_KEY, highest
 from workflow_backend_node.ports import refuse_taken
+from workflow_backend_node.turns import turn
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,11 @@ def bring(request: Object, check: bool) -> Object:
     """
     wanted = parse(Wanted, request, "home")
     settings = parse(Settings, wanted.settings, "home settings")
+    with turn(Path(wanted.home).parent, check):
+        return _bring(wanted, settings, check)
+
+
+def _bring(wanted: Wanted, settings: Settings, check: bool) -> Object:
     home = Path(wanted.home)
     refuse_taken(settings.addresses(), str(home))
     refuse_half_pushed(home)
@@ -149,7 +155,6 @@ def _changes(config: Path, files: dict[str, str]) -> Iterator[tuple[Path, str, s
 
 
 def _make(home: Path, identity: Path, files: dict[str, str], seen: Object) -> None:
-    home.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=".home.", dir=home.parent))  # 0700
     try:
         for name in ("config", "data", "xian"):

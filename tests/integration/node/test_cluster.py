@@ -5,6 +5,7 @@ import pwd
 import shutil
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,14 @@ def test_a_cluster_that_was_made_without_an_owner_is_left_as_it_is(
     toolchain.ask("cluster", request(toolchain, folder))
     answer = toolchain.ask("cluster", request(toolchain, folder, owner=toolchain["account"]))
     assert answer == {"changed": [], "diff": ""}
+
+
+def test_two_at_once_take_turns(toolchain: Toolchain, folder: Path) -> None:
+    wanted = request(toolchain, folder)
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(lambda _: toolchain.ask("cluster", wanted), range(2)))
+    assert sorted(len(answer["changed"]) for answer in answers) == [0, 2]
+    assert {path.name for path in folder.iterdir()} == {"run", "cluster"}
 
 
 @pytest.mark.parametrize("owner", ['a"b', "a\nb", "pg_signal_backend"])

@@ -3,6 +3,7 @@
 import json
 import shutil
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from workflow_backend_node import home
 from workflow_backend_node.asking import Refused
+from workflow_backend_node.turns import turn
 
 Request = dict[str, Any]
 
@@ -70,6 +72,17 @@ def test_the_second_time_changes_nothing(home_request: Request) -> None:
     made(home_request)
     answer = home.bring(home_request, check=False)
     assert (answer["changed"], answer["diff"], answer["made"]) == ([], "", True)
+
+
+def test_two_at_once_take_turns(home_request: Request) -> None:
+    path = Path(home_request["home"])
+    with ThreadPoolExecutor() as pool:
+        with turn(path.parent, check=False):
+            waiting = pool.submit(home.bring, home_request, False)
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=0.3)
+            assert not path.exists()
+        assert waiting.result(timeout=30)["made"]
 
 
 def test_a_rehearsal_tells_and_writes_nothing(home_request: Request) -> None:
