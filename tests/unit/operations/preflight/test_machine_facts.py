@@ -102,6 +102,13 @@ def test_places_that_are_there_and_that_will_be(tmp_path: Path) -> None:
     assert kinds == ["folder", "file", "missing", "link"]
 
 
+def test_the_release_that_a_link_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "current").symlink_to("releases/0.1.0-1")
+    (tmp_path / "folder").mkdir()
+    names = [facts.target(tmp_path / name) for name in ("current", "folder", "missing")]
+    assert names == ["0.1.0-1", "", ""]
+
+
 def made_home(path: Path) -> bytes:
     """A node's home; returns its genesis."""
     (path / "config").mkdir(parents=True)
