@@ -64,13 +64,16 @@ def test_a_rehearsal_tells_what_would_change(deployed: Deployed) -> None:
     assert "+max_pending_nonces_per_sender = 64" in done.stdout
     assert re.search(r"changed=[1-9]\d* .*failed=0", done.stdout), done.stdout + done.stderr
     assert deployed.pids() == before
+    done = deployed.play("dev", "--check")
+    assert re.search(r"changed=0 .*failed=0", done.stdout), done.stdout + done.stderr
 
 
 def test_everything_runs_unprivileged_and_private(deployed: Deployed) -> None:
     uid = deployed.toolchain.account.pw_uid
     assert {Path(f"/proc/{pid}").stat().st_uid for pid in deployed.pids().values()} == {uid}
-    folders = [deployed.data, deployed.data / "node" / ".cometbft" / "config"]
-    folders.append(deployed.data / "credentials")
+    home = deployed.data / "node" / ".cometbft"
+    assert home.stat().st_mode & 0o777 == 0o700
+    folders = [deployed.data, home / "config", deployed.data / "credentials"]
     assert [f for folder in folders for f in folder.iterdir() if f.stat().st_mode & 0o077] == []
     assert (deployed.folder / "env").stat().st_mode & 0o777 == 0o600
 
@@ -235,3 +238,11 @@ def test_without_supervisor_nothing_runs_and_start_brings_all_back(deployed: Dep
     assert not set(after.values()) & set(before.values())
     told = deployed.play("status").stdout
     assert all(re.search(rf"\b{name} +RUNNING", told) for name in PROGRAMS), told
+
+
+def test_every_line_of_the_logs_is_an_entry_after_all_that(deployed: Deployed) -> None:
+    for name in PROGRAMS:
+        lines = (deployed.data / "logs" / f"{name}.log").read_text().splitlines()
+        assert lines
+        for line in lines:
+            assert {"time", "level", "logger", "message"} <= json.loads(line).keys()
