@@ -23,11 +23,11 @@ def test_cometbft_without_room_ends_and_goes_on_where_it_was(
         subprocess.run([*node.toolchain.as_account, *limit], check=True)
         with suppress(OSError):  # the answer would come with the block
             node.broadcast("con_odd", "store", {"key": "meanwhile", "value": "v"})
-        wait_until(lambda: not node.running("cometbft"), 20, "CometBFT ended")
+        wait_until(lambda: not node.running("cometbft"), 30, "CometBFT ended")
         assert "CONSENSUS FAILURE" in node.log("cometbft")
         node.kill("abci")
         node.start("abci", "cometbft")
         node.wait_ready()
         node.broadcast("con_odd", "store", {"key": "after", "value": "v"})
-        wait_until(node.index_level, 10, "index level with the chain")
+        wait_until(node.index_level, 30, "index level with the chain")
         assert len(node.events("con_odd", "Stored")) >= 2
