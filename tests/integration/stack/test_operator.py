@@ -218,7 +218,7 @@ def test_a_restart_says_what_it_means_and_loses_no_claim(deployed: Deployed) -> 
         *_, last = api.watch(item, timeout=30)  # nobody's lease had to pass
         assert (last["status"], last["attempt"]) == ("completed", 1)
     steps = json.loads((deployed.folder / "changes.json").read_text())["steps"]
-    assert [step["step"] for step in steps][-2:] == ["take-down", "well"]
+    assert [step["step"] for step in steps][-3:] == ["take-down", "well", "note"]
 
 
 def test_without_supervisor_nothing_runs_and_start_brings_all_back(deployed: Deployed) -> None:
