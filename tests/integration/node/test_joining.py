@@ -149,8 +149,10 @@ def test_a_validator_moves_with_its_home(members: Members) -> None:
     two = members.begun(moved, "two")
     assert two.state() == signed
     two.wait_ready()
-    # One validator of two has no majority: the chain goes on because this one signs.
     before = members.one.height()
+    # A node that is behind refuses a transaction by its nonce, and nobody sends it again.
+    wait_until(lambda: two.height() == before, 30, "the moved node is level")
+    # One validator of two has no majority: the chain goes on because this one signs.
     _send(members.one)
     wait_until(lambda: members.one.height() > before, 120, "a block of both")
     wait_until(lambda: two.height() > before, 30, "the moved node has the block")
