@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from ..background import background
 from ..chain.heads import Heads
 from ..chain.node import Node
-from ..errors import NodeUnavailable
+from ..errors import WorkflowError
 from ..items import SETTLED, Item
 from ..pulse import Pulse
 
@@ -60,7 +60,7 @@ class Waiting:
                 for item in await self._node.items(list(self._waiting)):
                     if item is not None and item.status in SETTLED:
                         self._tell(item)
-            except NodeUnavailable as error:
+            except WorkflowError as error:  # of this look: the next one may do better
                 log.warning("%s", error.explain())
             await self._heads.wait(LOOK_SECONDS)
 
