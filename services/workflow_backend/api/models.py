@@ -9,6 +9,7 @@ from .text import IDENTIFIER, PRINTABLE, Text
 ItemId = Annotated[str, Text(IDENTIFIER, 1, 128)]
 Name = Annotated[str, Text(IDENTIFIER, 1, 64)]
 Kind = Annotated[str, Text(IDENTIFIER, 1, 64)]
+Account = Annotated[str, Text(IDENTIFIER, 1, 128)]
 Uri = Annotated[str, Text(PRINTABLE, 1, 1024)]
 Reference = Annotated[str, Text(PRINTABLE, 0, 1024)]
 Reason = Annotated[str, Text(PRINTABLE, 0, 512)]

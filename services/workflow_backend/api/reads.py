@@ -10,7 +10,7 @@ from ..items import SETTLED
 from ..store.base import EventFilter, ItemFilter, Listed
 from .access import Reader, seen_item, whose
 from .backend import Used
-from .models import Activity, ItemId, ItemList, ItemView, Name, Status, Summary
+from .models import Account, Activity, ItemId, ItemList, ItemView, Kind, Name, Status, Summary
 from .problems import responses
 
 router = APIRouter()
@@ -46,9 +46,9 @@ async def items(
     who: Reader,
     *,
     status: Status | None = None,
-    kind: str | None = None,
-    requester: str | None = None,
-    worker: str | None = None,
+    kind: Kind | None = None,
+    requester: Account | None = None,
+    worker: Account | None = None,
     client: Client = None,
     id_prefix: IdPrefix = None,
     created_from: Time = None,
@@ -115,10 +115,10 @@ async def recent_activity(
     used: Used,
     who: Reader,
     *,
-    event: str | None = None,
-    kind: str | None = None,
-    requester: str | None = None,
-    worker: str | None = None,
+    event: Name | None = None,
+    kind: Kind | None = None,
+    requester: Account | None = None,
+    worker: Account | None = None,
     client: Client = None,
     id_prefix: IdPrefix = None,
     created_from: Time = None,

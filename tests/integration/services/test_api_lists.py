@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
+import pytest
 
 from .stack import Stack, eventually
 
@@ -75,6 +76,14 @@ async def test_a_cursor_of_another_kind_is_refused(api: Stack) -> None:
     status, body, _ = await api.request("GET", "/items?cursor=nonsense")
     assert status == 422
     assert "cursor" in body["detail"]
+
+
+@pytest.mark.parametrize("field", ["kind", "requester", "worker"])
+async def test_a_filter_that_nothing_can_match_is_refused(api: Stack, field: str) -> None:
+    for path in ("/items", "/activity/recent"):
+        for value in ("a%00b", "x" * 129):
+            status, body, _ = await api.request("GET", f"{path}?{field}={value}")
+            assert (status, body["errors"][0]["field"]) == (422, field)
 
 
 async def test_a_submission_may_wait_until_it_is_completed(running: Stack) -> None:
