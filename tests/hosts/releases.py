@@ -7,11 +7,12 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from . import REPO
+from .host import Host
 
 _PARTS = ("contracts", "services", "setup", "pyproject.toml", "README.md", "LICENSE")
 
@@ -58,6 +59,17 @@ def described(description: Path) -> dict[str, Any]:
     """What the build said of a release."""
     told: dict[str, Any] = json.loads(description.read_text())
     return told
+
+
+def id_of(description: Path) -> str:
+    """The name of a release's folder."""
+    return str(described(description)["id"])
+
+
+def current(hosts: Iterable[Host]) -> list[str]:
+    """The release that each host has as its current one."""
+    link = "readlink /opt/workflow-backend/current"
+    return [host.output(link).removeprefix("releases/") for host in hosts]
 
 
 def with_another_app(description: Path) -> Path:

@@ -13,6 +13,7 @@ from tests.hosts import REPO, heights, releases
 from tests.hosts.flow import flowing
 from tests.hosts.host import Host
 from tests.hosts.network import Network
+from tests.hosts.releases import current, id_of
 
 type MakeHosts = Callable[..., AbstractContextManager[Network]]
 
@@ -23,7 +24,6 @@ CLIENTS = 12
 ITEM = "an item through the whole backend"
 # systemd's word; CometBFT has some of its own for parts of itself.
 STOPPING = re.compile("Stopping .*Consensus of the Xian node")
-CURRENT = "readlink /opt/workflow-backend/current"
 PROGRAM = "systemctl show --property=MainPID --value workflow-backend-{}.service"
 
 
@@ -35,7 +35,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """
     folder = tmp_path_factory.mktemp("releases")
     old = (REPO / "dist" / "latest.json").resolve()
-    new = releases.build(folder, "0.1.1", agrees_with=release(old))
+    new = releases.build(folder, "0.1.1", agrees_with=id_of(old))
     call = "await _submit(used, who, submission)"
     broken = {"services/workflow_backend/api/writes.py": (call, "await _submit(used)")}
     return {
@@ -64,15 +64,6 @@ def network(make_hosts: MakeHosts, made: dict[str, Path]) -> Iterator[Network]:
         yield hosts
 
 
-def release(description: Path) -> str:
-    return str(releases.described(description)["id"])
-
-
-def current(network: Network) -> list[str]:
-    """The release that each host has as its current one."""
-    return [host.output(CURRENT).removeprefix("releases/") for host in network]
-
-
 def run_from(network: Network, name: str, program: str) -> str:
     """The interpreter that a program runs with; it is in the folder of its release."""
     pid = network[name].output(PROGRAM.format(program))
@@ -88,10 +79,10 @@ def test_a_plan_says_what_would_happen_and_changes_nothing(
     network: Network, made: dict[str, Path]
 ) -> None:
     play = network.play("upgrade", release_file=str(made["new"]), plan_only=True).unchanged()
-    told = f"from release {release(made['old'])} to {release(made['new'])}, one host at a time"
+    told = f"from release {id_of(made['old'])} to {id_of(made['new'])}, one host at a time"
     assert told in play.output
     assert "without validator-3 30 of 40 voting power is up: the chain goes on" in play.output
-    assert current(network) == [release(made["old"])] * 4
+    assert current(network) == [id_of(made["old"])] * 4
 
 
 def test_another_app_is_no_rolling_upgrade(network: Network, made: dict[str, Path]) -> None:
@@ -120,7 +111,7 @@ def test_no_host_is_taken_down_that_the_chain_needs(
         assert hint in told
         assert all(numbers["changed"] == 0 for numbers in play.recap.values())
     network.play("start").ok()
-    assert current(network) == [release(made["old"])] * 4
+    assert current(network) == [id_of(made["old"])] * 4
 
 
 def test_a_release_that_is_not_well_goes_back_by_itself(
@@ -131,10 +122,10 @@ def test_a_release_that_is_not_well_goes_back_by_itself(
     play = network.play("upgrade", **variables).failed()
     assert "is not well with release" in play.output
     assert "submitted failed: POST /items: 500" in play.output
-    assert f"It went back to {release(made['old'])} and is well with it" in (
+    assert f"It went back to {id_of(made['old'])} and is well with it" in (
         " ".join(play.output.split())
     )
-    assert current(network) == [release(made["old"])] * 4
+    assert current(network) == [id_of(made["old"])] * 4
     assert play.recap["validator-2"]["rescued"] == 0
     told = [step.get("what") or step["step"] for step in steps(report)]
     assert told == ["plan", "take-down", "well", "well", ITEM, "validator-1 went back"]
@@ -146,7 +137,7 @@ def test_clients_go_on_during_an_upgrade_that_is_killed_and_run_again(
 ) -> None:
     report = tmp_path / "report.json"
     variables = {"release_file": str(made["new"]), "upgrade_report": str(report)}
-    old, new = release(made["old"]), release(made["new"])
+    old, new = id_of(made["old"]), id_of(made["new"])
     with flowing(network, WITH_SERVICES, "flow", pause=0.02, clients=CLIENTS) as flow:
         play = network.begin("upgrade", **variables)
         wait_until_stopped(network["validator-2"])
@@ -190,10 +181,10 @@ def drained_before_the_node(network: Network, name: str) -> None:
 
 
 def test_back_to_the_release_before(network: Network, made: dict[str, Path]) -> None:
-    old = release(made["old"])
+    old = id_of(made["old"])
     with flowing(network, WITH_SERVICES, "back"):
         play = network.play("rollback").ok()
-    assert f"from release {release(made['new'])} to {old}, one host at a time" in play.output
+    assert f"from release {id_of(made['new'])} to {old}, one host at a time" in play.output
     assert current(network) == [old] * 4
     again = network.play("rollback", plan_only=True).unchanged()
     assert f"every host has release {old}" in again.output

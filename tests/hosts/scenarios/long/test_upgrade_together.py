@@ -10,11 +10,11 @@ import pytest
 from tests.hosts import REPO, releases
 from tests.hosts.flow import flowing
 from tests.hosts.network import Network
+from tests.hosts.releases import current, id_of
 
 type MakeHosts = Callable[..., AbstractContextManager[Network]]
 
 NAMES = ("validator-1", "validator-2")
-CURRENT = "readlink /opt/workflow-backend/current"
 HEIGHT = (
     'python3 -c "import json, urllib.request as u; print(json.load(u.urlopen('
     "'http://127.0.0.1:26657/status'))['result']['sync_info']['latest_block_height'])\""
@@ -68,14 +68,6 @@ def network(
         yield hosts
 
 
-def release(description: Path) -> str:
-    return str(releases.described(description)["id"])
-
-
-def current(network: Network) -> list[str]:
-    return [host.output(CURRENT).removeprefix("releases/") for host in network]
-
-
 def height(network: Network) -> int:
     return int(network["validator-1"].output(HEIGHT))
 
@@ -107,7 +99,7 @@ def test_a_release_whose_node_does_not_start_is_left_by_all(
         xian_node_ready_seconds=10,
     ).failed()
     assert "All hosts went back to" in " ".join(play.output.split())
-    assert current(network) == [release(made["old"])] * 2
+    assert current(network) == [id_of(made["old"])] * 2
     assert (
         step(report, "well")["nodes"]["validator-1"]["height"] > step(report, "stopped")["height"]
     )
@@ -126,7 +118,7 @@ def test_all_stop_at_one_height_and_go_on_together(
         upgrade_report=str(report),
     ).ok()
     assert "all at once, the chain stands still meanwhile" in play.output
-    assert current(network) == [release(made["new"])] * 2
+    assert current(network) == [id_of(made["new"])] * 2
     assert before <= step(report, "stopped")["height"] < height(network)
     with flowing(network, NAMES, "after", kind="slow"):
         network.play("health").ok()
@@ -154,4 +146,4 @@ def test_back_together(network: Network, made: dict[str, Path]) -> None:
     refused = network.play("rollback").failed()
     assert "has another app, VM or CometBFT" in refused.output
     network.play("rollback", upgrade_together=True).ok()
-    assert current(network) == [release(made["old"])] * 2
+    assert current(network) == [id_of(made["old"])] * 2
