@@ -10,7 +10,7 @@ import logging
 import math
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from ..items import START, Event, Place
@@ -70,7 +70,7 @@ class EventReader:
     """Reads events of several names as one stream.
 
     One that is level asks for the newest events of all names at once. Where they do not reach back
-    to its place, it asks name by name.
+    to its place, it asks name by name, and tells what all names gave in pages of its own.
     """
 
     def __init__(self, node: Node, names: Iterable[str], page: int = EVENT_PAGE) -> None:
@@ -80,12 +80,31 @@ class EventReader:
         self._level = False
         self._expected = 0
         self._vain = 0
+        self._rest: tuple[Place, Page] | None = None
 
     async def page(self, cursor: Cursor) -> Page:
-        """Return the next events behind a cursor, at most a page's number of each name.
+        """Return the next events behind a cursor, at most a page's number.
 
         Of an index that is below the cursor nothing is read at all.
         """
+        if self._rest is not None and self._rest[0] == cursor.place:
+            read = self._rest[1]
+        else:
+            read = await self._read(cursor)
+        return self._cut(cursor, read)
+
+    def _cut(self, cursor: Cursor, read: Page) -> Page:
+        """Return the first events of what was read; the others are there for the next page."""
+        self._rest = None
+        if len(read.events) <= self._page:
+            return read
+        events, rest = read.events[: self._page], read.events[self._page :]
+        seen = cursor.seen | {event.name: (event.index_id, event.place) for event in events}
+        place = events[-1].place
+        self._rest = (place, replace(read, events=rest))
+        return replace(read, events=events, cursor=Cursor(place, seen), more=True)
+
+    async def _read(self, cursor: Cursor) -> Page:
         read_at = time.monotonic()
         height = await self._node.indexed_height()
         if height < cursor.place.height:

@@ -76,6 +76,7 @@ async def follow(
     places: list[Place] = []
     while pages is None or pages > 0:
         page = await reader.page(cursor)
+        assert len(page.events) <= index.page
         places += [event.place for event in page.events]
         cursor = Cursor.from_json({**page.cursor.as_json()})
         if not page.events:
@@ -140,20 +141,44 @@ async def test_one_that_is_level_goes_on_block_by_block(
         assert page.height == height
 
 
+def counted(index: Index) -> list[str]:
+    """Write down each question to the index from now on."""
+    asked: list[str] = []
+    for name in ("events", "newest_events"):
+
+        async def ask(*arguments: Any, name: str = name) -> Any:
+            asked.append(name)
+            return await getattr(Index, name)(index, *arguments)
+
+        setattr(index, name, ask)
+    return asked
+
+
+async def test_what_all_names_gave_at_once_is_told_in_pages_and_not_read_again() -> None:
+    events = [
+        Event(Place(n, 0, 0), NAMES[n % 3], {"item_id": "a"}, "AB", "2026", n) for n in range(1, 91)
+    ]
+    index = Index(events, 10)
+    asked = counted(index)
+    reader, cursor, places = EventReader(index, NAMES, page=10), Cursor(), list[Place]()  # type: ignore[arg-type]
+    more = True
+    while more:
+        page = await reader.page(cursor)
+        assert len(page.events) <= 10
+        places += [event.place for event in page.events]
+        cursor, more = page.cursor, page.more
+    assert places == index.ours()
+    assert len(asked) == 4 * len(NAMES)  # each tells 28 events at least
+
+
 async def test_one_that_is_level_asks_for_all_names_at_once() -> None:
     events = [
         Event(Place(height, 0, n), NAMES[n % 3], {"item_id": "a"}, "AB", "2026", height * 100 + n)
         for height in range(1, 9)
         for n in range(height * 10)
     ]
-    index, asked = Index([], 1000), list[str]()
-    for name in ("events", "newest_events"):
-
-        async def counted(*arguments: Any, name: str = name) -> Any:
-            asked.append(name)
-            return await getattr(Index, name)(index, *arguments)
-
-        setattr(index, name, counted)
+    index = Index([], 1000)
+    asked = counted(index)
     reader, cursor = EventReader(index, NAMES), Cursor()  # type: ignore[arg-type]
     for height in range(1, 9):
         index.height, index.rows = height, [e for e in events if e.place.height <= height]
