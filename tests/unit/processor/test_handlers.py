@@ -71,6 +71,8 @@ match job["item"]["item_id"]:
     case "signal": os.kill(os.getpid(), 15)
     case "silent": sys.exit(0)
     case "noise": print("hello"); sys.exit(0)
+    case "told": print(json.dumps({"progress": "all of it"})); sys.exit(0)
+    case "number": print(json.dumps({"result_uri": 5})); sys.exit(0)
     case "much": print("x" * 100_000, flush=True); time.sleep(60)
     case "environment": print(json.dumps({"result_uri": " ".join(sorted(os.environ))})); sys.exit(0)
     case "tree":
@@ -224,16 +226,14 @@ async def test_each_handler_answers_side_by_side_on_one_connection(
         ("choose", "fault", Answer("retry", "KeyError: 'x'")),
         ("choose", "gone", Answer("retry", "the handler's process ended with code 3")),
         ("choose", "nothing", Answer("completed", "")),
-        ("choose", "wrong", Answer("failed", "the handler's answer has no text result_uri")),
+        ("choose", "wrong", Answer("failed", "the handler's result_uri is no text")),
         ("command", "fail", Answer("failed", "exit code 65: bad item")),
         ("command", "again", Answer("retry", "exit code 75: not now")),
         ("command", "signal", Answer("retry", "ended by SIGTERM")),
         ("command", "silent", Answer("completed", "")),
-        (
-            "command",
-            "noise",
-            Answer("failed", "the handler's answer is no JSON object with a result_uri"),
-        ),
+        ("command", "noise", Answer("completed", "")),
+        ("command", "told", Answer("completed", "")),
+        ("command", "number", Answer("failed", "the handler's result_uri is no text")),
         ("command", "much", Answer("failed", "it wrote more than 65536 bytes")),
     ],
 )
@@ -463,9 +463,13 @@ class TestHttp:
         cases = [
             (web.json_response({"result_uri": "https://r"}), Answer("completed", "https://r")),
             (web.Response(status=204), Answer("completed", "")),
+            (web.Response(status=202), Answer("completed", "")),
+            (web.Response(text="<html>"), Answer("completed", "")),
+            (web.json_response({"ok": True}), Answer("completed", "")),
+            (web.json_response(["done"]), Answer("completed", "")),
             (
-                web.Response(text="<html>"),
-                Answer("failed", "the handler's answer is no JSON object with a result_uri"),
+                web.json_response({"result_uri": 5}),
+                Answer("failed", "the handler's result_uri is no text"),
             ),
             (web.Response(status=404), Answer("failed", "the service answered 404")),
             (

@@ -109,10 +109,10 @@ def printable(text: str, longest: int) -> str:
 def completed(result: object) -> Answer:
     """Judge what a handler gave as its result: nothing, a URI, or an object with `result_uri`."""
     if isinstance(result, dict):
-        result = result.get("result_uri", result)
+        result = result.get("result_uri")
     uri = "" if result is None else result
     if not isinstance(uri, str):
-        return Answer("failed", "the handler's answer has no text result_uri")
+        return Answer("failed", "the handler's result_uri is no text")
     if len(uri) > MAX_RESULT or printable(uri, MAX_RESULT) != uri:
         return Answer(
             "failed", f"the handler's result_uri is not {MAX_RESULT} printable ASCII characters"
@@ -121,17 +121,20 @@ def completed(result: object) -> Answer:
 
 
 def completed_by_text(text: str) -> Answer:
-    """Judge what a program wrote: nothing, or JSON with `result_uri`, if only its last line."""
+    """Judge what a program wrote that did the work: JSON with `result_uri`, if only its last line.
+
+    Any other text is no result. It is no failure either: the work is done, and a requester who has
+    a failed item done again would have it done twice.
+    """
     text = text.strip()
-    if not text:
-        return completed(None)
-    for candidate in (text, text.splitlines()[-1]):
+    for candidate in (text, *text.splitlines()[-1:]):
         try:
             value = json.loads(candidate)
         except ValueError:
             continue
-        return completed(value if isinstance(value, dict) else object())
-    return Answer("failed", "the handler's answer is no JSON object with a result_uri")
+        if isinstance(value, dict):
+            return completed(value)
+    return completed(None)
 
 
 async def guarded(work: Awaitable[Answer]) -> Answer:
