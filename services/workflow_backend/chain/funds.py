@@ -8,7 +8,9 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import deque
 from collections.abc import AsyncIterator
+from typing import NamedTuple
 
 from ..background import background
 from ..errors import WorkflowError
@@ -18,11 +20,23 @@ from .submitter import Submitter
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 15.0
+PACE_SECONDS = 600.0
+"""The pace is what was spent in this time, and in no shorter one: a burst of items is no pace. Of a
+wallet that begins to be emptied within the hour it is said once a seventh is gone."""
+
 LOW_SECONDS = 3600.0
-"""A wallet that would be empty in this time, as it goes on, is low."""
+"""A wallet that would be empty in this time, at its pace, is low."""
 
 LOW_TRANSACTIONS = 100
 """And so is one that has not enough for so many transactions, however slowly they come."""
+
+
+class _Look(NamedTuple):
+    """When it was looked, and what had been spent and sent since the first look."""
+
+    at: float
+    spent: float
+    sent: int
 
 
 class Funds:
@@ -31,7 +45,7 @@ class Funds:
     def __init__(self, node: Node, submitter: Submitter) -> None:
         self._node = node
         self._submitter = submitter
-        self._seen: tuple[float, int, float] | None = None
+        self._looks: deque[_Look] = deque()
         self._each = 0.0
         self.balance: float | None = None
         self.warning = ""
@@ -51,24 +65,27 @@ class Funds:
     async def look(self) -> None:
         """Look at the balance, once; raises WorkflowError where it can't be had."""
         balance = await self._node.balance(self._submitter.address)
-        at, sent = time.monotonic(), self._submitter.transactions
-        warning = self._judge(balance, sent, at)
-        self._seen, self.balance = (balance, sent, at), balance
+        warning = self._judge(balance, time.monotonic())
+        self.balance = balance
         if warning and not self.warning:
             log.warning("%s", warning)
         elif self.warning and not warning:
             log.info("wallet %s has enough again", self._submitter.address)
         self.warning = warning
 
-    def _judge(self, balance: float, sent: int, at: float) -> str:
-        seconds = float("inf")
-        if self._seen is not None:
-            before, sent_before, since = self._seen
-            spent = before - balance
-            if spent > 0 and sent > sent_before:
-                self._each = spent / (sent - sent_before)
-                seconds = balance / spent * (at - since)
-        if not self._each or (seconds >= LOW_SECONDS and balance >= LOW_TRANSACTIONS * self._each):
+    def _judge(self, balance: float, now: float) -> str:
+        # What comes in between two looks is no spending undone.
+        fallen = 0.0 if self.balance is None else max(0.0, self.balance - balance)
+        spent = fallen + (self._looks[-1].spent if self._looks else 0.0)
+        self._looks.append(_Look(now, spent, self._submitter.transactions))
+        while len(self._looks) > 1 and self._looks[1].at <= now - PACE_SECONDS:
+            self._looks.popleft()
+        first, last = self._looks[0], self._looks[-1]
+        spent, sent = last.spent - first.spent, last.sent - first.sent
+        if spent and sent:
+            self._each = spent / sent
+        pace = spent / max(PACE_SECONDS, last.at - first.at) if sent else 0.0
+        if balance >= pace * LOW_SECONDS and balance >= LOW_TRANSACTIONS * self._each:
             return ""
         return (
             f"wallet {self._submitter.address} runs low: {balance:,.0f} left, enough for about "

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..chain.node import ChainStatus, IndexStatus
 from .expected import same_source
@@ -47,6 +47,14 @@ class Check:
     def as_dict(self) -> dict[str, str]:
         """Return it as plain data."""
         return asdict(self)
+
+
+class _Told(NamedTuple):
+    """One of several things that a program says of itself: worst first."""
+
+    state: State
+    what: str
+    hint: str
 
 
 def all_well(checks: Iterable[Check]) -> bool:
@@ -200,20 +208,33 @@ def heartbeat(
 
 
 def _said(service: str, beat: dict[str, Any]) -> Check:
-    """Judge a service that lives by what it says of itself."""
+    """Judge a service that lives by what it says of itself, all of it."""
+    told: list[_Told] = []
     if beat.get("problem"):
-        return Check(service, State.FAILED, beat["problem"], "its log tells more")
+        told.append(_Told(State.FAILED, beat["problem"], "its log tells more"))
+    if beat.get("warning"):
+        told.append(_Told(State.WARNING, beat["warning"], _BOOTSTRAP))
     if unhandled := beat.get("unhandled"):
         kinds = ", ".join(f"{kind} ({count})" for kind, count in sorted(unhandled.items()))
-        return Check(
-            service,
-            State.WARNING,
-            f"items wait whose kind has no handler here: {kinds}",
-            "give the kind a table in the handlers' file, or run a processor that has one",
+        told.append(
+            _Told(
+                State.WARNING,
+                f"items wait whose kind has no handler here: {kinds}",
+                "give the kind a table in the handlers' file, or run a processor that has one",
+            )
         )
-    if beat.get("warning"):
-        return Check(service, State.WARNING, beat["warning"], _BOOTSTRAP)
-    return Check(service, State.OK, f"process {beat['pid']} is alive")
+    return _one(service, told, f"process {beat['pid']} is alive")
+
+
+def _one(name: str, told: Sequence[_Told], well: str) -> Check:
+    """Return one judgement of all that is wrong, its state that of the first, or that all is well.
+
+    None hides another: what waits for the next look may be empty by then.
+    """
+    if not told:
+        return Check(name, State.OK, well)
+    words = ("; ".join(dict.fromkeys(part)) for part in zip(*(t[1:] for t in told), strict=True))
+    return Check(name, told[0].state, *words)
 
 
 def projection(
@@ -239,11 +260,12 @@ def api(answer: dict[str, Any], chain_id: str, contract_name: str) -> Check:
             f"it serves {serves[1]} on {serves[0]}, not {contract_name} on {chain_id}",
             FOREIGN,
         )
+    told = []
     if answer["status"] != "ok":
-        return Check("api /health", State.FAILED, "; ".join(answer["problems"]), "see that part")
+        told.append(_Told(State.FAILED, "; ".join(answer["problems"]), "see that part"))
     if answer.get("warnings"):
-        return Check("api /health", State.WARNING, "; ".join(answer["warnings"]), _BOOTSTRAP)
-    return Check("api /health", State.OK, f"it serves {contract_name}")
+        told.append(_Told(State.WARNING, "; ".join(answer["warnings"]), _BOOTSTRAP))
+    return _one("api /health", told, f"it serves {contract_name}")
 
 
 def disk(path: Path, free: int) -> Check:

@@ -136,6 +136,23 @@ def test_a_service_whose_wallet_runs_low_says_so() -> None:
     assert (found.state, found.what) == (State.WARNING, "wallet bb runs low")
 
 
+def test_of_what_a_service_says_nothing_hides_another() -> None:
+    low, waiting = "wallet aa runs low", {"mail": 3}
+    both = beat(100.0, warning=low, unhandled=waiting)
+    check = judge.heartbeat("processor", beat(90.0), both, "S", 100.0)
+    assert check.state == State.WARNING
+    assert low in check.what
+    assert "mail (3)" in check.what
+    assert "bootstrap" in check.hint
+    assert "handlers' file" in check.hint
+    check = judge.heartbeat("processor", beat(90.0), both | {"problem": "no node"}, "S", 100.0)
+    assert check.state == State.FAILED
+    assert all(word in check.what for word in ("no node", low, "mail (3)"))
+    answer = {"chain_id": "c", "contract": "con", "status": "degraded"}
+    check = judge.api(answer | {"problems": ["no index"], "warnings": [low]}, "c", "con")
+    assert (check.state, check.what) == (State.FAILED, f"no index; {low}")
+
+
 @pytest.mark.parametrize(
     ("position", "beats", "state"),
     [
