@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from ...errors import SettingError
 from ..asking import Request, parse
 from . import (
@@ -36,8 +38,9 @@ class Given(Request):
     """One host: its groups, its variables, and the value of each that has one as JSON text.
 
     `closed` are files in the network folder that Ansible can't read or decrypt, `validator` is the
-    public key in the one that holds the validator's, in base64. `machine` is what the module
-    machine_facts said, or `trouble` why it could not be asked.
+    public key in the one that holds the validator's, in base64, `wallets` the private keys of its
+    services there. `machine` is what the module machine_facts said, or `trouble` why it could not
+    be asked.
     """
 
     groups: list[str]
@@ -45,6 +48,7 @@ class Given(Request):
     values: dict[str, str]
     closed: list[str]
     validator: str = ""
+    wallets: dict[str, str] = Field(default_factory=dict, repr=False)
     machine: dict[str, Any] | None = None
     trouble: str = ""
 

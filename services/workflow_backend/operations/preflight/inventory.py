@@ -23,8 +23,8 @@ class Host:
 
     A name without a value is of a variable that can't be evaluated; `closed` are the host's files
     in the network folder that can't be read, `validator` is the public key that is in one of them,
-    in base64. `machine` is what the module machine_facts says, None where it could not be asked;
-    `trouble` is why not.
+    in base64, `wallets` the private keys that are in others, by service. `machine` is what the
+    module machine_facts says, None where it could not be asked; `trouble` is why not.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Host:
     machine: Mapping[str, Any] | None = None
     trouble: str = ""
     validator: str = ""
+    wallets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
     def parse(cls, name: str, given: Mapping[str, Any], catalogue: Catalogue) -> Host:
@@ -50,6 +51,7 @@ class Host:
             given.get("machine") or None,
             given.get("trouble") or "",
             given.get("validator") or "",
+            given.get("wallets") or {},
         )
 
     def get(self, name: str) -> Any:

@@ -2,6 +2,9 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
+
+from xian_py import Wallet
 
 from .findings import Finding
 from .inventory import Host, Inventory, Network
@@ -10,21 +13,35 @@ CHECK = "wallets"
 
 WRITERS = ("processor", "api")
 OPERATOR = "workflow_contract_operator_key"
+_KEYS = "workflow_services_keys"
 _KEY = re.compile(r"[0-9a-fA-F]{64}")
 
 
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """A service that writes, its private key, and where that stands."""
+
+    host: Host
+    service: str
+    key: str
+    where: str
+
+
 def judge(inventory: Inventory) -> Iterator[Finding]:
-    """Find writers without a wallet, and wallets with two writers."""
-    users: dict[str, list[tuple[str, str]]] = {}
-    for name, service, key in _writers(inventory):
-        if _KEY.fullmatch(key):
-            users.setdefault(key, []).append((name, service))
+    """Find writers without a wallet, and wallets with two writers.
+
+    Keys are compared, not the names of their files: a copy under another name is the same wallet.
+    """
+    users: dict[str, list[Writer]] = {}
+    for writer in _writers(inventory):
+        if _KEY.fullmatch(writer.key):
+            users.setdefault(writer.key, []).append(writer)
         else:
-            yield _no_wallet(name, service, key)
+            yield _no_wallet(writer)
     operators = {operator for host in inventory.hosts.values() if (operator := _operator(host))}
     for key, writers in users.items():
-        hosts = tuple(name for name, _ in writers)
-        listed = " and ".join(f"{service} on {name}" for name, service in writers)
+        hosts = tuple(writer.host.name for writer in writers)
+        listed = " and ".join(f"{writer.service} on {writer.host.name}" for writer in writers)
         if len(writers) > 1:
             yield Finding(
                 CHECK,
@@ -32,7 +49,7 @@ def judge(inventory: Inventory) -> Iterator[Finding]:
                 f"{listed} have one wallet",
                 "one wallet has one writer, two spoil each other's nonces: give each its own key",
             )
-        if key in operators:
+        if key in operators or _public(key) in _founders(inventory, writers):
             yield Finding(
                 CHECK,
                 hosts,
@@ -47,14 +64,29 @@ def judge(inventory: Inventory) -> Iterator[Finding]:
             yield from _distinct(network)
 
 
-def _writers(inventory: Inventory) -> Iterator[tuple[str, str, str]]:
-    """Each service that writes: its host, its name, and its key as the inventory has it."""
+def _writers(inventory: Inventory) -> Iterator[Writer]:
+    """Each service that writes, with its key as the inventory or the network folder has it."""
     for host in inventory.hosts.values():
-        keys = host.get("workflow_services_keys")
-        if isinstance(keys, dict):  # else it is a finding already
-            for service in host.services:
-                if service in WRITERS:
-                    yield host.name, service, str(keys.get(service, "")).strip().lower()
+        services = [service for service in host.services if service in WRITERS]
+        keys = host.get(_KEYS)
+        if isinstance(keys, dict):  # else it is a finding already, or there is none
+            for service in services:
+                key = str(keys.get(service, "")).strip().lower()
+                yield Writer(host, service, key, f"in {_KEYS}")
+        elif _KEYS not in host.names:
+            for service in services:
+                if key := host.wallets.get(service, "").strip().lower():
+                    yield Writer(host, service, key, f"in {host.folder}/wallets")
+
+
+def _public(key: str) -> str:
+    return str(Wallet(private_key=key).public_key)
+
+
+def _founders(inventory: Inventory, writers: list[Writer]) -> set[str]:
+    """The public keys of the operators of these writers' networks."""
+    networks = [inventory.network(writer.host) for writer in writers]
+    return {network.operator.lower() for network in networks if network and network.operator}
 
 
 def _operator(host: Host) -> str:
@@ -66,7 +98,7 @@ def _operator(host: Host) -> str:
 def _handed_over(host: Host, operators: set[str]) -> Iterator[Finding]:
     """The contract's operator acts from the control machine; no other variable holds its key."""
     for name, value in host.values.items():
-        if host.local or name in {OPERATOR, "workflow_services_keys"}:
+        if host.local or name in {OPERATOR, _KEYS}:
             continue
         if any(key in str(value).lower() for key in operators):
             yield Finding(
@@ -80,7 +112,7 @@ def _handed_over(host: Host, operators: set[str]) -> Iterator[Finding]:
 def _prepared(host: Host, inventory: Inventory) -> Iterator[Finding]:
     """Where a host names no keys, they are those of the network folder."""
     network = inventory.network(host)
-    if network is None or "workflow_services_keys" in host.names:
+    if network is None or _KEYS in host.names:
         return
     for service in host.services:
         if service in WRITERS and f"{service}-{host.name}" not in network.wallets:
@@ -108,9 +140,9 @@ def _distinct(network: Network) -> Iterator[Finding]:
             )
 
 
-def _no_wallet(host: str, service: str, key: str) -> Finding:
-    what = f"{service} runs here and has no key in workflow_services_keys"
-    if key:
-        what = f"the key of {service} in workflow_services_keys is not 64 hexadecimal digits"
+def _no_wallet(writer: Writer) -> Finding:
+    what = f"{writer.service} runs here and has no key {writer.where}"
+    if writer.key:
+        what = f"the key of {writer.service} {writer.where} is not 64 hexadecimal digits"
     hint = "playbooks/prepare-network.yml makes wallets for the services of an inventory"
-    return Finding(CHECK, (host,), what, hint)
+    return Finding(CHECK, (writer.host.name,), what, hint)

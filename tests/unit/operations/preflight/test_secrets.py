@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from xian_py import Wallet
 
 from workflow_backend.operations.preflight import reading
 from workflow_backend.operations.preflight.credentials import password_of, weakness
 from workflow_backend.operations.preflight.findings import Level
+from workflow_backend.operations.preflight.inventory import Host
 
 from .made import found, host, key, network, only, problem, warning
 
@@ -121,10 +123,46 @@ def test_a_writer_without_a_wallet(keys: dict[str, str]) -> None:
     assert "processor" in only(findings).what
 
 
+def prepared(name: str, **wallets: str) -> Host:
+    """A host that has its keys from the network folder."""
+    made = host(name)
+    values = {name: text for name, text in made.values.items() if name != "workflow_services_keys"}
+    return replace(made, values=values, names=frozenset(values), wallets=wallets)
+
+
+def test_a_copy_of_a_key_under_another_name_is_the_same_wallet() -> None:
+    one = prepared("one", processor=key("p"), api=key("a"))
+    four = prepared("four", processor=f"{key('p').upper()}\n", api=key("b"))
+    what = problem(found(one, four), "wallets")
+    assert what == "processor on one and processor on four have one wallet"
+    assert key("p") not in what
+    assert found(one, prepared("four", processor=key("q"), api=key("b"))) == []
+
+
+def test_a_copy_of_a_prepared_key_in_an_inventory_is_the_same_wallet() -> None:
+    keys = {"processor": key("p"), "api": key("b")}
+    hosts = (
+        prepared("one", processor=key("x"), api=key("p")),
+        host("four", workflow_services_keys=keys),
+    )
+    assert "api on one and processor on four have one wallet" in problem(found(*hosts), "wallets")
+
+
+def test_a_copy_of_the_operators_key_is_no_services() -> None:
+    one = prepared("one", processor=key("p"), api=key("a"))
+    operator = Wallet(private_key=key("a")).public_key
+    networks = {"/net": network("one", operator=operator)}
+    what = problem(found(one, networks=networks), "wallets")
+    assert what == "api on one: the wallet is the operator's own"
+
+
+def test_a_key_file_that_holds_none() -> None:
+    what = problem(found(prepared("one", processor="abc")), "wallets")
+    assert what == "the key of processor in /net/wallets is not 64 hexadecimal digits"
+
+
 def test_wallets_are_those_of_the_network_folder_where_no_keys_are_given() -> None:
-    one = host()
-    values = {name: text for name, text in one.values.items() if name != "workflow_services_keys"}
-    one = replace(one, values=values, names=frozenset(values))
+    one = prepared("one")
     assert found(one) == []
     networks = {"/net": network("one", wallets={"api-one": key("api-one")})}
     what = problem(found(one, networks=networks), "wallets")

@@ -1,12 +1,13 @@
 """Preflight leaves a host as it was, and tells all that is wrong with all of them at once."""
 
 import os
-import subprocess
+import shutil
 from pathlib import Path
 
 from testinfra.host import Host
+from tests.hosts.verified import play
 
-CONVERGE = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"]) / "converge.yml"
+WALLETS = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "network" / "wallets"
 
 
 def test_nothing_was_left_on_the_host(host: Host) -> None:
@@ -18,15 +19,23 @@ def test_what_is_wrong_on_a_host_is_told_with_what_is_wrong_in_the_inventory(hos
     listen = "systemd-run --unit=squatter --collect python3 -m http.server --bind 127.0.0.1 26657"
     host.check_output(listen)
     try:
-        inventory = Path(os.environ["MOLECULE_INVENTORY_FILE"]).parent
-        command = ["ansible-playbook", "--inventory", inventory, CONVERGE]
-        command += ["--extra-vars", "xian_node_rcp_address=127.0.0.1:1"]
-        said = subprocess.run(command, capture_output=True, text=True, check=False)
+        run = play("converge", xian_node_rcp_address="127.0.0.1:1").refused()
     finally:
         host.check_output("systemctl stop squatter")
     name = host.check_output("hostname")
-    assert said.returncode != 0
-    assert "2 problems" in said.stdout
-    assert "xian_node_rpc_address" in said.stdout, "the nearest name"
-    report = next(line for line in said.stdout.splitlines() if "26657" in line)
+    assert "2 problems" in run.said
+    assert "xian_node_rpc_address" in run.said, "the nearest name"
+    report = next(line for line in run.output.splitlines() if "26657" in line)
     assert name in report
+
+
+def test_a_key_that_was_copied_for_another_host_is_seen_and_not_shown(tmp_path: Path) -> None:
+    copied, other = WALLETS / "processor-bookworm.key", WALLETS / "processor-forky.key"
+    shutil.copy2(other, tmp_path)
+    shutil.copy2(copied, other)
+    try:
+        run = play("converge", "-vvv").refused()
+    finally:
+        shutil.copy2(tmp_path / other.name, other)
+    assert "processor on bookworm and processor on forky have one wallet" in run.said
+    assert copied.read_text().strip() not in run.output
