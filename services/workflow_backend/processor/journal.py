@@ -2,9 +2,11 @@
 
 An item stands in `open_items` from when it is first heard of until it is settled. Before a claim
 is sent, the item is marked as taken; after a restart those that were taken are looked at first, and
-their records tell what a lost claim or a lost report came to. A result is written down before it
-is reported. The file survives a kill of the process at any moment; after a power cut the last
-moment may be missing, and a handler may then run once more.
+their records tell what a lost claim or a lost report came to. No transaction's hash is needed for
+that: one that is not found may still come, and then its claim stands in the record, or meets the
+claim that was sent anew, and the later of the two is answered that this worker holds the item
+already. A result is written down before it is reported. The file survives a kill of the process at
+any moment; after a power cut the last moment may be missing, and a handler may then run once more.
 """
 
 import json

@@ -12,7 +12,7 @@ is a handler for it yet or not. What can be missed is
 
 So the sweep walks through the contract's own items in the chain's state, a few at a time and for
 ever, and puts right what the journal does not know. It costs the node some hundred small reads
-every other second.
+every other second; how long a missed item waits for it at most is in docs/handlers.md.
 """
 
 import asyncio

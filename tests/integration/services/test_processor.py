@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from aiohttp import web
 from node_harness import Node
 from xian_py import Wallet
 
@@ -69,6 +70,11 @@ concurrency = 20
 tries = 3
 first_seconds = 0.1
 """
+SOON = "[web.retry]\nfirst_seconds = 0.1\n"
+
+
+TAKEN = 1e12
+"""When the journal has an item due that the processor has taken."""
 
 
 @dataclass
@@ -181,6 +187,18 @@ async def queue(shared: Queue) -> AsyncIterator[Queue]:
         gate.touch()
 
 
+@contextlib.asynccontextmanager
+async def serving(application: web.Application) -> AsyncIterator[str]:
+    """A service of somebody else's, at its address."""
+    runner = web.AppRunner(application, shutdown_timeout=1.0)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
+    finally:
+        await runner.cleanup()
+
+
 def fresh(number: int = 1) -> list[str]:
     """Ids that no other test uses."""
     return [f"i-{uuid.uuid4().hex[:16]}" for _ in range(number)]
@@ -224,6 +242,39 @@ async def test_what_comes_of_an_item_is_what_its_handler_says(queue: Queue) -> N
     assert {item.attempt for item in items} == {1}
     key = f"{worker.chain_id}/{worker.contract}/{never}"
     assert [run[:3] for run in runs(worker, never)] == [[key, "1", str(n)] for n in (1, 2, 3)]
+
+
+async def test_a_service_is_left_alone_for_as_long_as_it_asks_and_the_item_is_kept(
+    queue: Queue,
+) -> None:
+    asked: list[float] = []
+
+    async def answer(_: web.Request) -> web.Response:
+        asked.append(time.monotonic())
+        if len(asked) == 1:
+            return web.Response(status=429, headers={"Retry-After": "7"})
+        return web.json_response({"result_uri": "done:later"})
+
+    first, second = queue.workers
+    application = web.Application()
+    application.router.add_post("/", answer)
+    async with serving(application) as url:
+        first.handlers = FILE + f'[web]\nhandler = "http"\nurl = "{url}"\n{SOON}'
+        try:
+            first.start("handlers", "processor")
+            await is_working(first)
+            (item_id,) = fresh()
+            await queue.submit(item_id, kind="web")
+            await queue.until(item_id, "processing")
+            second.handlers = first.handlers
+            second.start("handlers", "processor")
+            item = await queue.until(item_id, "completed")
+        finally:
+            first.handlers = second.handlers = FILE
+    # By itself it would have been tried again after 0.1 s. The lease of 5 s was renewed meanwhile.
+    assert asked[1] - asked[0] >= 7.0
+    assert (item.worker, item.attempt, item.result_uri) == (first.worker, 1, "done:later")
+    assert len(asked) == 2
 
 
 async def test_a_failed_item_that_is_retried_is_done_again(queue: Queue) -> None:
@@ -304,6 +355,29 @@ async def test_claimed_and_not_run_is_run_after_a_kill(queue: Queue) -> None:
     assert (await queue.until(item_id, "completed")).attempt == 1
     assert len(runs(worker, item_id)) == 1
     worker.extra["XIAN_WORKFLOW_LEASE_SECONDS"] = "5"
+
+
+async def test_a_claim_that_comes_into_a_block_after_a_kill_is_found_and_run(queue: Queue) -> None:
+    worker = queue.workers[0]
+    lost = BadLine(lambda _: LOSE_REQUEST)
+    async with lost.to(worker.node_url) as line:
+        worker.extra["XIAN_NODE_URL"] = line.url
+        worker.start("handlers", "processor")
+        (item_id,) = fresh()
+        await queue.submit(item_id)
+        await holds(lambda: line.broadcasts, "a claim on its way")
+        await end(worker, "processor", signal.SIGKILL)
+    del worker.extra["XIAN_NODE_URL"]
+    journal = worker.path / "processor" / "processor.sqlite3"
+    with contextlib.closing(sqlite3.connect(journal)) as database:
+        (due,) = database.execute("SELECT due FROM open_items WHERE item_id = ?", (item_id,))
+    assert due == (TAKEN,), "it was not written down before it was sent"
+    assert (await queue.item(item_id)).status == "submitted"
+    worker.start("processor")
+    answer = await queue.node.rpc.write("broadcast_tx_sync", tx=line.broadcasts[0])
+    assert answer["code"] == 0, answer
+    assert (await queue.until(item_id, "completed")).attempt == 1
+    assert len(runs(worker, item_id)) == 1
 
 
 async def test_run_and_not_reported_is_reported_after_a_kill_and_not_run_again(
