@@ -18,7 +18,10 @@ def address(key: str) -> str:
 
 @dataclass
 class Chain:
-    """`signers` sign each new block; `on_demand` ones are made by transactions alone."""
+    """`signers` sign each new block; `on_demand` ones are made by transactions alone.
+
+    Nodes that are `behind` say that they are catching up.
+    """
 
     height: int = 10
     base: int = 1
@@ -30,6 +33,7 @@ class Chain:
     hashes: dict[int, str] = field(default_factory=dict)
     signed: dict[int, set[str]] = field(default_factory=dict)
     nudges: int = 0
+    behind: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         for height in range(1, self.height + 1):
@@ -51,12 +55,14 @@ class Chain:
                     "sync_info": {
                         "earliest_block_height": str(self.base),
                         "latest_block_height": str(self.height),
-                        "catching_up": False,
+                        "latest_app_hash": f"{self.height - 1:064X}",
+                        "catching_up": host in self.behind,
                     },
                 }
             case "validators":
                 found = [
                     {
+                        "address": address(KEYS[name]),
                         "pub_key": {"value": b64encode(bytes.fromhex(KEYS[name])).decode()},
                         "voting_power": str(power),
                     }
@@ -64,7 +70,7 @@ class Chain:
                 ]
                 return {"validators": found, "total": str(len(found))}
             case "commit":
-                height = int(params["height"])
+                height = int(params.get("height", self.height))
                 return {
                     "signed_header": {
                         "header": {"app_hash": f"{height - 1:064x}".upper()},
@@ -79,6 +85,8 @@ class Chain:
                         },
                     }
                 }
+            case "num_unconfirmed_txs":
+                return {"n_txs": "0"}
             case "broadcast_tx_sync":
                 self.nudges += 1
                 if not self.refuses:

@@ -25,9 +25,9 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gate, "POLL_SECONDS", 0.01)
 
 
-def ask(peers: Ways, action: str = "gate", **more: Any) -> dict[str, Any]:
+def ask(peers: Ways, action: str = "gate", *, check: bool = False, **more: Any) -> dict[str, Any]:
     request = {"chain_id": CHAIN, "host": "a", "keys": KEYS, "peers": peers}
-    return act(action, request | more, check=False)
+    return act(action, request | more, check=check)
 
 
 def without_a(**more: Any) -> Chain:
@@ -47,11 +47,30 @@ def test_blocks_without_its_signature_let_it_sign_behind_them(serve: Serve) -> N
 
 def test_while_its_node_runs_nothing_is_waited_for(serve: Serve) -> None:
     chain = Chain()
-    request = {"chain_id": CHAIN, "host": "a", "keys": KEYS, "peers": serve(chain)}
-    assert act("gate", request, check=True)["check_blocks"] == 0
+    answer = ask(serve(chain), check=True)
+    assert answer["check_blocks"] == 0
+    assert answer["chain"] == "without a 30 of 40 voting power is up: the chain goes on"
     assert chain.nudges == 0
     with pytest.raises(RecoveryRefused, match="no peer answers"):
-        act("gate", request | {"peers": DOWN}, check=True)
+        ask(DOWN, check=True)
+
+
+@pytest.mark.parametrize(
+    ("powers", "behind", "told"),
+    [
+        (dict.fromkeys("abc", 10), set(), "20 of 30 voting power is up: the chain stands still"),
+        (dict.fromkeys("abcd", 10), {"d"}, "20 of 40 voting power is up.*; not up: d"),
+        ({"a": 10}, set(), "no other validator than a: the chain stands still meanwhile"),
+    ],
+)
+def test_no_node_is_stopped_whose_power_the_blocks_take_that_would_tell(
+    serve: Serve, powers: dict[str, int], behind: set[str], told: str
+) -> None:
+    peers = serve(Chain(powers=powers, behind=behind))
+    with pytest.raises(RecoveryRefused, match=told) as refused:
+        ask(peers, check=True)
+    assert "start.yml --limit a" not in refused.value.explain()  # it was not stopped
+    assert "stands still" in ask(peers, check=True, sure=True)["chain"]
 
 
 def test_a_chain_that_makes_blocks_by_itself_needs_no_transactions(serve: Serve) -> None:
@@ -110,8 +129,11 @@ def test_a_host_without_a_key_is_refused() -> None:
 
 def test_without_new_blocks_only_the_operators_word_helps(serve: Serve) -> None:
     peers = serve(without_a(refuses="no funds"))
-    with pytest.raises(RecoveryRefused, match=r"made 0 blocks in 0\.1 s, 3 are wanted \(no funds"):
+    with pytest.raises(
+        RecoveryRefused, match=r"made 0 blocks in 0\.1 s, 3 are wanted \(no funds"
+    ) as refused:
         ask(peers, seconds=0.1)
+    assert "start.yml --limit a starts the home that a still has" in refused.value.explain()
     answer = ask(peers, seconds=0.1, sure=True)
     assert (answer["check_blocks"], answer["seen"]["height"]) == (0, "10")
 

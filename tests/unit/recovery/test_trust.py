@@ -79,6 +79,10 @@ def test_a_chain_that_stands_still_is_told(serve: Serve) -> None:
 def test_without_an_offer_there_is_nothing_yet(serve: Serve) -> None:
     answer = ask(serve(Chain()), offers={}, check=True)
     assert (answer["height"], answer["servers"]) == (None, ["b", "c", "d"])
+    with pytest.raises(RecoveryRefused, match="no peer has a state on offer"):
+        ask(serve(Chain()), offers={})
+    with pytest.raises(RecoveryRefused, match="they have all from 9 on"):
+        ask(serve(Chain(base=9, height=20)))
 
 
 def test_a_rehearsal_waits_for_nothing(serve: Serve) -> None:

@@ -19,7 +19,8 @@ from ...chain.rpc import Rpc
 from ...errors import RecoveryRefused
 from ..asking import Object
 from ..tunnel import NO_LOGIN
-from ..upgrades.nodes import Way, Ways, reached
+from ..upgrades import quorum
+from ..upgrades.nodes import Seen, Way, Ways, look, reached
 from . import commits
 from .commits import Peer, Peers
 from .reported import Reported
@@ -71,7 +72,8 @@ def gate(wanted: Gate, *, check: bool) -> Object:
     """Answer with what the host's validator may sign from on; its own node is stopped.
 
     With `check` that one may still run: nothing is waited for, and so nothing is proven. Raises
-    RecoveryRefused where it signs elsewhere, or where nobody can tell.
+    RecoveryRefused where it signs elsewhere, or where nobody can tell: with `check`, too, where the
+    chain would stand still without it, and so make none of the blocks that show it.
     """
     address = _address(wanted)
     with reached(_others(wanted)) as ways:
@@ -91,7 +93,11 @@ def new_home(wanted: NewHome, *, check: bool) -> Object:
 
 
 def _others(wanted: Host) -> Mapping[str, Way]:
-    return {host: way for host, way in wanted.peers.items() if host != wanted.host}
+    return {
+        host: way.model_copy(update={"public_key": wanted.keys.get(host, "")})
+        for host, way in wanted.peers.items()
+        if host != wanted.host
+    }
 
 
 def _address(wanted: Host) -> str:
@@ -117,13 +123,15 @@ async def _gate(wanted: Gate, address: str, ways: Ways, *, check: bool) -> Objec
     _require_no_twin(wanted, address, peers)
     peer = peers.highest
     if peer is None or peer.height < 1:
-        return _unproven(wanted, peers, "no peer answers that has a block")
+        told = _unproven(wanted, peers, "no peer answers that has a block", check=check)
+        return told | {"chain": "no other node answers: the chain stands still meanwhile"}
     async with Rpc(peer.url) as rpc:
         power = (await commits.powers(rpc)).get(wanted.keys[wanted.host], 0)
         if power == 0:
-            return _told(wanted, peers, peer.height, "it has no vote")
+            told = _told(wanted, peers, peer.height, "it has no vote")
+            return told | {"chain": f"{wanted.host} is no validator: the chain goes on"}
         if check:
-            return _told(wanted, peers, peer.height, "nothing yet: its node may run")
+            return await _before(wanted, address, peers, ways)
         # The block under way when the old node was stopped may still have its signature.
         first = peer.height + 2
         last = first + wanted.blocks - 1
@@ -135,11 +143,13 @@ async def _gate(wanted: Gate, address: str, ways: Ways, *, check: bool) -> Objec
         raise RecoveryRefused(
             f"the validator of {wanted.host} signed block {found[-1]}, made after its node was "
             f"stopped: another node has its key ({wanted.keys[wanted.host]})",
-            hint="find that node and end it for ever, then run this again",
+            hint=f"find that node and end it for ever, then run this again; until then the node of "
+            f"{wanted.host} has to stay stopped",
         )
     if len(seen) < wanted.blocks:
         why = f"peers made {len(seen)} blocks in {wanted.seconds:g} s, {wanted.blocks} are wanted"
-        return _unproven(wanted, peers, f"{why}{f' ({refused})' if refused else ''}", height)
+        why += f" ({refused})" if refused else ""
+        return _unproven(wanted, peers, why, height, check=check)
     proven = f"it signed none of the blocks {first} to {height - 1}"
     return _told(wanted, peers, height, proven) | {
         "check_blocks": wanted.blocks,
@@ -148,6 +158,19 @@ async def _gate(wanted: Gate, address: str, ways: Ways, *, check: bool) -> Objec
         "last": height - 1,
         "power": power,
     }
+
+
+async def _before(wanted: Gate, address: str, peers: Peers, ways: Ways) -> Object:
+    """Answer before its node is stopped: without it the chain has to make the blocks that tell."""
+    seen = await look(ways, wanted.chain_id)
+    own = Seen(wanted.host, problem="it is to be stopped", address=address)
+    without = quorum.without([wanted.host], {**seen, wanted.host: own})
+    told = {"chain": without.sentence()}
+    height = max(peer.height for peer in peers.there.values())
+    if without.stands_still:
+        down = f"; not up: {', '.join(without.down)}" if without.down else ""
+        return _unproven(wanted, peers, f"{without.sentence()}{down}", height, check=True) | told
+    return _told(wanted, peers, height, "nothing yet: its node may run") | told
 
 
 def _require_no_twin(wanted: Host, address: str, peers: Peers) -> None:
@@ -159,15 +182,17 @@ def _require_no_twin(wanted: Host, address: str, peers: Peers) -> None:
             )
 
 
-def _unproven(wanted: Gate, peers: Peers, why: str, height: int = 0) -> Object:
+def _unproven(wanted: Gate, peers: Peers, why: str, height: int = 0, *, check: bool) -> Object:
     """Go on by the operator's word alone; CometBFT can't look back at blocks of its own."""
     if not wanted.sure:
         silent = "; ".join(f"{host}: {reason}" for host, reason in peers.silent.items())
+        back = f" (start.yml --limit {wanted.host} starts the home that {wanted.host} still has)"
         raise RecoveryRefused(
             f"nobody can tell whether the validator of {wanted.host} signs elsewhere: {why}"
             f"{f' ({silent})' if silent else ''}",
-            hint="bring peers up (start.yml) or send items (smoke.yml); where no other node will "
-            "ever use this key again, say so: -e xian_recovery_sure=true",
+            hint="bring peers up (start.yml) or send items (smoke.yml), then run this again"
+            f"{'' if check else back}; where no other node will ever use this key again, say so: "
+            "-e xian_recovery_sure=true",
         )
     return _told(wanted, peers, height, f"the operator is sure; {why}")
 

@@ -74,6 +74,12 @@ async def _trust(wanted: Trust, ways: Ways, *, check: bool) -> Object:
         "silent": dict(peers.silent),
     }
     found = _newest(wanted, servers)
+    if found is None and not check:
+        base = max(peer.base for peer in servers)
+        raise RecoveryRefused(
+            f"no peer has a state on offer that all have the block of: they have all from {base} on",
+            hint="see xian/snapshots in the home of the peer that made one, then run this again",
+        )
     if found is None:
         return answer | {"height": None, "hash": None, "app_hash": None, "offered_by": []}
     height, app_hash, hosts = found
