@@ -81,7 +81,7 @@ def test_without_an_offer_there_is_nothing_yet(serve: Serve) -> None:
     assert (answer["height"], answer["servers"]) == (None, ["b", "c", "d"])
     with pytest.raises(RecoveryRefused, match="no peer has a state on offer"):
         ask(serve(Chain()), offers={})
-    with pytest.raises(RecoveryRefused, match="they have all from 9 on"):
+    with pytest.raises(RecoveryRefused, match="they have those from 9 on"):
         ask(serve(Chain(base=9, height=20)))
 
 

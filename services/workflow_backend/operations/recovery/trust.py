@@ -77,7 +77,7 @@ async def _trust(wanted: Trust, ways: Ways, *, check: bool) -> Object:
     if found is None and not check:
         base = max(peer.base for peer in servers)
         raise RecoveryRefused(
-            f"no peer has a state on offer that all have the block of: they have all from {base} on",
+            f"no peer has a state on offer whose block all have: they have those from {base} on",
             hint="see xian/snapshots in the home of the peer that made one, then run this again",
         )
     if found is None:
