@@ -1,77 +1,136 @@
 """Lists over many items: a projection filled through the store, read through an API."""
 
-import asyncio
-import socket
 import tempfile
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+from urllib.parse import urlencode
 
-import aiohttp
+from xian_py import Wallet
 
 from workflow_backend.chain.events import Cursor
 from workflow_backend.items import START, Event, Item, Place
 from workflow_backend.settings import Settings
-from workflow_backend.store import open_for_writing
-from workflow_backend.store.base import Change
+from workflow_backend.store import open_for_writing, open_store
+from workflow_backend.store.base import Change, ItemFilter, Whose
 
-from .services import api, percentile, process, read_latency
+from .memory import Memory
+from .processes import CLIENT, Served, guarded_api
+from .requests import api, percentile
 from .target import Target
 
 PAGE = 5_000
 KINDS, WORKERS, STATUSES = 20, 10, ("completed", "completed", "failed", "processing", "submitted")
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
-PATHS = [
-    "/items?status=failed",
-    "/items?status=processing&limit=50",
-    "/items?kind=kind-7",
-    "/items?kind=kind-7&status=completed",
-    f"/items?requester={'3' * 64}",
-    "/items?id_prefix=item-0000001",
-    "/items?created_from=2026-01-01T00:00:00Z&created_before=2026-01-01T02:00:00Z",
-]
-"""One request of each filter; the figure is over all of them."""
+HOURS = ("2026-01-01T00:00:00Z", "2026-01-01T02:00:00Z")
+OURS = 3
+"""The API's wallet submitted every tenth item, for the token of CLIENT."""
+
+FILTERS: tuple[dict[str, str], ...] = (
+    {"status": "failed"},
+    {"status": "processing"},
+    {"kind": "kind-7"},
+    {"kind": "kind-6", "status": "completed"},
+    {"requester": "4" * 64},
+    {"worker": "6" * 64, "kind": "kind-16"},
+    {"id_prefix": "item-0000001"},
+    {"created_from": HOURS[0], "created_before": HOURS[1]},
+    {"updated_from": HOURS[0], "updated_before": HOURS[1], "status": "failed"},
+)
+"""The operator's lists, one of each filter; a client's are those of `OWN`, among its own items."""
+
+OWN: tuple[dict[str, str], ...] = ({}, {"status": "processing"}, {"kind": "kind-13"})
+NOISE = 0.001
+"""Seconds below which two medians are the same: a request takes that long by itself."""
 
 
-async def list_latency(target: Target, sizes: tuple[int, ...], reads: int) -> dict[int, float]:
-    """Return the 99th percentile, in seconds, of filtered lists over so many items."""
-    found = {}
-    for size in sizes:
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            environment = {
-                "XIAN_CHAIN_ID": target.chain_id,
-                "XIAN_WORKFLOW_CONTRACT": target.contract,
-                "XIAN_WORKFLOW_PROJECTION_PATH": str(folder / "projection.sqlite3"),
-            }
-            await _fill(Settings.load(environment), size)
-            with socket.create_server(("127.0.0.1", 0)) as free:
-                port = str(free.getsockname()[1])
-            async with process(target, "api", folder, XIAN_WORKFLOW_API_PORT=port):
-                url = f"http://127.0.0.1:{port}"
-                await _until_live(url)
-                await read_latency(url, PATHS, len(PATHS) * 3)
-                found[size] = percentile(await read_latency(url, PATHS, reads), 0.99)
-    return found
+@dataclass(frozen=True)
+class Lists:
+    """Seconds of lists over so many items: all of the API's by filter, all of the store's."""
+
+    asked: dict[str, list[float]]
+    store: list[float]
+
+    @property
+    def p99(self) -> float:
+        """The 99th percentile over all filters."""
+        return percentile([one for times in self.asked.values() for one in times], 0.99)
 
 
-async def _until_live(url: str) -> None:
-    while True:
-        try:
-            async with api(url) as used:
-                await used.call("GET", "/health/live")
-                return
-        except aiohttp.ClientError:
-            await asyncio.sleep(0.05)
+def growth(few: Lists, many: Lists) -> tuple[float, str]:
+    """Return how many times longer the filter takes that grew most, by the median, and which."""
+    return max(
+        (max(median(many.asked[name]), NOISE) / max(median(few.asked[name]), NOISE), name)
+        for name in few.asked
+    )
 
 
-async def _fill(settings: Settings, size: int) -> None:
+async def lists(target: Target, memory: Memory, size: int, reads: int) -> Lists:
+    """Fill a projection and read each list so often, one request at a time."""
+    wallet = Wallet()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        environment = {
+            "XIAN_CHAIN_ID": target.chain_id,
+            "XIAN_WORKFLOW_CONTRACT": target.contract,
+            "XIAN_WORKFLOW_PROJECTION_PATH": str(folder / "projection.sqlite3"),
+        }
+        settings = Settings.load(environment)
+        await _fill(settings, size, wallet.public_key)
+        async with guarded_api(memory, folder, wallet, **environment) as served:
+            asked = await _of_the_api(served, served.admin, FILTERS, reads)
+            asked |= await _of_the_api(served, served.client, OWN, reads)
+            return Lists(asked, await _of_the_store(settings, wallet.public_key, reads))
+
+
+async def _of_the_api(
+    served: Served, token: str, filters: tuple[dict[str, str], ...], reads: int
+) -> dict[str, list[float]]:
+    whose = "operator" if token == served.admin else "client"
+    times: dict[str, list[float]] = {}
+    async with api(served.url, token) as used:
+        for number in range(-3, reads):  # the first of each fill caches
+            for which in filters:
+                path = f"/items?{urlencode(which)}"
+                seconds = await used.seconds(path)
+                if number >= 0:
+                    times.setdefault(f"{path}, {whose}", []).append(seconds)
+    return times
+
+
+async def _of_the_store(settings: Settings, account: str, reads: int) -> list[float]:
+    """Return the seconds of the same lists, asked of the store without an API before it."""
+    whose = Whose(CLIENT, (account,))
+    asked = [_filter(which) for which in FILTERS] + [_filter(which, whose) for which in OWN]
+    times = []
+    async with open_store(settings) as store:
+        for number in range(-3, reads):
+            for which in asked:
+                began = perf_counter()
+                await store.items(which)
+                if number >= 0:
+                    times.append(perf_counter() - began)
+    return times
+
+
+def _filter(which: dict[str, str], whose: Whose | None = None) -> ItemFilter:
+    fields: dict[str, Any] = {
+        name: datetime.fromisoformat(value) if name.endswith(("_from", "_before")) else value
+        for name, value in which.items()
+    }
+    return ItemFilter(**fields, whose=whose)
+
+
+async def _fill(settings: Settings, size: int, account: str) -> None:
     async with open_for_writing(settings) as store:
         since = START
         for start in range(0, size, PAGE):
-            numbers = range(start, min(start + PAGE, size))
-            events = [_event(number) for number in numbers]
+            items = [_item(number, account) for number in range(start, min(start + PAGE, size))]
+            events = [_event(number, item) for number, item in enumerate(items, start)]
             cursor = Cursor(events[-1].place)
-            items = [_item(number) for number in numbers]
             await store.apply(Change(since, events, items, cursor, events[-1].place.height))
             since = cursor.place
 
@@ -80,22 +139,22 @@ def _time(number: int) -> str:
     return str((FIRST + timedelta(seconds=number)).replace(tzinfo=None))
 
 
-def _event(number: int) -> Event:
-    item = _item(number)
+def _event(number: int, item: Item) -> Event:
     data = {"item_id": item.item_id, "kind": item.kind, "requester": item.requester}
     place = Place(number // 100 + 1, 0, number % 100)
     return Event(place, "ItemSubmitted", data, f"{number:064X}", item.created_at, number)
 
 
-def _item(number: int) -> Item:
+def _item(number: int, account: str) -> Item:
     status = STATUSES[number % len(STATUSES)]
+    ours = number % WORKERS == OURS
     return Item(
         item_id=f"item-{number:08}",
-        requester=str(number % WORKERS) * 64,
+        requester=account if ours else str(number % WORKERS) * 64,
         kind=f"kind-{number % KINDS}",
         payload_uri=f"https://example.org/{number}",
         metadata_ref="",
-        client="",
+        client=CLIENT if ours else "",
         status=status,
         worker="" if status == "submitted" else str(number % WORKERS) * 64,
         result_uri="",

@@ -19,7 +19,6 @@ class Target:
 
     node_url: str
     chain_id: str
-    api_url: str
     contract: str
     key: str
     run: str
@@ -37,7 +36,6 @@ async def prepare() -> Target:
     target = Target(
         node_url=env["XIAN_NODE_URL"],
         chain_id=env["XIAN_CHAIN_ID"],
-        api_url=env["XIAN_WORKFLOW_API_URL"],
         contract=f"con_bench_{run}",
         key=wallet.private_key,
         run=run,
