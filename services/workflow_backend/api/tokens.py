@@ -1,6 +1,8 @@
 """Bearer tokens: a file of names, scopes and hashes, read anew whenever it changes.
 
-A token is 256 random bits, so one round of SHA-256 is all the protection that its hash needs.
+A name is a client's, or a client's and behind a dot a word for one of its tokens: `web-shop` and
+`web-shop.2` are two tokens of one client. A token is 256 random bits, so one round of SHA-256 is
+all the protection that its hash needs.
 """
 
 import hashlib
@@ -18,7 +20,7 @@ SCOPES = ("read", "submit", "cancel", "admin")
 """read sees, submit and cancel (and retry) write, admin does all of it for every item."""
 
 PREFIX = "xwb_"
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}(\.[A-Za-z0-9_-]{1,64})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class _Entry:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks: the name of a token and what it may do."""
+    """Who asks: the client's name and what the token may do that it shows."""
 
     name: str
     scopes: frozenset[str]
@@ -79,7 +81,7 @@ class Tokens:
         seen = (status.st_mtime_ns, status.st_ino, status.st_size)
         if seen != self._seen:
             self._by_hash = {
-                entry.sha256: Principal(name, frozenset(entry.scopes))
+                entry.sha256: Principal(name.partition(".")[0], frozenset(entry.scopes))
                 for name, entry in _load(self._path).items()
             }
             self._seen = seen
@@ -88,7 +90,10 @@ class Tokens:
 def add(path: Path, name: str, scopes: list[str]) -> str:
     """Add a token, or replace the one of that name, and return it: it is shown this once."""
     if not _NAME.fullmatch(name):
-        raise SettingError("a token's name has 1 to 64 of the characters A-Z a-z 0-9 _ -")
+        raise SettingError(
+            f"{name!r} is no token's name: wanted a client's of 1 to 64 of the characters "
+            "A-Z a-z 0-9 _ -, and where it has several tokens a dot and as many for the token"
+        )
     token = PREFIX + secrets.token_urlsafe(32)
     entries = _load(path) if path.exists() else {}
     digest = hashlib.sha256(token.encode()).hexdigest()

@@ -62,7 +62,10 @@ def _add_tokens(commands: Any) -> None:
     tokens = commands.add_parser("tokens", help="make and remove the API's bearer tokens")
     actions = tokens.add_subparsers(required=True, metavar="action")
     add = actions.add_parser("add", help="make a token, or a new one of that name, and print it")
-    add.add_argument("name")
+    add.add_argument(
+        "name",
+        help="the client's, such as web-shop; web-shop.2 is another token of that client",
+    )
     add.add_argument(
         "--scope",
         action="append",

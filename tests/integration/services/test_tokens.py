@@ -79,6 +79,24 @@ async def test_tokens_are_rotated_while_the_api_runs(guarded: Guarded) -> None:
     assert await guarded.request(new, "GET", "/items") == 401
 
 
+async def test_two_tokens_of_a_client_are_good_until_one_is_removed(guarded: Guarded) -> None:
+    scopes = ("read", "submit", "cancel")
+    old, other = guarded.add("shop", *scopes), guarded.add("shopping", *scopes)
+    body = SUBMISSION | {"item_id": "shop-1"}
+    assert await guarded.request(old, "POST", "/items", body) == 201
+    new = guarded.add("shop.2", *scopes)
+    for token in (old, new):
+        assert await guarded.request(token, "GET", "/items/shop-1") == 200
+        assert await guarded.request(token, "POST", "/items", body) == 201  # as the first time
+    assert await guarded.request(new, "POST", "/items", body | {"item_id": "shop-2"}) == 201
+    assert await guarded.request(old, "POST", "/items/shop-2/cancel") == 200
+    guarded.command("remove", "shop")
+    assert await guarded.request(old, "GET", "/items/shop-1") == 401
+    assert await guarded.request(new, "POST", "/items/shop-1/cancel") == 200
+    assert await guarded.request(other, "GET", "/items/shop-1") == 404
+    assert await guarded.request(new, "GET", "/items?client=shop") == 200
+
+
 async def test_the_command_line_shows_its_token(guarded: Guarded) -> None:
     file = guarded.stack.path / "my-token"
     file.write_text(guarded.add("shell", "read") + "\n")
