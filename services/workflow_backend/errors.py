@@ -61,6 +61,12 @@ class WalletBusy(WorkflowError):
     hint = "one wallet has one writer: stop the other process or use a wallet of its own"
 
 
+class WalletMissing(WorkflowError):
+    """This API has no wallet: it only reads."""
+
+    hint = "ask one that has, or give it a wallet of its own"
+
+
 class Overloaded(WorkflowError):
     """More work waits for this wallet than may wait."""
 

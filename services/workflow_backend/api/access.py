@@ -1,5 +1,6 @@
 """Who may do what: the dependencies that routes name."""
 
+import math
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
@@ -25,19 +26,24 @@ def known(used: Backend, shown: Shown) -> Principal | None:
 
 
 def allowed(scope: str) -> Callable[..., Awaitable[Principal]]:
-    """Return the dependency that lets only principals with a scope through, at their rate."""
+    """Return the dependency that lets only principals with a scope through, at their rate.
+
+    Whoever shows no valid token has the rate of the address that it asks from.
+    """
 
     async def principal(request: Request, used: Used, shown: Shown) -> Principal:
         who = known(used, shown)
+        # Before anything is refused: to try tokens or scopes is to ask, too.
+        address = request.client.host if request.client else ""
+        wait = used.rate.take(who.name if who and who.name else address)
+        if wait:
+            headers = {"Retry-After": str(math.ceil(wait))}
+            raise HTTPException(429, "too many requests at once", headers=headers)
         if who is None:
             detail = "a valid bearer token is needed"
             raise HTTPException(401, detail, headers={"WWW-Authenticate": "Bearer"})
         if not who.may(scope):
             raise HTTPException(403, f"token {who.name!r} lacks the scope {scope!r}")
-        wait = used.rate.take(who.name or (request.client.host if request.client else ""))
-        if wait:
-            headers = {"Retry-After": str(max(1, round(wait)))}
-            raise HTTPException(429, "too many requests at once", headers=headers)
         return who
 
     return principal

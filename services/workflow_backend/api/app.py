@@ -35,4 +35,5 @@ def create_app(backend: Backend) -> FastAPI:
     problems.install(app)
     for routes in (health, reads, writes, stream):
         app.include_router(routes.router)
+    problems.describe(app)
     return app

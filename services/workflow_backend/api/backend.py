@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from ..chain.node import Node
 from ..chain.rpc import Rpc
 from ..chain.submitter import Submitter
 from ..chain.wallet import Account
+from ..errors import WalletMissing
 from ..heartbeat import Heartbeat
 from ..pulse import Pulse
 from ..settings import Settings
@@ -26,7 +28,17 @@ from .metrics import Metrics
 from .tokens import Tokens
 from .waiting import Waiting
 
+log = logging.getLogger(__name__)
+
 REMEMBERED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """What an API with a wallet has beyond one that only reads."""
+
+    submitter: Submitter
+    funds: Funds
 
 
 @dataclass(slots=True)
@@ -38,8 +50,7 @@ class Backend:
 
     settings: Settings
     node: Node
-    submitter: Submitter
-    funds: Funds
+    writing: Writing | None
     store: Store
     waiting: Waiting
     tokens: Tokens | None
@@ -49,6 +60,13 @@ class Backend:
     metrics: Metrics = field(default_factory=Metrics)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     recent: OrderedDict[str, str] = field(default_factory=OrderedDict)
+
+    @property
+    def submitter(self) -> Submitter:
+        """The one writer; raises WalletMissing where this API only reads."""
+        if self.writing is None:
+            raise WalletMissing
+        return self.writing.submitter
 
     def remember(self, item_id: str, tx_hash: str) -> None:
         """Keep which transaction submitted an item, until the projection surely knows."""
@@ -61,40 +79,52 @@ class Backend:
 async def open_backend(settings: Settings) -> AsyncIterator[Backend]:
     """Connect; raises WorkflowError where key, tokens, chain or node are wrong."""
     tokens = Tokens(settings.tokens_file) if settings.tokens_file else None
-    with Account(settings.wallet_key()) as account:
+    with contextlib.ExitStack() as wallet:
+        account = None
+        if settings.has_wallet:
+            account = wallet.enter_context(Account(settings.wallet_key()))
+        else:
+            log.info("no wallet is given: this API only reads")
         async with Rpc(settings.node_url) as rpc, open_store(settings) as store:
             node = Node(rpc, settings.contract)
             await node.require_chain(settings.chain_id)
-            if settings.api_wallets:
+            if account and settings.api_wallets:
                 await name_agents(node, account, settings.chain_id, settings.api_wallets)
-            requesters = tuple({account.address, *settings.api_wallets})
+            own = {account.address} if account else set()
             heads = Heads(rpc)
             heartbeat = Heartbeat(settings.state_dir, "api")
-            submitter = Submitter(
-                node, heads, account, settings.chain_id, heartbeat.watch("the submitter")
-            )
-            funds = Funds(node, submitter)
             waiting = Waiting(node, heads, heartbeat.watch("the look at waiting items"))
-            rate = RateLimit(settings.api_rate)
             async with (
                 heads.following(),
                 heartbeat.beating(),
-                submitter.running(),
+                _writing(settings, node, heads, account, heartbeat) as writing,
                 waiting.looking(),
-                funds.watching(),
             ):
                 yield Backend(
                     settings,
                     node,
-                    submitter,
-                    funds,
+                    writing,
                     store,
                     waiting,
                     tokens,
-                    rate,
-                    requesters,
+                    RateLimit(settings.api_rate),
+                    tuple({*own, *settings.api_wallets}),
                     heartbeat.watch("the HTTP server"),
                 )
+
+
+@contextlib.asynccontextmanager
+async def _writing(
+    settings: Settings, node: Node, heads: Heads, account: Account | None, heartbeat: Heartbeat
+) -> AsyncIterator[Writing | None]:
+    if account is None:
+        yield None
+        return
+    pulse = heartbeat.watch("the submitter")
+    submitter = Submitter(node, heads, account, settings.chain_id, pulse)
+    funds = Funds(node, submitter)
+    async with submitter.running(), funds.watching():
+        yield Writing(submitter, funds)
 
 
 async def backend(request: Request) -> Backend:

@@ -25,7 +25,7 @@ async def live() -> Live:
 
 @router.get("/health/ready", responses=responses(503))
 async def ready(used: Used) -> Live:
-    """Answer 200 while this process can take submissions and tell what became of them."""
+    """Answer 200 while this process can do its work: take submissions, tell what became of them."""
     problems = (await _health(used)).problems
     if problems:
         raise HTTPException(503, "; ".join(problems))
@@ -50,13 +50,15 @@ async def _health(used: Backend) -> Health:
         found["projected_height"] = (await used.store.position()).height
     except WorkflowError as error:
         problems.append(str(error))
+    writing = used.writing
+    warning = writing.funds.warning if writing else ""
     return Health(
         status="degraded" if problems else "ok",
         chain_id=used.settings.chain_id,
         contract=used.settings.contract,
-        requester=used.submitter.address,
+        requester=writing.submitter.address if writing else None,
         problems=problems,
-        warnings=[used.funds.warning] if used.funds.warning else [],
+        warnings=[warning] if warning else [],
         **found,
     )
 
@@ -91,10 +93,11 @@ async def projection_health(used: Used, _: Reader) -> ProjectionHealth:
 async def metrics(used: Used, _: Reader) -> Response:
     """Return the metrics; what can't be read just now is left out."""
     numbers = used.metrics
-    numbers.waiting.set(used.submitter.waiting)
-    numbers.in_flight.set(used.submitter.in_flight)
-    if used.funds.balance is not None:
-        numbers.balance.set(used.funds.balance)
+    if used.writing is not None:
+        numbers.waiting.set(used.writing.submitter.waiting)
+        numbers.in_flight.set(used.writing.submitter.in_flight)
+        if used.writing.funds.balance is not None:
+            numbers.balance.set(used.writing.funds.balance)
     numbers.height.clear()
     numbers.items.clear()
     with contextlib.suppress(WorkflowError):  # a gap in a series tells that it can't be read

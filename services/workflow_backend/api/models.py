@@ -14,6 +14,7 @@ Uri = Annotated[str, Text(PRINTABLE, 1, 1024)]
 Reference = Annotated[str, Text(PRINTABLE, 0, 1024)]
 Reason = Annotated[str, Text(PRINTABLE, 0, 512)]
 Status = Literal["submitted", "processing", "completed", "failed", "cancelled"]
+Event = Literal["ItemSubmitted", "ItemClaimed", "ItemCompleted", "ItemFailed", "ItemCancelled"]
 
 BATCH_LIMIT = 500
 """The most items in one POST."""
@@ -170,13 +171,14 @@ class ProjectionHealth(BaseModel):
 class Health(BaseModel):
     """Whether chain, index and projection are there and belong together.
 
-    `warnings` tell what will be in the way before long, as a wallet that runs low.
+    `requester` is its wallet's account, null where it has none and only reads. `warnings` tell what
+    will be in the way before long, as a wallet that runs low.
     """
 
     status: Literal["ok", "degraded"]
     chain_id: str
     contract: str
-    requester: str
+    requester: str | None
     height: int | None
     indexed_height: int | None
     projected_height: int | None

@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 
 from ..errors import (
@@ -20,12 +21,15 @@ from ..errors import (
     ProjectionMismatch,
     ProjectionUnavailable,
     TransactionFailed,
+    WalletMissing,
     WorkflowError,
 )
 
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 2
+
+_SCHEMAS = "#/components/schemas/{model}"
 
 _STATUS: dict[type[WorkflowError], HTTPStatus] = {
     NodeUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -35,6 +39,7 @@ _STATUS: dict[type[WorkflowError], HTTPStatus] = {
     ProjectionUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     ProjectionMismatch: HTTPStatus.SERVICE_UNAVAILABLE,
     TransactionFailed: HTTPStatus.BAD_GATEWAY,
+    WalletMissing: HTTPStatus.FORBIDDEN,
     BadCursor: HTTPStatus.UNPROCESSABLE_CONTENT,
 }
 
@@ -89,11 +94,17 @@ def problem(
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Describe the problems of a route for OpenAPI; that something unexpected may happen is one."""
-    content = {"application/problem+json": {"schema": Problem.model_json_schema()}}
+    content = {"application/problem+json": {"schema": {"$ref": _SCHEMAS.format(model="Problem")}}}
     return {
         status: {"description": HTTPStatus(status).phrase, "content": content}
         for status in (*statuses, 500)
     }
+
+
+def describe(app: FastAPI) -> None:
+    """Bring the schema of problems into the description of an application with all its routes."""
+    _, schema = models_json_schema([(Problem, "serialization")], ref_template=_SCHEMAS)
+    app.openapi()["components"]["schemas"] |= schema["$defs"]
 
 
 def install(app: FastAPI) -> None:

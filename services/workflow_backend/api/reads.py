@@ -1,28 +1,21 @@
 """Routes that read: the chain for what is authoritative, the projection for lists and history."""
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
 
 from ..errors import ProjectionUnavailable
 from ..items import SETTLED
-from ..store.base import EventFilter, ItemFilter, Listed
+from ..store.base import EventFilter, Listed
 from .access import Reader, seen_item, whose
 from .backend import Used
-from .models import Account, Activity, ItemId, ItemList, ItemView, Kind, Name, Status, Summary
+from .filters import EventsAsked, ItemsAsked
+from .models import Activity, ItemId, ItemList, ItemView, Summary
 from .problems import responses
 
 router = APIRouter()
 
-Limit = Annotated[int, Query(ge=1, le=500)]
-Cursor = Annotated[
-    str | None, Query(description="`next_cursor` of the page before", max_length=512)
-]
 PathId = Annotated[ItemId, Path()]
-Client = Annotated[Name | None, Query(description="the token that items were submitted with")]
-IdPrefix = Annotated[ItemId | None, Query(description="the beginning of items' ids")]
-Time = Annotated[datetime | None, Query(description="with a zone, such as 2026-01-31T12:00:00Z")]
 Wait = Annotated[
     Literal["completed"] | None, Query(description="answer only when the item is settled")
 ]
@@ -41,37 +34,10 @@ async def summary(used: Used, who: Reader) -> Summary:
 
 
 @router.get("/items", responses=responses(401, 403, 422, 429, 503))
-async def items(
-    used: Used,
-    who: Reader,
-    *,
-    status: Status | None = None,
-    kind: Kind | None = None,
-    requester: Account | None = None,
-    worker: Account | None = None,
-    client: Client = None,
-    id_prefix: IdPrefix = None,
-    created_from: Time = None,
-    created_before: Time = None,
-    updated_from: Time = None,
-    updated_before: Time = None,
-    limit: Limit = 100,
-    cursor: Cursor = None,
-) -> ItemList:
+async def items(used: Used, who: Reader, asked: ItemsAsked) -> ItemList:
     """List projected items, newest first; by last change or by id where that is asked for."""
-    which = ItemFilter(
-        status=status,
-        kind=kind,
-        requester=requester,
-        worker=worker,
-        id_prefix=id_prefix,
-        created_from=created_from,
-        created_before=created_before,
-        updated_from=updated_from,
-        updated_before=updated_before,
-        whose=whose(used, who, client),
-    )
-    page = await used.store.items(which, limit, cursor)
+    which = asked.which(whose(used, who, asked.client))
+    page = await used.store.items(which, asked.limit, asked.cursor)
     return ItemList.model_validate(
         {"count": len(page.rows), "items": page.rows, "next_cursor": page.next_cursor}
     )
@@ -99,45 +65,20 @@ async def item(
 
 
 @router.get("/items/{item_id}/activity", responses=responses(401, 403, 404, 422, 429, 503))
-async def item_activity(
-    used: Used, who: Reader, item_id: PathId, limit: Limit = 100, cursor: Cursor = None
-) -> Activity:
+async def item_activity(used: Used, who: Reader, item_id: PathId, asked: EventsAsked) -> Activity:
     """Return an item's events, newest first."""
-    which = EventFilter(item_id=item_id, whose=whose(used, who))
-    page = await used.store.events(which, limit, cursor)
+    which = asked.which(whose(used, who, asked.client), item_id)
+    page = await used.store.events(which, asked.limit, asked.cursor)
     if not page.rows:
         await seen_item(used, who, item_id)
     return _activity(item_id, page)
 
 
 @router.get("/activity/recent", responses=responses(401, 403, 422, 429, 503))
-async def recent_activity(
-    used: Used,
-    who: Reader,
-    *,
-    event: Name | None = None,
-    kind: Kind | None = None,
-    requester: Account | None = None,
-    worker: Account | None = None,
-    client: Client = None,
-    id_prefix: IdPrefix = None,
-    created_from: Time = None,
-    created_before: Time = None,
-    limit: Limit = 50,
-    cursor: Cursor = None,
-) -> Activity:
+async def recent_activity(used: Used, who: Reader, asked: EventsAsked) -> Activity:
     """Return the last events of all items, newest first."""
-    which = EventFilter(
-        name=event,
-        kind=kind,
-        requester=requester,
-        worker=worker,
-        id_prefix=id_prefix,
-        created_from=created_from,
-        created_before=created_before,
-        whose=whose(used, who, client),
-    )
-    return _activity(None, await used.store.events(which, limit, cursor))
+    which = asked.which(whose(used, who, asked.client))
+    return _activity(None, await used.store.events(which, asked.limit, asked.cursor))
 
 
 def _activity(item_id: str | None, page: Listed) -> Activity:

@@ -1,6 +1,8 @@
 """Routes that write: they wait for the block, up to a limit, and say whether it came."""
 
 import asyncio
+import contextlib
+import time
 from http import HTTPStatus
 from typing import Any
 
@@ -8,7 +10,7 @@ from fastapi import APIRouter, HTTPException, Response
 
 from ..chain import contract
 from ..chain.tickets import Ticket
-from ..errors import ProjectionUnavailable, WorkflowError
+from ..errors import IndexUnavailable, NodeUnavailable, ProjectionUnavailable, WorkflowError
 from ..items import SETTLED, Item, Outcome
 from ..store.base import EventFilter
 from .access import Canceller, Requester, seen_item, sees
@@ -30,8 +32,7 @@ from .tokens import Principal
 router = APIRouter()
 
 WAIT_SECONDS = 10.0
-FIRST_LOOKS = 20
-FIRST_LOOK_SECONDS = 0.1
+INDEX_LOOK_SECONDS = 0.1
 
 _REFUSALS = {
     "invalid": HTTPStatus.UNPROCESSABLE_CONTENT,
@@ -41,6 +42,16 @@ _REFUSALS = {
     "forbidden": HTTPStatus.FORBIDDEN,
 }
 
+_NO_WRITING = "The token lacks the scope, or this API has no wallet and only reads"
+
+
+def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Describe what any write may be refused with, and these."""
+    described = responses(401, 403, 413, 422, 429, 503, *statuses)
+    described[403]["description"] = _NO_WRITING
+    return described
+
+
 _PENDING: dict[int | str, dict[str, Any]] = {
     202: {"model": Accepted, "description": "Sent, and not yet in a block: ask for the item again"}
 }
@@ -49,7 +60,7 @@ _PENDING: dict[int | str, dict[str, Any]] = {
 @router.post(
     "/items",
     status_code=201,
-    responses={**_PENDING, **responses(401, 403, 409, 413, 422, 429, 502, 503)},
+    responses={**_PENDING, **_refusals(409, 502)},
 )
 async def submit(
     used: Used,
@@ -64,19 +75,20 @@ async def submit(
 
     The same request again answers as the first time; another one with the same id is refused.
     With `wait=completed` the answer comes when the item is settled, or after `timeout` seconds
-    with the item as it is then.
+    with the item as it is then, or was last while the node was there.
     """
     accepted = await _submit(used, who, submission)
     if not accepted.finalized:
         response.status_code = HTTPStatus.ACCEPTED
     elif wait and accepted.item and accepted.item.status not in SETTLED:
         settled = await used.waiting.settled(submission.item_id, seconds)
-        record = settled or await seen_item(used, who, submission.item_id)
-        accepted = accepted.model_copy(update={"item": _record(record)})
+        with contextlib.suppress(NodeUnavailable):  # it is in a block: no other answer is right
+            record = settled or await seen_item(used, who, submission.item_id)
+            accepted = accepted.model_copy(update={"item": _record(record)})
     return accepted
 
 
-@router.post("/items/batch", responses=responses(401, 403, 413, 422, 429, 503))
+@router.post("/items/batch", responses=_refusals())
 async def submit_batch(used: Used, who: Requester, submissions: Submissions) -> BatchOutcome:
     """Submit up to 500 items and say of each what became of it."""
     results = await asyncio.gather(*(_entry(used, who, entry) for entry in submissions.items))
@@ -86,7 +98,7 @@ async def submit_batch(used: Used, who: Requester, submissions: Submissions) -> 
 
 @router.post(
     "/items/{item_id}/cancel",
-    responses={**_PENDING, **responses(401, 403, 404, 409, 413, 422, 429, 502, 503)},
+    responses={**_PENDING, **_refusals(404, 409, 502)},
 )
 async def cancel(
     used: Used,
@@ -103,7 +115,7 @@ async def cancel(
 
 @router.post(
     "/items/{item_id}/retry",
-    responses={**_PENDING, **responses(401, 403, 404, 409, 413, 422, 429, 502, 503)},
+    responses={**_PENDING, **_refusals(404, 409, 502)},
 )
 async def retry(used: Used, who: Canceller, item_id: PathId, response: Response) -> Accepted:
     """Make a failed item claimable again."""
@@ -181,19 +193,32 @@ def _is_same(used: Backend, who: Principal, record: Item, submission: Submission
 
 
 async def _first_tx(used: Backend, item_id: str) -> str | None:
-    """Return the transaction that submitted an item; the projection may be a moment behind."""
+    """Return the transaction that submitted an item; None where no index goes back to it.
+
+    The projection knows at once what the index has known for a moment. Raises WorkflowError where
+    neither can tell in time: to ask again is better than another answer than the first.
+    """
     if item_id in used.recent:
         return used.recent[item_id]
     submitted = EventFilter(item_id=item_id, name="ItemSubmitted")
-    for _ in range(FIRST_LOOKS):
-        try:
-            rows = (await used.store.events(submitted, 500)).rows
-        except ProjectionUnavailable:
-            return None
-        if rows:
-            return str(rows[-1]["tx_hash"])
-        await asyncio.sleep(FIRST_LOOK_SECONDS)
-    return None
+    try:
+        rows = (await used.store.events(submitted, 500)).rows
+    except ProjectionUnavailable:
+        rows = []
+    return str(rows[-1]["tx_hash"]) if rows else await _indexed_tx(used, item_id)
+
+
+async def _indexed_tx(used: Backend, item_id: str) -> str | None:
+    height = (await used.node.status()).height
+    deadline = time.monotonic() + WAIT_SECONDS
+    while True:
+        indexed = await used.node.indexed_height()
+        found = await used.node.submission(item_id)
+        if found or indexed >= height:
+            return found
+        if time.monotonic() > deadline:
+            raise IndexUnavailable(f"the index is at height {indexed}, the chain at {height}")
+        await asyncio.sleep(INDEX_LOOK_SECONDS)
 
 
 def _refused(outcome: Outcome) -> HTTPException:

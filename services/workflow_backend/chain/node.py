@@ -13,6 +13,9 @@ from .rpc import Rpc
 EVENT_PAGE = 1_000
 """The most events of one name that the index gives at once."""
 
+HISTORY_PAGE = 100
+"""So many changes of a record are asked for at once: most items have less than ten."""
+
 KEYS = 200
 """The most keys of the state that a node gives at once."""
 
@@ -34,13 +37,19 @@ class ChainStatus:
 
 @dataclass(frozen=True, slots=True)
 class IndexStatus:
-    """Where the index is against the node's own newest block, in blocks."""
+    """Where the index is against the node's own newest block, in blocks.
+
+    `ahead` has blocks that the node does not have, `holes` are those below its newest that it
+    lacks.
+    """
 
     height: int
     lag: int
     spooled: int
     healthy: bool
     problem: str
+    ahead: int = 0
+    holes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +101,17 @@ class Node:
         raw = await self._indexed("/bds_status")
         indexed = raw.get("indexed") or {}
         height = int(indexed.get("indexed_height") or 0)
+        current = int(raw.get("current_block_height") or 0)
+        count = int(indexed.get("indexed_block_count") or 0)  # the genesis among them
         problem = raw.get("db_error") or raw.get("last_enqueue_error") or ""
         return IndexStatus(
             height=height,
-            lag=max(0, int(raw.get("current_block_height") or 0) - height),
+            lag=max(0, current - height),
             spooled=int(raw.get("spool_pending_count") or 0),
             healthy=raw.get("db_status") == "ok",
             problem=str(problem),
+            ahead=max(0, height - current),
+            holes=max(0, height + 1 - count) if count else 0,
         )
 
     async def indexed_height(self) -> int:
@@ -148,6 +161,19 @@ class Node:
         places = [Place(row["block_height"], row["tx_index"], row["event_index"]) for row in rows]
         ours = _events([row for row in rows if row["contract"] == self.contract])
         return Newest(ours, places, places[0] if len(rows) == limit else START)
+
+    async def submission(self, item_id: str) -> str | None:
+        """Return the transaction that submitted an item, None where the index does not have it."""
+        path = f"/state_history/{self.contract}.items:{item_id}/limit={HISTORY_PAGE}"
+        oldest, offset = None, 0
+        while rows := await self._indexed(f"{path}/offset={offset}"):
+            oldest, offset = rows[-1], offset + len(rows)
+        if oldest is None:
+            return None
+        # An index that does not go back to the first block may know only what came later.
+        first = Item.from_record(json.loads(oldest["value"]))
+        is_new = first.status == "submitted" and first.attempt == 0
+        return str(oldest["tx_hash"]) if is_new else None
 
     async def committed_nonce(self, account: str) -> int:
         """Return the last nonce of the account that is in a block; -1 before the first."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from typing import Any, ClassVar
 
 import aiohttp
 from node_harness import Node, free_port
+from openapi_harness import Description
 from xian_py import Wallet, XianAsync
 
 CONTRACT_SOURCE = Path(__file__).parents[3] / "contracts" / "con_job_workflow.s.py"
@@ -67,6 +69,7 @@ class Stack:
     notify: dict[str, str] = field(default_factory=dict)
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     handlers: str = '[job]\nhandler = "echo"\n'
+    description: Description | None = None
     command: ClassVar = Path(sys.executable).with_name("workflow-backend")
 
     @property
@@ -152,12 +155,21 @@ class Stack:
     async def request(
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
     ) -> tuple[int, dict[str, Any], dict[str, str]]:
-        """Return status, body and headers of one request."""
-        async with (
-            aiohttp.ClientSession() as session,
-            session.request(method, self.url + path, json=body, headers=headers) as response,
-        ):
-            return response.status, await response.json(content_type=None), dict(response.headers)
+        """Return status, body and headers of one request; fails where the API does not declare it.
+
+        The API's description is asked for once: an application does not change it.
+        """
+        async with aiohttp.ClientSession(self.url) as session:
+            if self.description is None:
+                async with session.get("/openapi.json") as response:
+                    self.description = Description(await response.json())
+            async with session.request(method, path, json=body, headers=headers) as response:
+                answer = await response.read()
+                kind = response.headers["Content-Type"]
+                self.description.check(method, path, response.status, kind, answer)
+                # Metrics are no JSON: whoever asks for them reads nothing but the status here.
+                told = json.loads(answer) if "json" in kind else {}
+                return response.status, told, dict(response.headers)
 
     async def get(self, path: str) -> dict[str, Any]:
         """Return the body of a request that must succeed."""

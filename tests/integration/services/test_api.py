@@ -1,5 +1,6 @@
 """The API's answers, the bad ones first of all."""
 
+import asyncio
 import hashlib
 import signal
 from collections.abc import Callable
@@ -51,6 +52,58 @@ async def test_the_same_request_again_answers_as_the_first_time(
     api.start("api")
     await api.ready()
     assert (await api.request("POST", "/items", new))[:2] == first[:2]
+
+
+async def answering(stack: Stack) -> None:
+    """Wait until the API answers, whatever it says of its parts."""
+
+    async def answers() -> bool:
+        try:
+            return (await stack.request("GET", "/health"))[0] == 200
+        except aiohttp.ClientError:
+            return False
+
+    await eventually(answers, "the API")
+
+
+async def test_the_same_request_again_needs_no_projection(stack: Stack) -> None:
+    stack.start("api")
+    await answering(stack)
+    first = await stack.request("POST", "/items", SUBMISSION)
+    assert first[0] == 201
+    stack.end("api", signal.SIGTERM)
+    stack.start("api")
+    await answering(stack)
+    assert (await stack.request("POST", "/items", SUBMISSION))[:2] == first[:2]
+
+
+async def test_an_api_without_a_wallet_reads_what_others_submit(stack: Stack) -> None:
+    stack.start("projector", "api")
+    await stack.ready()
+    assert (await stack.request("POST", "/items", SUBMISSION))[0] == 201
+    await projected(stack, "job-1", "submitted")
+    stack.end("api", signal.SIGTERM)
+    del stack.keys["api"]
+    stack.start("api")
+    await stack.ready()
+    assert (await stack.get("/health"))["requester"] is None
+    assert (await stack.request("GET", "/health/ready"))[0] == 200
+    assert (await stack.get("/items/job-1"))["item"]["status"] == "submitted"
+    for path, body in (("/items", SUBMISSION), ("/items/job-1/cancel", {})):
+        status, problem, _ = await stack.request("POST", path, body)
+        assert (status, "no wallet" in problem["detail"]) == (403, True)
+
+
+async def test_a_transaction_that_the_chain_refuses_is_502(node: Node, tmp_path: Path) -> None:
+    stack = Stack(node.url, node.chain_id, "con_not_there", tmp_path)
+    try:
+        stack.start("api")
+        await answering(stack)
+        status, problem, _ = await stack.request("POST", "/items", SUBMISSION)
+    finally:
+        stack.end_all()
+    assert status == 502
+    assert "transaction" in problem["detail"]
 
 
 async def test_another_request_with_the_same_id_is_a_conflict(
@@ -149,14 +202,7 @@ async def test_an_item_is_cancelled_once_and_says_why(api: Stack, new: dict[str,
 
 async def test_the_authoritative_read_does_not_need_the_projector(stack: Stack) -> None:
     stack.start("api")
-
-    async def answers() -> bool:
-        try:
-            return (await stack.request("GET", "/health"))[0] == 200
-        except aiohttp.ClientError:
-            return False
-
-    await eventually(answers, "the API")
+    await answering(stack)
     assert (await stack.request("POST", "/items", SUBMISSION))[0] == 201
     view = await stack.get("/items/job-1")
     assert (view["item"]["status"], view["projection"]) == ("submitted", None)
@@ -197,18 +243,32 @@ async def test_a_chain_that_is_down_is_503_with_retry_after(
             await stack.ready()
             await stack.request("POST", "/items", SUBMISSION)
             await projected(stack, "job-1", "submitted")
-            node.kill("cometbft")
+            waits = "/items/job-1?wait=completed&timeout="
+            waiting = [asyncio.create_task(stack.request("GET", waits + s)) for s in ("5", "120")]
+            submitting = asyncio.create_task(
+                stack.request(
+                    "POST", "/items?wait=completed&timeout=5", SUBMISSION | {"item_id": "job-0"}
+                )
+            )
+            await projected(stack, "job-0", "submitted")
+            node.kill("abci")
             wait_until(lambda: not answers(node), 30, "a node that is gone")
+            # Whoever waits is told after the time that it gave; what is in a block stays accepted.
+            status, problem, headers = await waiting[0]
+            assert (status, headers["Retry-After"]) == (503, "2"), problem
+            status, accepted, _ = await submitting
+            assert (status, accepted["item"]["status"]) == (201, "submitted")
             for method, path, body in (
                 ("POST", "/items", SUBMISSION | {"item_id": "job-2"}),
                 ("GET", "/items/job-1", None),
+                ("GET", waits + "1", None),
                 ("POST", "/items/job-1/cancel", {}),
             ):
                 status, problem, headers = await stack.request(method, path, body)
                 assert status == 503, problem
                 assert headers["Retry-After"] == "2"
                 assert "node" in problem["detail"]
-            assert (await stack.get("/items"))["count"] == 1
+            assert (await stack.get("/items"))["count"] == 2
             assert (await stack.get("/health"))["status"] == "degraded"
             node.start("abci", "cometbft")
 
@@ -217,3 +277,7 @@ async def test_a_chain_that_is_down_is_503_with_retry_after(
                 return (await stack.request("POST", "/items", body))[0] == 201
 
             await eventually(takes_items, "a submission after the node came back")
+            # Whoever still waits is told what happens now.
+            assert (await stack.request("POST", "/items/job-1/cancel", {}))[0] == 200
+            status, view, _ = await waiting[1]
+            assert (status, view["item"]["status"]) == (200, "cancelled")

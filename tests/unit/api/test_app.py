@@ -2,20 +2,31 @@
 
 import re
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
+from openapi_harness import Description
+from xian_py import Wallet
 
-from workflow_backend.api import limits
+from workflow_backend.api import limits, tokens
 from workflow_backend.api.app import create_app
-from workflow_backend.api.backend import Backend
+from workflow_backend.api.backend import Backend, Writing
 from workflow_backend.api.limits import RateLimit
+from workflow_backend.api.tokens import Tokens
+from workflow_backend.chain import submitter
+from workflow_backend.chain.funds import Funds
+from workflow_backend.chain.heads import Heads
+from workflow_backend.chain.node import Node
+from workflow_backend.chain.rpc import Rpc
+from workflow_backend.chain.wallet import Account
 from workflow_backend.pulse import Pulse
 from workflow_backend.settings import Settings
 
 SHOP = "https://shop.example.org"
+SUBMISSION = {"item_id": "a", "payload_uri": "uri:a"}
 
 
 class Store:
@@ -28,26 +39,45 @@ type Open = Callable[..., httpx.AsyncClient]
 
 @pytest.fixture
 async def api() -> AsyncIterator[Open]:
-    """Opens an application with these settings; nothing but the projection is behind it."""
+    """Opens an application with these settings; nothing but the projection is behind it.
+
+    Each answer is held against the application's own description.
+    """
     clients: list[httpx.AsyncClient] = []
 
-    def start(rate: float = 1000.0, **environment: str) -> httpx.AsyncClient:
+    def start(
+        rate: float = 1000.0,
+        tokens: Path | None = None,
+        writing: Writing | None = None,
+        **environment: str,
+    ) -> httpx.AsyncClient:
         settings = Settings.load({"XIAN_CHAIN_ID": "chain-1", **environment})
         nothing: Any = SimpleNamespace()
         backend = Backend(
             settings,
             nothing,
-            nothing,
-            nothing,
+            writing,
             Store(),  # type: ignore[arg-type]
             nothing,
-            None,
+            Tokens(tokens) if tokens else None,
             RateLimit(rate),
             (),
             Pulse("server"),
         )
-        transport = httpx.ASGITransport(create_app(backend))
-        clients.append(httpx.AsyncClient(transport=transport, base_url="http://api"))
+        app = create_app(backend)
+        description = Description(app.openapi())
+
+        async def described(answer: httpx.Response) -> None:
+            method, path = answer.request.method, answer.request.url.path
+            if method != "OPTIONS" and not path.startswith(("/docs", "/openapi", "/static")):
+                kind = answer.headers["Content-Type"]
+                description.check(method, path, answer.status_code, kind, await answer.aread())
+
+        transport = httpx.ASGITransport(app)
+        hooks = {"response": [described]}
+        clients.append(
+            httpx.AsyncClient(transport=transport, base_url="http://api", event_hooks=hooks)
+        )
         return clients[-1]
 
     yield start
@@ -69,6 +99,92 @@ async def test_who_asks_too_often_is_told_when_to_come_again(
     assert (await client.get("/projection/summary")).status_code == 200
     assert (await client.get("/projection/summary")).status_code == 429
     assert (await client.get("/health/live")).status_code == 200  # a load balancer is no client
+
+
+async def test_who_shows_no_token_is_limited_by_its_address(
+    api: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(limits, "time", SimpleNamespace(monotonic=lambda: now))
+    file = tmp_path / "tokens.json"
+    reader = {"Authorization": f"Bearer {tokens.add(file, 'reader', ['read'])}"}
+    client = api(rate=3.0, tokens=file)
+    asked: list[dict[str, str]] = [{}, {"Authorization": "Bearer wrong"}, {}, {}]
+    answers = [await client.get("/projection/summary", headers=headers) for headers in asked]
+    assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
+    assert answers[3].headers["Retry-After"] == "1"
+    # Who has a token is asked for nothing of it, and its refusals count as its requests do.
+    assert (await client.get("/projection/summary", headers=reader)).status_code == 200
+    refused = [await client.post("/items/a/cancel", headers=reader) for _ in range(3)]
+    assert [answer.status_code for answer in refused] == [403, 403, 429]
+    now += 0.34
+    assert (await client.get("/projection/summary")).status_code == 401
+
+
+def test_addresses_that_ask_no_more_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(limits, "time", SimpleNamespace(monotonic=lambda: now))
+    rate = RateLimit(2.0)
+    for number in range(1_000):
+        assert rate.take(f"10.0.0.{number}") == 0.0
+    now += 0.5
+    assert (rate.take("late"), rate.take("late")) == (0.0, 0.0)
+    now += 0.6
+    assert rate.take("late") == 0.0
+    assert rate.take("late") > 0.0  # it had not filled up again
+    assert set(rate._buckets) == {"late"}
+
+
+def test_less_than_one_request_a_second_is_a_rate() -> None:
+    rate = RateLimit(0.1)
+    assert rate.take("a") == 0.0
+    assert 9.0 < rate.take("a") <= 10.0
+
+
+async def test_an_api_without_a_wallet_refuses_to_write(api: Open) -> None:
+    client = api()
+    refused = await client.post("/items", json=SUBMISSION)
+    assert (refused.status_code, "no wallet" in refused.json()["detail"]) == (403, True)
+    answer = (await client.post("/items/batch", json={"items": [SUBMISSION]})).json()
+    assert [entry["refusal"]["status"] for entry in answer["results"]] == [403]
+    assert (await client.get("/projection/summary")).status_code == 200
+
+
+async def test_a_queue_that_is_full_says_when_to_come_again(
+    api: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(submitter, "MAX_WAITING", 0)
+    rpc, account = Rpc("http://127.0.0.1:1"), Account(Wallet().private_key)
+    node = Node(rpc, "con_job_workflow")
+    writer = submitter.Submitter(node, Heads(rpc), account, "chain-1")
+    client = api(writing=Writing(writer, Funds(node, writer)))
+    refused = await client.post("/items", json=SUBMISSION)
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "2")
+    assert account.address in refused.json()["detail"]
+    answer = (await client.post("/items/batch", json={"items": [SUBMISSION]})).json()
+    assert [entry["refusal"]["status"] for entry in answer["results"]] == [503]
+
+
+async def test_two_words_for_one_thing_are_refused(api: Open) -> None:
+    for path in ("/activity/recent", "/items/a/activity"):
+        answer = await api().get(f"{path}?status=failed&event=ItemClaimed")
+        assert answer.status_code == 422
+        assert "status and event" in answer.json()["detail"]
+
+
+async def test_every_list_takes_the_same_filters(api: Open) -> None:
+    described = (await api().get("/openapi.json")).json()
+    taken = {
+        path: {entry["name"] for entry in described["paths"][path]["get"]["parameters"]}
+        for path in ("/items", "/activity/recent", "/items/{item_id}/activity")
+    }
+    common = {"status", "kind", "requester", "worker", "client", "id_prefix", "limit", "cursor"}
+    common |= {"created_from", "created_before"}
+    assert taken == {
+        "/items": common | {"updated_from", "updated_before"},
+        "/activity/recent": common | {"event"},
+        "/items/{item_id}/activity": common | {"event", "item_id"},
+    }
 
 
 def test_each_principal_has_its_own_rate() -> None:

@@ -1,0 +1,76 @@
+"""What a list may be asked for: one set of filters for all of them."""
+
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import HTTPException, Query
+from pydantic import AfterValidator, BaseModel, Field
+
+from ..chain.contract import ITEM_EVENTS
+from ..items import STATUSES
+from ..store.base import EventFilter, ItemFilter, Whose
+from .models import Account, Event, ItemId, Kind, Name, Status
+
+_EVENT_OF = dict(zip(STATUSES, ITEM_EVENTS, strict=True))
+"""The event that leaves an item in a status."""
+
+
+def _in_utc(time: datetime) -> datetime:
+    """Return a time with a zone: one without is meant as those of the records are."""
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+type _Time = Annotated[
+    Annotated[datetime, AfterValidator(_in_utc)] | None,
+    Field(description="such as 2026-01-31T12:00:00Z, in UTC where it has no zone"),
+]
+
+
+class _Asked(BaseModel):
+    status: Status | None = None
+    kind: Kind | None = None
+    requester: Account | None = None
+    worker: Account | None = None
+    client: Annotated[
+        Name | None, Field(description="the token that items were submitted with")
+    ] = None
+    id_prefix: Annotated[ItemId | None, Field(description="the beginning of items' ids")] = None
+    created_from: _Time = None
+    created_before: _Time = None
+    limit: Annotated[int, Field(ge=1, le=500)] = 100
+    cursor: Annotated[
+        str | None, Field(description="`next_cursor` of the page before", max_length=512)
+    ] = None
+
+    def _filters(self, *others: str) -> dict[str, Any]:
+        return self.model_dump(exclude={"client", "limit", "cursor", *others})
+
+
+class _ItemsAsked(_Asked):
+    updated_from: _Time = None
+    updated_before: _Time = None
+
+    def which(self, whose: Whose | None) -> ItemFilter:
+        """Return the filter for the store."""
+        return ItemFilter(**self._filters(), whose=whose)
+
+
+class _EventsAsked(_Asked):
+    status: Annotated[
+        Status | None, Field(description="the status in which the event left the item")
+    ] = None
+    event: Annotated[Event | None, Field(description="the same by the event's name")] = None
+
+    def which(self, whose: Whose | None, item_id: str | None = None) -> EventFilter:
+        """Return the filter for the store; raises the 422 where two filters say the same."""
+        if self.status and self.event:
+            detail = "status and event are two words for one thing: give one of them"
+            raise HTTPException(HTTPStatus.UNPROCESSABLE_CONTENT, detail)
+        name = _EVENT_OF[self.status] if self.status else self.event
+        others = self._filters("status", "event")
+        return EventFilter(**others, name=name, item_id=item_id, whose=whose)
+
+
+ItemsAsked = Annotated[_ItemsAsked, Query()]
+EventsAsked = Annotated[_EventsAsked, Query()]
