@@ -68,6 +68,9 @@ _EVENTS_NEWEST = _Order(
     {
         ("item_id",): "events_item",
         ("client",): "events_client",
+        ("requester",): "events_requester",
+        ("worker",): "events_worker",
+        ("kind",): "events_kind",
         ("name",): "events_name",
         (): None,
     },

@@ -166,7 +166,8 @@ class PostgresqlStore(SqlStore):
             if step is None:
                 return False
             number, script = step
-            await connection.execute(script)
+            migrations.begin_step()
+            await connection.execute(script, timeout=migrations.STEP_SECONDS)
             await connection.execute("INSERT INTO migrations VALUES ($1)", number)
         return True
 

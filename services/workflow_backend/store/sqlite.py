@@ -278,6 +278,7 @@ def _migrate(database: sqlite3.Connection) -> None:
             if step is None:
                 return
             number, script = step
+            migrations.begin_step()
             database.executescript(script)
             database.execute(f"PRAGMA user_version = {number}")
             database.execute("COMMIT")

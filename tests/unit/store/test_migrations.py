@@ -1,7 +1,9 @@
 """Schemas: an older projection is brought up with its rows, a newer one of its layout is used."""
 
 import asyncio
+import contextlib
 import json
+import socket
 import sqlite3
 from importlib import resources
 from pathlib import Path
@@ -94,7 +96,7 @@ async def test_a_foreign_projection_is_not_brought_up(first: Path) -> None:
 
 async def test_a_reader_waits_for_the_projector_to_bring_the_schema_up(first: Path) -> None:
     reader, writer = SqliteStore(first, CHAIN, CONTRACT), SqliteStore(first, CHAIN, CONTRACT)
-    with pytest.raises(ProjectionUnavailable, match="schema 1, this release needs 3"):
+    with pytest.raises(ProjectionUnavailable, match="schema 1, this release needs 4"):
         await reader.counts()
     await writer.prepare()
     assert sum((await reader.counts()).values()) == 2
@@ -120,6 +122,27 @@ async def test_two_that_start_at_once_bring_the_schema_up_once(database: Databas
     assert all(state == states[0] for state in states)
     for store in stores:
         await store.close()
+
+
+async def test_the_service_manager_is_told_to_wait_for_a_step(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.setblocking(False)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        store = database.store()
+        await store.prepare()
+        assert manager.recv(1_000) == b"EXTEND_TIMEOUT_USEC=3600000000"
+        with contextlib.suppress(BlockingIOError):
+            while manager.recv(1_000):
+                pass
+        await store.close()
+        again = database.store()
+        await again.prepare()  # there is nothing to do, and so nothing to say
+        await again.close()
+        with pytest.raises(BlockingIOError):
+            manager.recv(1_000)
 
 
 async def test_a_projection_of_another_layout_is_refused(database: Database) -> None:

@@ -73,6 +73,12 @@ def queries(source: lists.Source, *, planned: bool) -> Iterator[tuple[str, lists
         yield f"{table}_created", lists.first_place(table, source, at(9))
 
 
+@pytest.mark.parametrize("name", ["item_id", "name", "kind", "requester", "worker"])
+def test_an_index_answers_any_one_filter_of_activity(name: str) -> None:
+    walk = lists.events(EventFilter(**{name: VALUES[name]}), (PLACE // 2, PLACE * 2), None)
+    assert (walk.looked, walk.index is not None) == ([], True)
+
+
 @pytest.fixture
 async def file(tmp_path: Path) -> AsyncIterator[sqlite3.Connection]:
     store = SqliteStore(tmp_path / "projection.sqlite3", CHAIN, CONTRACT)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from importlib import resources
 
+from ... import notify
 from ...errors import ProjectionUnavailable
 
 LAYOUT = 1_000
@@ -11,9 +12,18 @@ as it is, so that it goes on with the schema of a later one. A step that takes s
 the next thousand, and there is no way back behind it."""
 
 
+STEP_SECONDS = 3_600
+"""So long may a step over many rows take: manager and database are told to wait for it."""
+
+
 def newest(database: str) -> int:
     """Return the number of the newest step of a database."""
     return max(number for number, _ in steps(database, 0))
+
+
+def begin_step() -> None:
+    """Have the service manager wait longer for a service that begins with a step."""
+    notify.tell(EXTEND_TIMEOUT_USEC=STEP_SECONDS * 1_000_000)
 
 
 def steps(database: str, version: int) -> Iterator[tuple[int, str]]:

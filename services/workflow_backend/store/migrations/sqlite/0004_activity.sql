@@ -1,0 +1,4 @@
+-- Activity by what the item is and by who works on it. No worker, no entry: a submission has none.
+CREATE INDEX events_kind ON events (kind);
+CREATE INDEX events_requester ON events (requester);
+CREATE INDEX events_worker ON events (worker) WHERE worker IS NOT NULL;
