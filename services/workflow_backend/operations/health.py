@@ -107,7 +107,11 @@ class _Look:
     async def _index(self, status: ChainStatus) -> Check:
         before = after = await self._index_status()
         deadline = time.monotonic() + STILL_SECONDS
-        while after.lag and after.height == before.height and time.monotonic() < deadline:
+        while (
+            (after.lag or after.ahead)
+            and after.height == before.height
+            and time.monotonic() < deadline
+        ):
             await asyncio.sleep(POLL_SECONDS)
             after = await self._index_status()
         self._indexed = after.height

@@ -118,12 +118,20 @@ def index(before: IndexStatus, after: IndexStatus, seconds: float, base: int = 1
             f"its database does not answer: {after.problem or 'no reason given'}",
             "see that PostgreSQL runs, and its log",
         )
-    if after.height + 1 < base:
+    if lost := _lost(after, base):
         return Check(
             "index",
             State.FAILED,
-            f"it lacks the blocks {after.height + 1} to {base - 1}, and the node has them no more",
+            lost,
             "restore an index that has them: from a snapshot, or from another node's",
+        )
+    if after.ahead and after.height == before.height:
+        return Check(
+            "index",
+            State.FAILED,
+            f"it has {after.ahead} blocks that the node does not have, up to {after.height}",
+            "where the node comes to them by itself, wait; where its home is an older one and "
+            "nobody has those blocks, index and projection are made anew: docs/recovery.md",
         )
     what = f"height {after.height}, {after.lag} blocks behind, {after.spooled} in the spool"
     if after.lag and after.height == before.height:
@@ -137,6 +145,13 @@ def index(before: IndexStatus, after: IndexStatus, seconds: float, base: int = 1
     if after.lag > LAG_LIMIT:
         return Check("index", State.WARNING, f"slow but moving: {what}", "wait until it is level")
     return Check("index", State.OK, what)
+
+
+def _lost(told: IndexStatus, base: int) -> str:
+    """Say which blocks the index lacks and can't have from its node any more."""
+    if told.height + 1 < base:
+        return f"it lacks the blocks {told.height + 1} to {base - 1}, and the node has them no more"
+    return f"{told.holes} of the blocks up to {told.height} are not in it" if told.holes else ""
 
 
 def contract(name: str, found: str | None, wanted: str | None) -> Check:

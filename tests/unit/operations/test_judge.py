@@ -1,5 +1,6 @@
 """Health's judgements: what is wrong is failed, in words that name it, and what is not is ok."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,23 @@ def test_an_index_that_can_never_be_level_says_what_it_lacks() -> None:
     assert check.state == State.FAILED
     assert "lacks the blocks 8 to 11" in check.what
     assert judge.index(index(7, 3), index(8, 2), 5.0, base=9).state == State.OK
+
+
+def test_an_index_of_more_than_the_node_has_is_another_history() -> None:
+    ahead = replace(index(60, 0), ahead=25)
+    check = judge.index(ahead, ahead, 5.0)
+    assert check.state == State.FAILED
+    assert "it has 25 blocks that the node does not have, up to 60" in check.what
+    # On a busy chain a block is made between the two numbers.
+    assert judge.index(replace(index(59, 0), ahead=1), index(60, 0), 5.0).state == State.OK
+
+
+def test_blocks_that_an_index_lacks_in_between_are_told() -> None:
+    check = judge.index(index(60, 0), replace(index(60, 0), holes=12), 5.0)
+    assert (check.state, check.what) == (
+        State.FAILED,
+        "12 of the blocks up to 60 are not in it",
+    )
 
 
 def test_a_contract_is_the_expected_one_whatever_its_layout() -> None:
