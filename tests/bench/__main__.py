@@ -78,19 +78,19 @@ async def measure() -> Measured:
         most = await many.lists(target, memory, MANY, 60)
     say("done")
     return Measured(
-        by_plain,
-        top,
-        single,
-        batch,
-        idle,
-        idle_ceiling,
-        backfill,
-        backfill_ceiling,
-        read,
-        read_ceiling,
-        few,
-        most,
-        memory,
+        plain=by_plain,
+        ceiling=top,
+        single=single,
+        batch=batch,
+        idle=idle,
+        idle_ceiling=idle_ceiling,
+        backfill=backfill,
+        backfill_ceiling=backfill_ceiling,
+        read=read,
+        read_ceiling=read_ceiling,
+        few=few,
+        many=most,
+        memory=memory,
     )
 
 
