@@ -104,12 +104,16 @@ WITH_PASSWORD = ("--vault-password-file", "password")
 
 
 def test_a_network_for_several_hosts_in_plain_files(operator: Operator) -> None:
-    assert changed(operator.prepare("--check", "--diff")) == 3
+    said = operator.prepare("--check", "--diff")
+    assert changed(said) == 3
+    assert "Now: " not in said
     assert not operator.network.exists()
     said = operator.prepare()
     assert changed(said) == 3
     assert "The 14 keys in" in said
     assert "--vault-password-file" in said
+    assert f"{operator.network} holds the genesis and every key of prepared-1" in said
+    assert f"Now: ansible-playbook -i {operator.folder}/hosts.json playbooks/deploy.yml" in said
     before = operator.contents()
     network = json.loads(before["network.json"])
     assert {name: host["power"] for name, host in network["hosts"].items()} == {

@@ -80,7 +80,7 @@ def _host(
 def _trouble(host: Host) -> Finding:
     """A host that could not be looked at."""
     said = " ".join(host.trouble.split()).removeprefix("Task failed: ")
-    hint = f"try: ansible {host.name} -m ansible.builtin.ping"
+    hint = f"try: ansible -i INVENTORY {host.name} -m ansible.builtin.ping"
     for pattern, better in REACHING.items():
         if re.search(pattern, said):
             hint = better

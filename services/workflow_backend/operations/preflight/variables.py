@@ -42,7 +42,7 @@ def judge(
                 (host.name,),
                 f"can't be evaluated: {', '.join(lost)}",
                 "a variable or file that it is made of is missing: "
-                f"ansible HOST -m debug -a var={lost[0]} says which",
+                f"ansible -i INVENTORY HOST -m debug -a var={lost[0]} says which",
                 Level.WARNING if early else Level.PROBLEM,
             )
 

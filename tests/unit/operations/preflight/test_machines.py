@@ -235,7 +235,10 @@ def test_two_names_of_one_machine() -> None:
 @pytest.mark.parametrize(
     ("trouble", "hint"),
     [
-        ("Failed to connect to the host via ssh: Connection refused", "ansible one -m"),
+        (
+            "Failed to connect to the host via ssh: Connection refused",
+            "ansible -i INVENTORY one -m",
+        ),
         ("root@192.0.2.1: Permission denied (publickey).", "SSH key"),
         ("Missing sudo password", "--ask-become-pass"),
         ("waiting for become success. /bin/sh: 1: sudo: not found", "ansible_become"),
