@@ -44,13 +44,19 @@ def scenarios(repo: Path) -> list[Scenario]:
 
 def chosen(found: Sequence[Scenario], words: Sequence[str]) -> list[Scenario]:
     """Those that the words name, without words all but the long ones; raises `Trouble`."""
-    for word in words:
-        if not any(scenario.is_meant_by(word) for scenario in found):
-            names = " ".join(scenario.name for scenario in found)
-            raise Trouble(f"there is no scenario {word}", f"make test-hosts ONLY=... of {names}")
     if not words:
         return [scenario for scenario in found if not scenario.by_name]
-    return [scenario for scenario in found if any(scenario.is_meant_by(word) for word in words)]
+    meant = {scenario.name for word in words for scenario in _meant(found, word)}
+    return [scenario for scenario in found if scenario.name in meant]
+
+
+def _meant(found: Sequence[Scenario], word: str) -> list[Scenario]:
+    """A role's word is its own: the long scenario of that name has to be named in full."""
+    meant = [scenario for scenario in found if scenario.is_meant_by(word)]
+    if not meant:
+        names = " ".join(scenario.name for scenario in found)
+        raise Trouble(f"there is no scenario {word}", f"make test-hosts ONLY=... of {names}")
+    return [one for one in meant if not one.by_name or one.name == word] or meant
 
 
 def _of_molecule(file: Path) -> Scenario:

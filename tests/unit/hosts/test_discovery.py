@@ -16,6 +16,8 @@ FILES = (
     "tests/hosts/scenarios/test_release.py",
     "tests/hosts/scenarios/test_cuts.py",
     "tests/hosts/scenarios/conftest.py",
+    "tests/hosts/scenarios/long/test_postgres.py",
+    "tests/hosts/scenarios/long/test_weeks.py",
 )
 
 
@@ -32,7 +34,7 @@ def names(repo: Path, *words: str) -> list[str]:
     return [scenario.name for scenario in chosen(scenarios(repo), words)]
 
 
-def test_all_are_found(repo: Path) -> None:
+def test_all_but_the_long_ones_are_run_without_words(repo: Path) -> None:
     assert names(repo) == [
         *("consortium", "postgres", "release", "release/full-disk", "test_cuts", "test_release")
     ]
@@ -45,6 +47,9 @@ def test_all_are_found(repo: Path) -> None:
         (["release/full-disk"], ["release/full-disk"]),
         (["test_release"], ["test_release"]),
         (["consortium", "cuts"], ["consortium", "test_cuts"]),
+        (["weeks"], ["test_weeks"]),
+        (["postgres"], ["postgres"]),
+        (["test_postgres"], ["test_postgres"]),
     ],
 )
 def test_a_word_means_a_role_or_a_scenario(repo: Path, words: list[str], meant: list[str]) -> None:
