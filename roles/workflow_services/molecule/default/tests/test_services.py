@@ -1,14 +1,21 @@
 """Handlers, projector, processor and API: a token, a projection of two accounts, a drain."""
 
+import hashlib
 import json
+import os
+import subprocess
+from pathlib import Path
 
 from testinfra.host import Host
 
+CREDENTIALS = "/etc/workflow-backend/credentials"
 COMMAND = (
     "cd / && XIAN_CHAIN_ID=scenario-1 "
-    "XIAN_WORKFLOW_API_TOKEN_FILE=/etc/workflow-backend/credentials/operator/api_token "
+    f"XIAN_WORKFLOW_API_TOKEN_FILE={CREDENTIALS}/operator/api_token "
     "/opt/workflow-backend/current/services/bin/workflow-backend"
 )
+INVENTORY = Path(os.environ["MOLECULE_INVENTORY_FILE"]).parent
+CONVERGE = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"]) / "converge.yml"
 PROJECTION = "/var/lib/workflow-backend/projection"
 
 
@@ -19,6 +26,34 @@ def test_an_item_goes_through_with_a_token_and_not_without(host: Host) -> None:
     refused = host.run(f"touch /etc/workflow-backend/credentials/none; {bare} items list")
     assert refused.rc == 1
     assert "token" in refused.stderr
+
+
+def test_a_deployment_rotates_tokens_and_does_not_restart_the_api(host: Host) -> None:
+    def deploy(**tokens: str) -> None:
+        hashed = {
+            name: {"scopes": ["read"], "sha256": hashlib.sha256(token.encode()).hexdigest()}
+            for name, token in tokens.items()
+        }
+        extra = json.dumps({"workflow_services_tokens": hashed})
+        command = ["ansible-playbook", "--inventory", INVENTORY, CONVERGE, "--extra-vars", extra]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def lets_in(token: str) -> bool:
+        file = f"{CREDENTIALS}/rotated"
+        asked = COMMAND.replace(f"{CREDENTIALS}/operator/api_token", file)
+        said = host.run(f"echo {token} > {file}; {asked} items list")
+        assert said.rc == 0 or "token" in said.stderr, said.stderr
+        return bool(said.rc == 0)
+
+    before = host.service("workflow-backend-api").systemd_properties["MainPID"]
+    deploy(shop="xwb_first")
+    assert (lets_in("xwb_first"), lets_in("xwb_second")) == (True, False)
+    deploy(shop="xwb_second")
+    assert (lets_in("xwb_first"), lets_in("xwb_second")) == (False, True)
+    deploy()
+    assert not lets_in("xwb_second")
+    assert host.service("workflow-backend-api").systemd_properties["MainPID"] == before
 
 
 def test_projector_and_api_share_the_projection_and_others_do_not(host: Host) -> None:
