@@ -52,7 +52,7 @@ def allowed(scope: str) -> Callable[..., Awaitable[Principal]]:
 def whose(used: Backend, who: Principal, client: str | None = None) -> Whose | None:
     """Return the items that a list may have, None for all; `client` is the one asked for, if any.
 
-    An item's client is the name of the token that it was submitted with. As anybody may write any
+    An item's client is whose token it was submitted with. As anybody may write any
     name on the chain, only what these APIs submitted counts.
     """
     if not who.sees_all and client not in {None, who.name}:

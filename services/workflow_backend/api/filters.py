@@ -21,7 +21,7 @@ def _in_utc(time: datetime) -> datetime:
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-type _Time = Annotated[
+_Time = Annotated[
     Annotated[datetime, AfterValidator(_in_utc)] | None,
     Field(description="such as 2026-01-31T12:00:00Z, in UTC where it has no zone"),
 ]
@@ -32,9 +32,7 @@ class _Asked(BaseModel):
     kind: Kind | None = None
     requester: Account | None = None
     worker: Account | None = None
-    client: Annotated[
-        Name | None, Field(description="the token that items were submitted with")
-    ] = None
+    client: Annotated[Name | None, Field(description="whose items they are")] = None
     id_prefix: Annotated[ItemId | None, Field(description="the beginning of items' ids")] = None
     created_from: _Time = None
     created_before: _Time = None

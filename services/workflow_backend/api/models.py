@@ -50,7 +50,7 @@ class Cancellation(BaseModel):
 class ItemRecord(BaseModel):
     """An item as the contract keeps it; times are the chain's, in UTC.
 
-    `client` is the name of the token that the item was submitted with.
+    `client` is whose token the item was submitted with.
     """
 
     item_id: str

@@ -77,6 +77,29 @@ async def test_the_same_request_again_needs_no_projection(stack: Stack) -> None:
     assert (await stack.request("POST", "/items", SUBMISSION))[:2] == first[:2]
 
 
+async def test_where_nothing_tells_the_first_answer_there_is_no_other(
+    make_node: Callable[..., AbstractContextManager[Node]], tmp_path: Path
+) -> None:
+    with make_node("index-1") as node:
+        async with fresh_stack(node, tmp_path) as stack:
+            stack.start("api")
+            await answering(stack)
+            first = await stack.request("POST", "/items", SUBMISSION)
+            stack.end("api", signal.SIGTERM)
+            node.kill("postgres")
+            stack.start("api")
+            await answering(stack)
+            status, problem, headers = await stack.request("POST", "/items", SUBMISSION)
+            assert (status, headers["Retry-After"]) == (503, "2"), problem
+            assert "index" in problem["detail"]
+            node.start("postgres")
+
+            async def as_the_first_time() -> bool:
+                return (await stack.request("POST", "/items", SUBMISSION))[:2] == first[:2]
+
+            await eventually(as_the_first_time, "the first answer")
+
+
 async def test_an_api_without_a_wallet_reads_what_others_submit(stack: Stack) -> None:
     stack.start("projector", "api")
     await stack.ready()
