@@ -76,6 +76,7 @@ def clear(wanted: Look, check: bool) -> Object:
     return {
         "changed": [str(home)] if aside else [],
         "aside": aside and str(aside),
+        "moved_aside": homes.moved_aside(home),
         "signed": homes.highest(home),
     }
 
@@ -87,6 +88,7 @@ def started(wanted: Started, check: bool) -> Object:
         raise Refused(f"{home} has no {STATE}")
     state = homes.highest(home)
     if not check:
+        write_private(home / homes.FETCHING, as_json(wanted.state_sync))
         write_private(home / "data" / STATE, as_json(state))
         homes.say_first_start(home, state, wanted.check_blocks, wanted.state_sync)
     return {"changed": [str(home / first_start.NAME)]}

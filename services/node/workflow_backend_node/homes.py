@@ -1,6 +1,7 @@
 """Homes on a host: the node's own, one that waits beside it, and those that were moved aside."""
 
 import json
+import shutil
 from base64 import b64decode
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -10,12 +11,15 @@ from workflow_backend_node import first_start
 from workflow_backend_node.asking import Object, Refused
 from workflow_backend_node.comet import listener
 from workflow_backend_node.first_start import FirstStart
+from workflow_backend_node.half_restored import JOURNAL
 from workflow_backend_node.identity import STATE, VALIDATOR_KEY
 from workflow_backend_node.identity import highest as highest_of
 from workflow_backend_node.toml import read_toml
 
 PUSHED = ".cometbft.pushed"
 MARK = "pushed.json"
+FETCHING = "fetching.json"
+"""In a home that was made anew for a state of its peers, until all is proven to be well with it."""
 ASIDE = ".cometbft.before-recovery"
 
 
@@ -30,17 +34,18 @@ def look(home: Path) -> Object:
         "home": home.exists(),
         "blocks": has_blocks(home),
         "signed": signed(home),
+        "highest": int(highest(home)["height"]),
         "public_key": public_key,
         "running": home.exists() and runs(home),
         "pushed": mark(home),
-        "fetching": _fetches(home),
+        "fetching": (home / FETCHING).exists(),
+        "restoring": (home.parent / JOURNAL).exists(),
+        "free": shutil.disk_usage(_there(home)).free,
     }
 
 
-def _fetches(home: Path) -> bool:
-    """Whether a state was to be fetched, and the validator has not signed with it yet."""
-    first, state = read(home / first_start.NAME) or {}, signed(home) or {}
-    return bool(first.get("state_sync")) and int(state.get("height", 0)) <= int(first["signed"])
+def _there(path: Path) -> Path:
+    return path if path.exists() else _there(path.parent)
 
 
 def highest(home: Path, *others: Path, seen: Object | None = None) -> Object:
@@ -73,6 +78,11 @@ def refuse_half_pushed(home: Path) -> None:
 def aside(home: Path) -> Path:
     """A new place beside a home for what was there."""
     return home.with_name(f"{ASIDE}-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
+
+
+def moved_aside(home: Path) -> list[str]:
+    """All that were moved aside on this host, the oldest first: a run cut short leaves one too."""
+    return sorted(str(one) for one in home.parent.glob(f"{ASIDE}-*"))
 
 
 def signed(home: Path) -> Object | None:

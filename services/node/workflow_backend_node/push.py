@@ -22,6 +22,9 @@ from workflow_backend_node import first_start, homes
 from workflow_backend_node.asking import Object, Refused, as_json, parse, run, write_private
 from workflow_backend_node.identity import STATE, VALIDATOR_KEY
 
+ROOM = 1 << 30
+"""Bytes that have to stay free on the disk: a full one stops the node, which may run meanwhile."""
+
 
 @dataclass(frozen=True)
 class Look:
@@ -112,6 +115,12 @@ def _extract(archive: Path, top: str, folder: Path) -> None:
                 if member.isdir():
                     target.mkdir(mode=0o700, parents=True, exist_ok=True)
                     continue
+                free = shutil.disk_usage(folder).free
+                if free - member.size < ROOM:
+                    raise Refused(
+                        f"{folder.parent} has {free} bytes free, and the home has more to come: "
+                        f"make room, {ROOM} have to stay free"
+                    )
                 target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 source = tar.extractfile(member)
                 with target.open("xb") as file:
@@ -131,7 +140,7 @@ def swap(wanted: Swap, check: bool) -> Object:
         at_home = homes.read(home / homes.MARK)
         if (at_home or {}).get("sha256") != wanted.sha256:
             raise Refused(f"{place} holds no home: unpack the archive first")
-        return {"changed": [], "aside": None, "signed": homes.signed(home)}
+        return _swapped([], None, homes.signed(home), home)
     if mark["sha256"] != wanted.sha256:
         raise Refused(f"{place} is of another archive: unpack this one first")
     if home.exists() and homes.runs(home):
@@ -141,14 +150,23 @@ def swap(wanted: Swap, check: bool) -> Object:
         raise Refused(f"{place} has blocks and lost {STATE}, and no peer can tell what was signed")
     state = homes.highest(home, place, seen=wanted.seen)
     if check:
-        return {"changed": [str(home)], "aside": aside and str(aside), "signed": state}
+        return _swapped([str(home)], aside, state, home)
     (place / "data").mkdir(mode=0o700, exist_ok=True)
     write_private(place / "data" / STATE, as_json(state))
     homes.say_first_start(place, state, wanted.check_blocks, {})
     if aside:
         home.rename(aside)
     place.rename(home)
-    return {"changed": [str(home)], "aside": aside and str(aside), "signed": state}
+    return _swapped([str(home)], aside, state, home)
+
+
+def _swapped(changed: list[str], aside: Path | None, state: Object | None, home: Path) -> Object:
+    return {
+        "changed": changed,
+        "aside": aside and str(aside),
+        "moved_aside": homes.moved_aside(home),
+        "signed": state,
+    }
 
 
 if __name__ == "__main__":

@@ -81,9 +81,27 @@ def test_a_lost_home_is_back_and_signs_nothing_that_peers_have_seen(request_: Re
     assert (place / "config" / "priv_validator_key.json").stat().st_mode & 0o777 == 0o600
     found = do(request_, "look")
     assert (found["signed"], found["blocks"], found["running"]) == (SEEN, True, False)
+    assert found["highest"] == 500
     first = first_start.read(place)
     assert first is not None
     assert (first.signed, first.check_blocks) == (500, 3)
+
+
+def test_the_disk_that_the_node_needs_is_not_filled(
+    request_: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(push, "ROOM", 1 << 60)
+    with pytest.raises(Refused, match="make room"):
+        push.answer(request_, check=False)
+    assert [path.name for path in Path(request_["home"]).parent.iterdir()] == []
+
+
+def test_a_restore_under_way_is_told(request_: Request) -> None:
+    assert do(request_, "look")["restoring"] is False
+    journal = Path(request_["home"]).parent / "restore" / "journal.json"
+    journal.parent.mkdir()
+    journal.write_text("{}")
+    assert do(request_, "look")["restoring"] is True
 
 
 @pytest.mark.parametrize(("old", "wanted"), [(900, "900"), (400, "500")])
@@ -92,6 +110,7 @@ def test_the_highest_signature_holds(request_: Request, old: int, wanted: str) -
     push.answer(request_, check=False)
     answer = swap(request_)
     assert (Path(answer["aside"]) / "old").exists()
+    assert do(request_, "look")["highest"] == int(wanted)
     assert not (Path(request_["home"]) / "old").exists()
     assert answer["signed"]["height"] == wanted
     assert ("signature" in answer["signed"]) == (wanted == "900")
