@@ -38,6 +38,8 @@ def test_a_network_that_does_not_answer_is_told_and_not_raised() -> None:
     assert act("take-down", request)["sentence"] == (
         "no node answers: the chain stands still already"
     )
+    verb = {"chain_id": "unit-1", "nodes": {"a": NOWHERE}, "verb": "stop", "hosts": ["a"]}
+    assert "problem" in act("verb", verb)["nodes"]["a"]
     assert act("take-down", request | {"host": "z"})["sentence"] == "z has no node"
 
 

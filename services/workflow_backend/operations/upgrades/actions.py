@@ -83,7 +83,8 @@ def verb(wanted: Verb) -> Object:
     """Say what it means to restart, stop or start."""
     with reached(wanted.nodes) as ways:
         seen = asyncio.run(look(ways, wanted.chain_id))
-    return planning.verb(wanted.verb, wanted.hosts, seen)
+    nodes = {host: one.as_dict() for host, one in seen.items()}
+    return planning.verb(wanted.verb, wanted.hosts, seen) | {"nodes": nodes}
 
 
 def take_down(wanted: Host) -> Object:
