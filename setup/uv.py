@@ -94,8 +94,13 @@ def _make_environment(where: Places, folder: Path) -> None:
         import ensurepip  # noqa: F401, PLC0415 -- Debian keeps it in a package of its own
         import venv  # noqa: F401, PLC0415
     except ImportError as error:
+        # An environment's Python may lack what the system's has.
+        active = sys.prefix != sys.base_prefix
         raise Trouble(
-            f"{sys.executable} can't make environments", install_command("python3-venv")
+            f"{sys.executable} can't make environments",
+            "leave its environment (deactivate), then run the same command again"
+            if active
+            else install_command("python3-venv"),
         ) from error
     run(
         [sys.executable, "-m", "venv", folder],
