@@ -1,15 +1,23 @@
-"""Playbooks that a scenario of Molecule runs while it is verified, as an operator runs them."""
+"""While a scenario of Molecule is verified: playbooks, as an operator runs them, and the chain."""
 
 from __future__ import annotations
 
 import json
 import os
 import subprocess
+import time
 from dataclasses import dataclass
 from typing import Any
 
+from testinfra.host import Host
+
 from . import REPO
 from .plays import read_recap
+
+_HEIGHT = (
+    "import json, urllib.request as u; print(json.load(u.urlopen("
+    "'http://127.0.0.1:26657/status'))['result']['sync_info']['latest_block_height'])"
+)
 
 
 @dataclass(frozen=True)
@@ -64,3 +72,17 @@ def play(name: str, *arguments: str, **variables: Any) -> Ran:
         check=False,
     )
     return Ran(name, done.returncode, done.stdout)
+
+
+def height(host: Host) -> int:
+    """The height that the node of a host is at."""
+    return int(host.check_output("python3 -c %s", _HEIGHT))
+
+
+def wait_for_block(host: Host, after: int, seconds: float = 30) -> int:
+    """Wait until a host's node is above a height; return where it is."""
+    deadline = time.monotonic() + seconds
+    while (now := height(host)) <= after:
+        assert time.monotonic() < deadline, f"the chain is at {now} still"
+        time.sleep(0.2)
+    return now

@@ -3,13 +3,13 @@
 import json
 import os
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 from testinfra.host import Host
 from tests.hosts import REPO
 from tests.hosts.probes import UNIT, probe
+from tests.hosts.verified import play
 
 ACCOUNTS = {
     "postgres": "workflow-postgres",
@@ -89,30 +89,17 @@ def test_each_line_of_a_unit_in_the_journal_is_a_json_object(host: Host, program
         assert isinstance(json.loads(line), dict), line
 
 
-def play(name: str, release: Path, *arguments: str) -> tuple[int, str]:
-    """Run a playbook with a release; its exit code, and what it printed on one line."""
-    command = ["ansible-playbook", "--inventory", os.environ["MOLECULE_INVENTORY_FILE"]]
-    command += [f"playbooks/{name}.yml", "--extra-vars", f"release_file={release}", *arguments]
-    done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, check=False)
-    return done.returncode, " ".join((done.stdout + done.stderr).split())
-
-
 def test_another_release_comes_by_an_upgrade_alone(host: Host, tmp_path: Path) -> None:
     runs = Path(host.check_output("readlink /opt/workflow-backend/current")).name
     built = json.loads((REPO / "dist" / f"{runs}.json").read_text())
     (tmp_path / "other.json").write_text(json.dumps(built | {"id": "0.2.0-other"}))
     (tmp_path / built["archive"]).symlink_to(REPO / "dist" / built["archive"])
-    code, said = play("deploy", tmp_path / "other.json")
-    assert code != 0
+    said = play("deploy", release_file=str(tmp_path / "other.json")).refused().said
     assert f"it runs release {runs}, and release 0.2.0-other is given" in said
-    assert "changed=0" in said
-    code, said = play("upgrade", tmp_path / "other.json", "--extra-vars", "plan_only=true")
-    assert code == 0, said
-    assert f"from release {runs} to 0.2.0-other" in said
+    plan = play("upgrade", release_file=str(tmp_path / "other.json"), plan_only=True).unchanged()
+    assert f"from release {runs} to 0.2.0-other" in plan.said
     # As preflight says it, from the clone's folder.
-    code, said = play("deploy", Path("dist") / f"{runs}.json")
-    assert code == 0, said
-    assert "changed=0" in said
+    play("deploy", release_file=f"dist/{runs}.json").unchanged()
 
 
 def test_what_listens_stays_on_loopback(host: Host) -> None:
