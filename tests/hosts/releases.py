@@ -1,4 +1,7 @@
-"""Releases that differ: built from a copy of this clone in which something is changed."""
+"""Releases that differ: built from a copy of this clone in which something is changed.
+
+`python -m tests.hosts.releases FOLDER VERSION` builds one in which only the version is.
+"""
 
 from __future__ import annotations
 
@@ -78,3 +81,7 @@ def with_another_app(description: Path) -> Path:
     told["versions"]["xian-tech-abci"] = "9.9"
     description.write_text(json.dumps(told))
     return description
+
+
+if __name__ == "__main__":
+    build(Path(sys.argv[1]), sys.argv[2])
