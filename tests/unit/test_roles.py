@@ -88,3 +88,14 @@ def test_a_truth_that_is_given_as_a_text_is_one(role: str) -> None:
         if truths
     ]
     assert found == []
+
+
+@pytest.mark.parametrize("role", names())
+def test_it_is_tried_out_on_hosts_through_the_stages_that_all_share(role: str) -> None:
+    folder = ROLES / role / "molecule" / "default"
+    assert (folder / "molecule.yml").is_file(), "docs/testing.md tells how to add it"
+    config = yaml.safe_load((folder / "molecule.yml").read_text())
+    assert config["scenario"] == {"name": "default"}
+    assert "playbooks" not in config.get("ansible", {})
+    assert (folder / "converge.yml").is_file()
+    assert "def test_" in "".join(file.read_text() for file in (folder / "tests").glob("test_*.py"))
