@@ -103,16 +103,6 @@ class Settings:
             return path.read_text(encoding="utf-8").strip()
         return self.environment.get("XIAN_WORKFLOW_PROJECTION_DSN") or None
 
-    @property
-    def has_wallet(self) -> bool:
-        """Whether a wallet's key is given, a good one or not."""
-        env, credentials = self.environment, self.environment.get("CREDENTIALS_DIRECTORY")
-        return bool(
-            env.get("XIAN_WORKFLOW_WALLET_KEY_FILE")
-            or env.get("XIAN_WALLET_PRIVATE_KEY")
-            or (credentials and Path(credentials, "wallet_key").exists())
-        )
-
     def wallet_key(self) -> str:
         """Return the wallet's private key (64 hexadecimal digits).
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -27,8 +26,6 @@ from .limits import RateLimit
 from .metrics import Metrics
 from .tokens import Tokens
 from .waiting import Waiting
-
-log = logging.getLogger(__name__)
 
 REMEMBERED = 10_000
 
@@ -76,15 +73,13 @@ class Backend:
 
 
 @contextlib.asynccontextmanager
-async def open_backend(settings: Settings) -> AsyncIterator[Backend]:
+async def open_backend(settings: Settings, *, read_only: bool) -> AsyncIterator[Backend]:
     """Connect; raises WorkflowError where key, tokens, chain or node are wrong."""
     tokens = Tokens(settings.tokens_file) if settings.tokens_file else None
     with contextlib.ExitStack() as wallet:
         account = None
-        if settings.has_wallet:
+        if not read_only:
             account = wallet.enter_context(Account(settings.wallet_key()))
-        else:
-            log.info("no wallet is given: this API only reads")
         async with Rpc(settings.node_url) as rpc, open_store(settings) as store:
             node = Node(rpc, settings.contract)
             await node.require_chain(settings.chain_id)

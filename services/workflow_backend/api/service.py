@@ -41,13 +41,16 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Serve until `stop` is set; raises WorkflowError where it can't begin."""
+async def run(settings: Settings, stop: asyncio.Event, *, read_only: bool) -> None:
+    """Serve until `stop` is set; raises WorkflowError where it can't begin.
+
+    One that is `read_only` needs no wallet, and uses none that it is given.
+    """
     pair = settings.certificate()
     certificate = Certificate(*pair) if pair else None
     with _listen(settings) as listener:
         async with (
-            open_backend(settings) as backend,
+            open_backend(settings, read_only=read_only) as backend,
             certificate.watched() if certificate else contextlib.nullcontext(),
         ):
             config = uvicorn.Config(

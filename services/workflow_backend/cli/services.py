@@ -5,6 +5,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,19 @@ def add(commands: Any) -> None:
         ("processor", _processor, "claim submitted items, run their handlers, report"),
         ("handlers", _handlers, "run the handlers of items, for processors on this host"),
         ("projector", _projector, "turn indexed events into the local projection"),
-        ("api", _api, "serve the HTTP API"),
     ):
         commands.add_parser(name, help=what, description=what).set_defaults(run=run)
+    _add_api(commands)
     _add_events(commands)
+
+
+def _add_api(commands: Any) -> None:
+    what = "serve the HTTP API"
+    api = commands.add_parser("api", help=what, description=what)
+    api.add_argument(
+        "--read-only", action="store_true", help="without a wallet: refuse submissions and the like"
+    )
+    api.set_defaults(run=_api)
 
 
 def _add_events(commands: Any) -> None:
@@ -89,10 +99,10 @@ def _projector(_: argparse.Namespace) -> int:
     return _service(run)
 
 
-def _api(_: argparse.Namespace) -> int:
+def _api(arguments: argparse.Namespace) -> int:
     from ..api.service import run
 
-    return _service(run)
+    return _service(partial(run, read_only=arguments.read_only))
 
 
 def _events(arguments: argparse.Namespace) -> int:

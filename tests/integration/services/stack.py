@@ -109,12 +109,13 @@ class Stack:
         return environment
 
     def start(self, *services: str) -> None:
-        """Start services; does not wait for them."""
+        """Start services, an option behind the name if need be; does not wait for them."""
         (self.path / "handlers.toml").write_text(self.handlers)
-        for service in services:
+        for command in services:
+            service, *options = command.split()
             with (self.path / f"{service}.log").open("ab") as log:
                 self.running[service] = subprocess.Popen(
-                    [self.command, service],
+                    [self.command, service, *options],
                     env=self.environment(service) | self._manager(service),
                     stdout=log,
                     stderr=log,

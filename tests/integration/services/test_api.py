@@ -107,7 +107,7 @@ async def test_an_api_without_a_wallet_reads_what_others_submit(stack: Stack) ->
     await projected(stack, "job-1", "submitted")
     stack.end("api", signal.SIGTERM)
     del stack.keys["api"]
-    stack.start("api")
+    stack.start("api --read-only")
     await stack.ready()
     assert (await stack.get("/health"))["requester"] is None
     assert (await stack.request("GET", "/health/ready"))[0] == 200

@@ -6,6 +6,7 @@ import socket
 import subprocess
 
 import pytest
+from node_harness import free_port
 from xian_py import Wallet
 
 from .stack import Stack, eventually
@@ -51,8 +52,10 @@ async def test_wrong_settings_are_one_line_each(api: Stack) -> None:
     nowhere = "http://127.0.0.1:9"
     assert nowhere in refusal(run(api, "projector", XIAN_NODE_URL=nowhere))
     assert "XIAN_CHAIN_ID" in refusal(run(api, "projector", XIAN_CHAIN_ID=None))
-    missing = refusal(run(api, "processor", XIAN_WALLET_PRIVATE_KEY=None))
-    assert "XIAN_WALLET_PRIVATE_KEY" in missing
+    for service in ("processor", "api"):
+        port = str(free_port())
+        changes = {"XIAN_WALLET_PRIVATE_KEY": None, "XIAN_WORKFLOW_API_PORT": port}
+        assert "XIAN_WALLET_PRIVATE_KEY" in refusal(run(api, service, **changes))
     wrong = refusal(run(api, "processor", XIAN_WALLET_PRIVATE_KEY="secret"))
     assert "XIAN_WALLET_PRIVATE_KEY" in wrong
     assert "secret" not in wrong

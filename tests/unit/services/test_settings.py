@@ -63,18 +63,6 @@ def test_a_wrong_key_is_refused_and_not_shown(key: str) -> None:
     assert not key or key not in raised.value.explain()
 
 
-def test_a_wallet_is_there_where_a_key_is_given(tmp_path: Path) -> None:
-    credentials = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
-    assert not Settings.load(GOOD | credentials).has_wallet
-    (tmp_path / "wallet_key").touch()  # a bad one is told, and is no wish to do without
-    for given in (
-        credentials,
-        {"XIAN_WALLET_PRIVATE_KEY": "12"},
-        {"XIAN_WORKFLOW_WALLET_KEY_FILE": "none"},
-    ):
-        assert Settings.load(GOOD | given).has_wallet
-
-
 def test_a_missing_key_file_is_named(tmp_path: Path) -> None:
     environment = GOOD | {"XIAN_WORKFLOW_WALLET_KEY_FILE": str(tmp_path / "none")}
     with pytest.raises(SettingError, match="none"):
