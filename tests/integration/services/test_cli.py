@@ -54,8 +54,8 @@ async def test_wrong_settings_are_one_line_each(api: Stack) -> None:
     assert "XIAN_CHAIN_ID" in refusal(run(api, "projector", XIAN_CHAIN_ID=None))
     for service in ("processor", "api"):
         port = str(free_port())
-        changes = {"XIAN_WALLET_PRIVATE_KEY": None, "XIAN_WORKFLOW_API_PORT": port}
-        assert "XIAN_WALLET_PRIVATE_KEY" in refusal(run(api, service, **changes))
+        done = run(api, service, XIAN_WALLET_PRIVATE_KEY=None, XIAN_WORKFLOW_API_PORT=port)
+        assert "XIAN_WALLET_PRIVATE_KEY" in refusal(done)
     wrong = refusal(run(api, "processor", XIAN_WALLET_PRIVATE_KEY="secret"))
     assert "XIAN_WALLET_PRIVATE_KEY" in wrong
     assert "secret" not in wrong
