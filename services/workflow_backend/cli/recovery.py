@@ -10,7 +10,7 @@ _SNAPSHOTS = (
     *("prepare", "status", "swap", "finish", "undo", "projection", "levels"),
 )
 _UPGRADES = ("plan", "verb", "take-down", "well", "rest", "stopped", "note")
-_RECOVERY = ("gate", "new-home", "home", "trust", "sync", "index-now", "index", "note")
+_RECOVERY = ("gate", "new-home", "home", "alone", "trust", "sync", "index-now", "index", "note")
 
 
 def add(commands: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from ...errors import WorkflowError
 from ..asking import Object, parse
 from ..upgrades import report
-from . import gate, homes, index, sync, trust
+from . import alone, gate, homes, index, sync, trust
 from .reported import Reported
 
 
@@ -27,6 +27,7 @@ ACTIONS: dict[str, tuple[type[Reported], Callable[..., Object]]] = {
     "gate": (gate.Gate, gate.gate),
     "new-home": (gate.NewHome, gate.new_home),
     "home": (homes.Home, homes.home),
+    "alone": (alone.Alone, alone.alone),
     "trust": (trust.Trust, trust.trust),
     "sync": (sync.Sync, sync.sync),
     "index-now": (index.Now, index.now),

@@ -81,6 +81,9 @@ _WITH_SETTINGS: dict[str, tuple[type[Request], Callable[..., Object]]] = {
 }
 
 
+ACTIONS = (*_PLAIN, *_WITH_SETTINGS)
+
+
 def act(action: str, request: dict[str, Any], *, check: bool) -> Object:
     """Do what a request asks; raises WorkflowError."""
     if action in _PLAIN:

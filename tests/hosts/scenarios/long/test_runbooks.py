@@ -1,6 +1,9 @@
 """What is lost on a host that has everything comes back by its runbook, while items flow."""
 
 import json
+import os
+import re
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -28,6 +31,7 @@ concurrency = 8
 """
 # The disk of the index is one of its own, and small.
 SMALL_DISK = f"mkdir -p {STATE}/postgres && mount -t tmpfs -o size=300m tmpfs {STATE}/postgres"
+API = "http://127.0.0.1:8000"
 ANSWER = (
     "python3 -c 'import sys, urllib.request as u; print(u.urlopen(sys.argv[1]).read().decode())'"
 )
@@ -69,7 +73,7 @@ def wallets(network: Network) -> dict[str, str]:
 
 
 def api(host: Host, path: str) -> Any:
-    return json.loads(host.output(f"{ANSWER} http://127.0.0.1:8000{path}"))
+    return json.loads(host.output(f"{ANSWER} {API}{path}"))
 
 
 def well(network: Network) -> None:
@@ -106,6 +110,45 @@ def test_the_indexs_database(network: Network, host: Host) -> None:
         flow.until(len(flow.accepted) + 50)
     host.run(f"rm -r {STATE}/postgres/cluster.lost")
     well(network)
+
+
+def test_a_single_validators_older_home(network: Network, host: Host, tmp_path: Path) -> None:
+    """What came after the backup is lost, and no part of the backend goes on telling of it."""
+    home, units = f"{STATE}/node/.cometbft", "workflow-backend-abci workflow-backend-cometbft"
+    kept, lost = smoke(network), tmp_path / "home.tar.gz"
+    host.run(f"systemctl stop {units} && tar -C {home} -czf /root/home.tar.gz .", timeout=120)
+    host.run("systemctl start workflow-backend-{abci,cometbft,projector,processor,api}")
+    config = str(network.folder / "ssh_config")
+    subprocess.run(["scp", "-q", "-F", config, "one:/root/home.tar.gz", lost], check=True)
+    gone = smoke(network)
+    given = {"xian_recovery_archive": relative(lost), "xian_recovery_sure": True}
+    pids = host.output(f"systemctl show --property=MainPID {units}")
+    said = network.play("push-home", **given | {"xian_recovery_sure": False}).failed().output
+    assert "nobody can tell whether the validator of one signs elsewhere" in said
+    assert "a home of one has signed up to" in network.play("push-home", **given).failed().output
+    assert host.output(f"systemctl show --property=MainPID {units}") == pids
+
+    host.run(f"systemctl stop {units} && rm -r {home}")
+    assert "and the index would keep" in network.play("push-home", **given).failed().output
+    follow(network, "one", "A single validator's older home", BACKUP=str(lost))
+    assert api(host, f"/items/{kept}")["item"]["status"] == "completed"
+    assert host.run(f"{ANSWER} {API}/items/{gone}", check=False).returncode != 0
+    with flowing(network, ["one"], "older") as flow:
+        flow.until(20)
+    host.run(f"rm -r {STATE}/postgres/cluster.lost {STATE}/node/lost")
+    well(network)
+
+
+def smoke(network: Network) -> str:
+    """An item through the whole backend."""
+    found = re.search(r"smoke-[0-9a-f]{12}", network.play("smoke").ok().output)
+    assert found
+    return found[0]
+
+
+def relative(path: Path) -> str:
+    """The path as from the folder that playbooks are run in."""
+    return os.path.relpath(path, REPO)
 
 
 def test_room_on_the_indexs_disk(network: Network, host: Host) -> None:
