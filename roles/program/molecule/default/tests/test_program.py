@@ -1,17 +1,14 @@
 """A program under systemd: as it was defined, back when it dies, restarted when it changes."""
 
-import os
-import subprocess
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from testinfra.host import Host
+from tests.hosts.verified import play
 
 UNIT = "workflow-backend-example.service"
-INVENTORY = Path(os.environ["MOLECULE_INVENTORY_FILE"]).parent
-CONVERGE = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"]) / "converge.yml"
+ANOTHER = {"secret_of_the_example": "hush-22"}
 
 
 def told(host: Host, name: str) -> str:
@@ -29,13 +26,9 @@ def another(host: Host, before: str) -> str:
     return "" if now in ("0", before) else now
 
 
-def play(host: Host, *arguments: str) -> str:
-    """Run the converge playbook again, on this host alone; returns its last line for it."""
-    command = ["ansible-playbook", "--inventory", INVENTORY, CONVERGE, *arguments]
-    command += ["--limit", host.check_output("hostname")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+def converge(host: Host, **variables: str) -> str:
+    """Run the converge playbook again, on this host alone; returns what it printed."""
+    return play("converge", "--limit", host.check_output("hostname"), **variables).ok().output
 
 
 def eventually(look: Callable[[], Any], seconds: float = 30.0) -> Any:
@@ -77,25 +70,32 @@ def test_it_comes_back_when_it_is_killed_and_when_it_hangs(host: Host) -> None:
     eventually(lambda: another(host, after), 90)
 
 
+def test_restarts_back_off_where_systemd_can(host: Host) -> None:
+    version = int(host.check_output("systemctl --version").split()[1])
+    assert told(host, "RestartUSec") == "1s"
+    steps = (told(host, "RestartSteps"), told(host, "RestartMaxDelayUSec"))
+    assert steps == (("6", "30s") if version >= 254 else ("", ""))
+
+
 def test_another_secret_or_revision_restarts_it_and_nothing_else_does(host: Host) -> None:
     before = pid(host)
-    play(host)
+    converge(host)
     assert pid(host) == before
-    said = play(host, "--extra-vars", "secret_of_the_example=hush-22")
+    said = converge(host, **ANOTHER)
     assert "hush" not in said
     second = pid(host)
     assert second != before
-    play(host, "--extra-vars", "revision_of_the_example=2")
+    converge(host, revision_of_the_example="2")
     assert pid(host) not in (before, second)
-    play(host)
+    converge(host)
 
 
 def test_what_an_interrupted_run_left_is_finished_by_the_next(host: Host) -> None:
     unit = f"/etc/systemd/system/{UNIT}"
     host.check_output(f"sed -i s/hush-1/hush-1/ {unit} && systemctl stop {UNIT}")
     host.check_output("mkdir -p /tmp/aside && cp %s /tmp/aside && rm %s", unit, unit)
-    play(host)
+    converge(host)
     assert host.service(UNIT).is_running
     host.check_output(f"systemctl disable --quiet {UNIT}")
-    play(host)
+    converge(host)
     assert host.service(UNIT).is_enabled
