@@ -59,6 +59,8 @@ class Home:
         self.state = self.path / "xian"
         (self.path / "config").mkdir(parents=True)
         (self.path / "config" / "genesis.json").write_text("{}")
+        (self.path / "data").mkdir()
+        (self.path / "data" / "priv_validator_state.json").write_text("{}")
         (self.path / "config" / "xian.toml").write_text("bds_enabled = false\n")
         if state:
             (self.state / "bds-spool").mkdir(parents=True)
@@ -324,6 +326,15 @@ def test_another_genesis_is_refused(tmp_path: Path) -> None:
     (home.path / "config" / "genesis.json").write_text("{} ")
     with pytest.raises(RecoveryRefused, match="is another genesis"):
         home.prepare()
+
+
+def test_a_home_that_lost_what_it_signed_is_not_started_again(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    (home.path / "data" / "priv_validator_state.json").unlink()
+    with pytest.raises(RecoveryRefused, match="this validator may sign twice") as refused:
+        home.prepare()
+    assert "push-home.yml" in refused.value.explain()
+    assert not (home.path.parent / "restore").exists()
 
 
 def test_a_journal_of_another_release_is_not_guessed_at(tmp_path: Path) -> None:

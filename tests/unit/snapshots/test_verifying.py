@@ -105,7 +105,7 @@ def _link(folder: Path) -> None:
         (lambda folder: (folder / "manifest.json").write_text("{}"), "is no manifest"),
         (lambda folder: (folder / "manifest.json").write_text(" " * (2 << 20)), "larger than any"),
         (lambda folder: (folder / "signatures.json").unlink(), "nobody has signed"),
-        (shutil.rmtree, "can't be read"),
+        (shutil.rmtree, "there is no snapshot"),
     ],
 )
 def test_harm_is_found(folder: Path, trust: Trust, harm: Callable[[Path], Any], said: str) -> None:

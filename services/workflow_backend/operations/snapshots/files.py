@@ -25,7 +25,11 @@ def require_plain(folder: Path) -> None:
     try:
         entries = sorted(folder.iterdir())
     except OSError as error:
-        raise RecoveryRefused(f"{folder} can't be read: {error.strerror}") from error
+        raise RecoveryRefused(
+            f"there is no snapshot {folder}: {error.strerror}",
+            hint="give the folder that holds its manifest.json; those of a host are in "
+            "/var/lib/workflow-backend/snapshots",
+        ) from error
     for path in entries:
         if not stat.S_ISREG(path.lstat().st_mode):
             raise RecoveryRefused(f"{path} is no plain file", hint=_ANOTHER)
