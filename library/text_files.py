@@ -17,7 +17,7 @@ description:
 options:
   files: {description: The text of each file by its absolute path, type: dict, required: true}
   folders: {description: Folders to be there as well, type: list, elements: str, default: []}
-  owner: {description: The account that owns them, type: str, required: true}
+  owner: {description: The account that owns them; the one that writes them without this, type: str}
   mode: {description: The mode of the files, type: str, default: "0600"}
 attributes:
   check_mode: {support: full}
@@ -35,7 +35,7 @@ def main():
         argument_spec={
             "files": {"type": "dict", "required": True},
             "folders": {"type": "list", "elements": "str", "default": []},
-            "owner": {"type": "str", "required": True},
+            "owner": {"type": "str"},
             "mode": {"type": "str", "default": "0600"},
         },
         supports_check_mode=True,
@@ -69,6 +69,8 @@ def main():
 
 def account(name, check):
     """User and group id of an account; a rehearsal may come before the account is made."""
+    if name is None:
+        return (os.geteuid(), os.getegid())
     try:
         found = pwd.getpwnam(name)
     except KeyError:

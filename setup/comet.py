@@ -85,7 +85,8 @@ def _build(where: Places, go: str, built: Path) -> None:
     _run_go(
         where,
         go,
-        *("install", "-trimpath", f"{MODULE}/cmd/cometbft@{VERSION}"),
+        # Without what only a debugger reads: a third less to bring to each host.
+        *("install", "-trimpath", "-ldflags=-s -w", f"{MODULE}/cmd/cometbft@{VERSION}"),
         GOBIN=str(fresh),
         GOFLAGS="-mod=readonly -modcacherw",
         CGO_ENABLED="0",  # static: the same binary runs on every host
