@@ -111,6 +111,8 @@ class Rpc:
                 # comes back. Whether a transaction reached it before, nobody knows.
                 if method == "abci_query" or "appConn" in reason:
                     raise NodeUnavailable(f"the app of the node at {self.url} is away: {reason}")
+                if "catching up" in reason:  # it takes no transaction then, and this one neither
+                    raise NodeUnreachable(f"the node at {self.url} is behind: {reason}")
                 raise NodeRefused(f"{method}: {reason}", hint="")
             case {"result": dict() as result}:
                 return result

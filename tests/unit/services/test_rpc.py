@@ -9,7 +9,7 @@ from aiohttp.test_utils import TestServer
 
 from workflow_backend.chain.node import Node
 from workflow_backend.chain.rpc import Rpc
-from workflow_backend.errors import NodeRefused, NodeUnavailable
+from workflow_backend.errors import NodeRefused, NodeUnavailable, NodeUnreachable
 
 BODIES = {
     "a page": "<html>welcome</html>",
@@ -65,6 +65,9 @@ async def test_an_app_that_is_away_is_no_refusal(reason: str) -> None:
             await node.item("i")
     async with answering(body % error % f"appConn mempool: {reason}") as node:
         with pytest.raises(NodeUnavailable, match=reason):
+            await node.rpc.write("broadcast_tx_sync", tx="AA==")
+    async with answering(body % error % "endpoint is closed while node is catching up") as node:
+        with pytest.raises(NodeUnreachable, match="is behind"):
             await node.rpc.write("broadcast_tx_sync", tx="AA==")
     async with answering(body % error % "mempool is full") as node:
         with pytest.raises(NodeRefused, match="is full"):
