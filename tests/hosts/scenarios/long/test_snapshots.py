@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.hosts import REPO
 from tests.hosts.host import Host
 from tests.hosts.network import Network
 from tests.hosts.plays import Play
@@ -57,16 +59,18 @@ class Backend:
         (folder / "password").write_text("of the test\n")
         self._number = 0
 
-    def begin(self, playbook: str, **variables: object) -> Play:
+    def begin(self, playbook: str, *arguments: str, **variables: object) -> Play:
         """Begin a playbook; `report` reads what it has written of itself."""
         self._number += 1
         self._report = self.folder / f"report-{self._number}.json"
         password = f"--vault-password-file={self.folder / 'password'}"
-        return self.hosts.begin(playbook, password, snapshots_report=str(self._report), **variables)
+        return self.hosts.begin(
+            playbook, password, *arguments, snapshots_report=relative(self._report), **variables
+        )
 
-    def play(self, playbook: str, **variables: object) -> Play:
+    def play(self, playbook: str, *arguments: str, **variables: object) -> Play:
         """Run a playbook to its end."""
-        return self.begin(playbook, **variables).wait()
+        return self.begin(playbook, *arguments, **variables).wait()
 
     def report(self, what: str) -> dict[str, Any]:
         """What the last playbook noted under a heading."""
@@ -108,6 +112,11 @@ class Backend:
         return subprocess.run(command, capture_output=True, check=True).stdout
 
 
+def relative(path: Path) -> str:
+    """The path as from the folder that playbooks are run in."""
+    return os.path.relpath(path, REPO)
+
+
 @pytest.fixture(scope="module")
 def backend(
     make_hosts: Callable[..., AbstractContextManager[Network]],
@@ -133,7 +142,7 @@ def backend(
 @pytest.fixture(scope="module")
 def made(backend: Backend) -> Made:
     """A snapshot, and where it is on the control machine."""
-    backend.play("snapshot", snapshot_fetch=str(backend.folder / "fetched")).ok()
+    backend.play("snapshot", snapshot_fetch=relative(backend.folder / "fetched")).ok()
     told = backend.report("snapshot")
     assert Path(told["here"]).parent == backend.folder / "fetched" / "one"
     return told
@@ -176,6 +185,8 @@ def test_a_drill_on_a_spare_host(backend: Backend) -> None:
     assert report["state"]["items"] == report["index"]["items"] == 1
     assert report["trusted_for"].startswith("the signature of ")
     assert set(report["seconds"]) >= {"verify", "state", "index", "compare"}
+    said = backend.play("drill", "--limit=spare").failed().output
+    assert "--limit leaves that host out" in said
     spare = backend.hosts["spare"]
     assert spare.run("ls /var/lib/workflow-backend/drill", check=False).returncode != 0
 
@@ -217,13 +228,15 @@ def forged(made: Made, folder: Path, **changes: Any) -> Path:
     return copy
 
 
-def archived(copy: Path, files: dict[str, bytes]) -> None:
+def archived(copy: Path, files: dict[str, bytes], link: str = "") -> None:
     """Another state for a forged snapshot, with its sum in the manifest."""
     state = copy / "state.tar.gz"
     with tarfile.open(state, "w:gz") as tar:
         for name, content in files.items():
             info = tarfile.TarInfo(name)
             info.size = len(content)
+            if link:
+                info.type, info.linkname = tarfile.SYMTYPE, link
             tar.addfile(info, io.BytesIO(content))
     told = json.loads((copy / "manifest.json").read_text())
     digest = hashlib.sha256(state.read_bytes()).hexdigest()
@@ -251,7 +264,7 @@ class TestRefused:
 
     def test_a_tampered_manifest(self, backend: Backend, made: Made, tmp_path: Path) -> None:
         copy = forged(made, tmp_path, made_at="2020-01-01T00:00:00+00:00")
-        said = self.refused(backend, snapshots_from=str(copy))
+        said = self.refused(backend, snapshots_from=relative(copy))
         assert "is not that of this manifest" in said
 
     def test_a_truncated_archive(self, backend: Backend, made: Made, tmp_path: Path) -> None:
@@ -289,6 +302,27 @@ class TestRefused:
         said = self.refused(backend, snapshots_from=str(signed(copy, backend)))
         assert "leads out of its folder" in said
 
+    def test_a_link(self, backend: Backend, made: Made, tmp_path: Path) -> None:
+        copy = forged(made, tmp_path)
+        archived(copy, {"exported_state.json": b""}, link="/etc/shadow")
+        said = self.refused(backend, snapshots_from=str(signed(copy, backend)))
+        assert "which is a link" in said
+
+    def test_one_that_is_not_there(self, backend: Backend) -> None:
+        assert "there is no snapshot /nowhere" in self.refused(backend, snapshots_from="/nowhere")
+
+
+def test_a_home_that_lost_what_it_signed_is_not_started(backend: Backend) -> None:
+    backend.host.run(f"systemctl stop {NODE_UNITS}")
+    state = f"{NODE}/.cometbft/data/priv_validator_state.json"
+    backend.host.run(f"mv {state} {NODE}/kept")
+    try:
+        said = backend.play("restore-state-snapshot").failed().output
+    finally:
+        backend.host.run(f"mv {NODE}/kept {state}; systemctl start {NODE_UNITS} {SERVICES}")
+    assert "this validator may sign twice" in said
+    backend.goes_on(backend.height())
+
 
 def test_a_node_without_blocks_is_told_the_other_ways(backend: Backend) -> None:
     backend.host.run(f"systemctl stop {NODE_UNITS}")
@@ -313,6 +347,22 @@ def test_what_does_not_come_up_is_undone(backend: Backend) -> None:
         backend.host.run(MEND)
     assert "its old state and index are back" in " ".join(said.split())
     assert backend.report("undone")["undone"]["undone"]["phase"] == "swapped"
+    backend.goes_on(height)
+    assert backend.runs()
+
+
+def test_where_nothing_comes_up_that_is_told(backend: Backend) -> None:
+    height = backend.height()
+    backend.host.run(BREAK.replace("! test -e", "test -e /nowhere -a ! -e"))
+    try:
+        said = backend.play("restore-state-snapshot").failed().output
+    finally:
+        backend.host.run(MEND)
+    said = " ".join(said.split())
+    assert "and not as it was before either" in said
+    assert "Not all of abci have started" in said
+    assert "The last lines of their logs" in said
+    backend.play("restore-state-snapshot", snapshots_undo=True).ok()
     backend.goes_on(height)
     assert backend.runs()
 
