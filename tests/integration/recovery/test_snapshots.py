@@ -208,6 +208,8 @@ class TestOtherStores:
         home = host.node.folder / "other" / ".cometbft"
         (home / "data").mkdir(parents=True)
         shutil.copytree(host.node.home / "config", home / "config")
+        signed = Path("data") / "priv_validator_state.json"
+        shutil.copyfile(host.node.home / signed, home / signed)
         config = home / "config" / "config.toml"
         address = host.node.rpc_address
         text = config.read_text()

@@ -193,10 +193,10 @@ def test_a_service_that_does_not_start_says_why_where_the_deployment_fails(
         "deploy", workflow_services_handlers=str(handlers), workflow_services_ready_seconds=1
     )
     assert done.returncode != 0
-    (line,) = (line for line in done.stdout.splitlines() if line.startswith("fatal: "))
-    assert "handlers: " in line
-    assert "/no/such" in line
-    assert "serving on" not in line  # what the others said last is no reason
+    _, failure = done.stdout.split("\nfatal: ")
+    assert "handlers: " in failure
+    assert "/no/such" in failure
+    assert "serving on" not in failure  # what the others said last is no reason
     done = deployed.play("deploy")
     assert done.returncode == 0, done.stdout + done.stderr
 
