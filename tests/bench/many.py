@@ -73,11 +73,7 @@ async def lists(target: Target, memory: Memory, size: int, reads: int) -> Lists:
     wallet = Wallet()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        environment = {
-            "XIAN_CHAIN_ID": target.chain_id,
-            "XIAN_WORKFLOW_CONTRACT": target.contract,
-            "XIAN_WORKFLOW_PROJECTION_PATH": str(folder / "projection.sqlite3"),
-        }
+        environment = target.projection(folder)
         settings = Settings.load(environment)
         await _fill(settings, size, wallet.public_key)
         async with guarded_api(memory, folder, wallet, **environment) as served:

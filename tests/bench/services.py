@@ -103,11 +103,7 @@ async def backfill(target: Target, memory: Memory, events: int) -> float:
     last = f"{newest['block_height']}-{newest['tx_index']}-{newest['event_index']}"
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        environment = {
-            "XIAN_CHAIN_ID": target.chain_id,
-            "XIAN_WORKFLOW_CONTRACT": target.contract,
-            "XIAN_WORKFLOW_PROJECTION_PATH": str(folder / "projection.sqlite3"),
-        }
+        environment = target.projection(folder)
         began = time.perf_counter()
         async with (
             process("projector", memory, folder, **environment),

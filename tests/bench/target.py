@@ -27,6 +27,14 @@ class Target:
         """Return the SDK's client with the benchmark's wallet."""
         return XianAsync(self.node_url, chain_id=self.chain_id, wallet=Wallet(self.key))
 
+    def projection(self, folder: Path) -> dict[str, str]:
+        """Return the environment of a service whose projection of that contract is in a folder."""
+        return {
+            "XIAN_CHAIN_ID": self.chain_id,
+            "XIAN_WORKFLOW_CONTRACT": self.contract,
+            "XIAN_WORKFLOW_PROJECTION_PATH": str(folder / "projection.sqlite3"),
+        }
+
 
 async def prepare() -> Target:
     """Deploy the benchmark's contract with the operator's key from the environment."""
