@@ -312,26 +312,27 @@ class TestRefused:
         assert "there is no snapshot /nowhere" in self.refused(backend, snapshots_from="/nowhere")
 
 
-def test_a_home_that_lost_what_it_signed_is_not_started(backend: Backend) -> None:
+def refused_without(backend: Backend, part: str) -> str:
+    """What a restore says on a stopped node whose home lacks a part, which is there afterwards."""
+    path = f"{NODE}/.cometbft/data/{part}"
     backend.host.run(f"systemctl stop {NODE_UNITS}")
-    state = f"{NODE}/.cometbft/data/priv_validator_state.json"
-    backend.host.run(f"mv {state} {NODE}/kept")
+    backend.host.run(f"mv {path} {NODE}/kept")
     try:
-        said = backend.play("restore-state-snapshot").failed().output
+        return backend.play("restore-state-snapshot").failed().output
     finally:
-        backend.host.run(f"mv {NODE}/kept {state}; systemctl start {NODE_UNITS} {SERVICES}")
+        backend.host.run(f"mv {NODE}/kept {path}; systemctl start {NODE_UNITS} {SERVICES}")
+
+
+@pytest.mark.usefixtures("made")
+def test_a_home_that_lost_what_it_signed_is_not_started(backend: Backend) -> None:
+    said = refused_without(backend, "priv_validator_state.json")
     assert "this validator may sign twice" in said
     backend.goes_on(backend.height())
 
 
+@pytest.mark.usefixtures("made")
 def test_a_node_without_blocks_is_told_the_other_ways(backend: Backend) -> None:
-    backend.host.run(f"systemctl stop {NODE_UNITS}")
-    store = f"{NODE}/.cometbft/data/blockstore.db"
-    backend.host.run(f"mv {store} {NODE}/kept")
-    try:
-        said = backend.play("restore-state-snapshot").failed().output
-    finally:
-        backend.host.run(f"mv {NODE}/kept {store}; systemctl start {NODE_UNITS} {SERVICES}")
+    said = refused_without(backend, "blockstore.db")
     assert "has no block store" in said
     assert "push-home.yml" in said
     assert "bootstrap-state-sync.yml" in said
