@@ -1,6 +1,7 @@
 """Roles keep what they promise in their argument specs: names and defaults are those they have."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -99,3 +100,28 @@ def test_it_is_tried_out_on_hosts_through_the_stages_that_all_share(role: str) -
     assert "playbooks" not in config.get("ansible", {})
     assert (folder / "converge.yml").is_file()
     assert "def test_" in "".join(file.read_text() for file in (folder / "tests").glob("test_*.py"))
+
+
+def tasks_of(content: Any) -> Iterator[dict[str, Any]]:
+    """Every task in the content of a file of tasks or plays, those in blocks too."""
+    for task in content or []:
+        yield task
+        for part in ("tasks", "pre_tasks", "post_tasks", "handlers", "block", "rescue", "always"):
+            yield from tasks_of(task.get(part))
+
+
+def test_what_runs_on_the_control_machine_never_becomes_another_account() -> None:
+    """`ansible_become` in an inventory beats the keyword `become`: only a task's own beats it."""
+    files = [*ROLES.glob("*/tasks/**/*.yml"), *ROLES.glob("*/handlers/*.yml")]
+    files += ROLES.parent.glob("playbooks/*.yml")
+    local = {
+        f"{file.relative_to(ROLES.parent)}: {task['name']}": task.get("vars", {})
+        for file in files
+        for task in tasks_of(yaml.safe_load(file.read_text()))
+        if "localhost" in task.get("delegate_to", "") or "local_action" in task
+    }
+    assert len(local) > 30
+    # An expression tells the control machine from a host, where either may run it.
+    assert {name for name, given in local.items() if given.get("ansible_become", True) is True} == (
+        set()
+    )

@@ -61,7 +61,12 @@ class Operator:
         return subprocess.run(
             [BIN / "ansible-playbook", "-i", "hosts.json", playbook, *arguments],
             cwd=self.folder,
-            env=os.environ | {"ANSIBLE_CONFIG": str(REPO / "ansible.cfg")},
+            env=os.environ
+            | {
+                "ANSIBLE_CONFIG": str(REPO / "ansible.cfg"),
+                # Otherwise root, who is root already, would not see a task that becomes root.
+                "ANSIBLE_BECOME_ALLOW_SAME_USER": "true",
+            },
             capture_output=True,
             text=True,
             timeout=120,
