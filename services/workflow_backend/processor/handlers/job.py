@@ -100,9 +100,14 @@ class Echo:
         """Nothing was begun."""
 
 
+def is_printable(text: str) -> bool:
+    """Tell whether the contract takes the text as it is: spaces anywhere are part of it."""
+    return text.isascii() and text.isprintable()
+
+
 def printable(text: str, longest: int) -> str:
-    """Return the text as the contract takes it: printable ASCII, cut to a length."""
-    clean = "".join(c if " " <= c <= "~" else "?" for c in " ".join(text.split()))
+    """Return the text on one line as the contract takes it: printable ASCII, cut to a length."""
+    clean = "".join(c if is_printable(c) else "?" for c in " ".join(text.split()))
     return clean if len(clean) <= longest else clean[: longest - 3] + "..."
 
 
@@ -113,7 +118,7 @@ def completed(result: object) -> Answer:
     uri = "" if result is None else result
     if not isinstance(uri, str):
         return Answer("failed", "the handler's result_uri is no text")
-    if len(uri) > MAX_RESULT or printable(uri, MAX_RESULT) != uri:
+    if len(uri) > MAX_RESULT or not is_printable(uri):
         return Answer(
             "failed", f"the handler's result_uri is not {MAX_RESULT} printable ASCII characters"
         )
