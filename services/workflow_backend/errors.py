@@ -67,6 +67,12 @@ class WalletMissing(WorkflowError):
     hint = "ask one that has, or give it a wallet of its own"
 
 
+class TokensUnavailable(WorkflowError):
+    """The API can't read its tokens just now."""
+
+    hint = "the API's log tells why"
+
+
 class Overloaded(WorkflowError):
     """More work waits for this wallet than may wait."""
 

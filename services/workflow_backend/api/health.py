@@ -5,7 +5,7 @@ import contextlib
 from fastapi import APIRouter, HTTPException, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from ..errors import IndexUnavailable, NodeUnavailable, WorkflowError
+from ..errors import IndexUnavailable, NodeUnavailable, TokensUnavailable, WorkflowError
 from .access import Reader
 from .backend import Backend, Used
 from .models import Health, Live, ProjectionHealth
@@ -40,6 +40,11 @@ async def health(used: Used) -> Health:
 
 async def _health(used: Backend) -> Health:
     problems: list[str] = []
+    if used.tokens is not None:
+        try:
+            used.tokens.require()
+        except TokensUnavailable as error:
+            problems.append(str(error))
     found: dict[str, int | None] = dict.fromkeys(("height", "indexed_height", "projected_height"))
     try:
         found["height"] = (await used.node.require_chain(used.settings.chain_id)).height
@@ -87,7 +92,7 @@ async def projection_health(used: Used, _: Reader) -> ProjectionHealth:
     response_class=Response,
     responses={
         200: {"content": {"text/plain": {}}, "description": "Metrics in Prometheus' text format"},
-        **responses(401, 403, 429),
+        **responses(401, 403, 429, 503),
     },
 )
 async def metrics(used: Used, _: Reader) -> Response:

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, HTTPException, Request
 from fastapi.responses import StreamingResponse
 
+from ..errors import TokensUnavailable
 from ..items import START, Place
 from ..store.base import Store, Whose
 from .access import Reader, Shown, known, whose
@@ -49,8 +50,12 @@ async def stream(
 
     async def is_over() -> bool:
         """Tell whether the API ends, the client has gone, or its token is not what it was."""
-        gone = used.stopping.is_set() or await request.is_disconnected()
-        return gone or known(used, shown) != who
+        if used.stopping.is_set() or await request.is_disconnected():
+            return True
+        try:
+            return known(used, shown) != who
+        except TokensUnavailable:
+            return True
 
     return StreamingResponse(
         _events(used.store, place, whose(used, who), is_over),

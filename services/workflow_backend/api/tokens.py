@@ -1,4 +1,4 @@
-"""Bearer tokens: a file of names, scopes and hashes, read anew whenever it changes.
+"""Bearer tokens: whose each is, from a file that is read anew whenever it changes.
 
 A name is a client's, or a client's and behind a dot a word for one of its tokens: `web-shop` and
 `web-shop.2` are two tokens of one client. A token is 256 random bits, so one round of SHA-256 is
@@ -7,30 +7,18 @@ all the protection that its hash needs.
 
 import hashlib
 import hmac
-import json
-import os
-import re
+import logging
 import secrets
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import SettingError
+from ..errors import SettingError, TokensUnavailable
+from . import token_file
+from .token_file import Entry
 
-SCOPES = ("read", "submit", "cancel", "admin")
-"""read sees, submit and cancel (and retry) write, admin does all of it for every item."""
+log = logging.getLogger(__name__)
 
 PREFIX = "xwb_"
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}(\.[A-Za-z0-9_-]{1,64})?")
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    scopes: list[str]
-    sha256: str
-
-    def __post_init__(self) -> None:
-        if not set(self.scopes) <= set(SCOPES) or len(bytes.fromhex(self.sha256)) != 32:
-            raise ValueError("an entry has scopes of " + ", ".join(SCOPES) + " and a SHA-256")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +43,22 @@ EVERYBODY = Principal("", frozenset({"admin"}))
 
 
 class Tokens:
-    """The token file of one API process."""
+    """The tokens of one API process; raises SettingError where they can't be read at its start.
+
+    While they can't be read later on, nobody has one: a file that is broken must not keep alive
+    what was taken back with it.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._seen: tuple[int, int, int] | None = None
         self._by_hash: dict[str, Principal] = {}
-        self.principal("")  # a file that can't be read is told at start, not at the first request
+        self._broken = ""
+        self._load()
 
     def principal(self, token: str) -> Principal | None:
-        """Return whose token it is, or None; raises SettingError where the file can't be read."""
-        self._refresh()
+        """Return whose token it is, or None; raises TokensUnavailable."""
+        self.require()
         digest = hashlib.sha256(token.encode()).hexdigest()
         found = None
         for known, principal in self._by_hash.items():
@@ -73,65 +66,60 @@ class Tokens:
                 found = principal
         return found
 
-    def _refresh(self) -> None:
+    def require(self) -> None:
+        """Take in the file where it changed; raises TokensUnavailable where it can't be read.
+
+        The log has the reason, once until it is another one or over.
+        """
+        try:
+            self._load()
+        except SettingError as error:
+            self._tell(error.explain())
+            raise TokensUnavailable from error
+        self._tell("")
+
+    def _tell(self, broken: str) -> None:
+        if broken == self._broken:
+            return
+        self._broken = broken
+        if broken:
+            log.error("nobody who needs a token is let in: %s", broken)
+        else:
+            log.info("%s can be read again", self._path)
+
+    def _load(self) -> None:
         try:
             status = self._path.stat()
         except OSError as error:
+            self._seen = None
             raise SettingError(f"{self._path} can't be read: {error.strerror}") from error
         seen = (status.st_mtime_ns, status.st_ino, status.st_size)
         if seen != self._seen:
+            self._seen = None
             self._by_hash = {
                 entry.sha256: Principal(name.partition(".")[0], frozenset(entry.scopes))
-                for name, entry in _load(self._path).items()
+                for name, entry in token_file.load(self._path).items()
             }
             self._seen = seen
 
 
 def add(path: Path, name: str, scopes: list[str]) -> str:
     """Add a token, or replace the one of that name, and return it: it is shown this once."""
-    if not _NAME.fullmatch(name):
-        raise SettingError(
-            f"{name!r} is no token's name: wanted a client's of 1 to 64 of the characters "
-            "A-Z a-z 0-9 _ -, and where it has several tokens a dot and as many for the token"
-        )
+    token_file.check_name(name)
     token = PREFIX + secrets.token_urlsafe(32)
-    entries = _load(path) if path.exists() else {}
     digest = hashlib.sha256(token.encode()).hexdigest()
-    entries[name] = _Entry(sorted(set(scopes)), digest)
-    _save(path, entries)
+    with token_file.changing(path) as entries:
+        entries[name] = Entry(sorted(set(scopes)), digest)
     return token
 
 
 def remove(path: Path, name: str) -> None:
     """Remove a token; raises SettingError where there is none of that name."""
-    entries = _load(path)
-    if entries.pop(name, None) is None:
-        raise SettingError(f"{path} has no token {name!r}")
-    _save(path, entries)
+    with token_file.changing(path) as entries:
+        if entries.pop(name, None) is None:
+            raise SettingError(f"{path} has no token {name!r}")
 
 
 def listed(path: Path) -> dict[str, list[str]]:
     """Return the scopes of each token by its name."""
-    return {name: list(entry.scopes) for name, entry in _load(path).items()}
-
-
-def _load(path: Path) -> dict[str, _Entry]:
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))["tokens"]
-        return {name: _Entry(**entry) for name, entry in entries.items()}
-    except OSError as error:
-        raise SettingError(f"{path} can't be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SettingError(
-            f"{path} is no token file: {error}", hint="make it with workflow-backend tokens add"
-        ) from error
-
-
-def _save(path: Path, entries: dict[str, _Entry]) -> None:
-    temporary = path.with_name(path.name + ".new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(
-            {"tokens": {name: asdict(entry) for name, entry in entries.items()}}, file, indent=2
-        )
-    temporary.replace(path)
+    return {name: list(entry.scopes) for name, entry in token_file.load(path).items()}

@@ -1,88 +1,27 @@
 """The API without a chain: limits, origins, and what it says of itself."""
 
 import re
-from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import httpx
 import pytest
-from openapi_harness import Description
 from xian_py import Wallet
 
 from workflow_backend.api import limits, tokens
-from workflow_backend.api.app import create_app
-from workflow_backend.api.backend import Backend, Writing
+from workflow_backend.api.backend import Writing
 from workflow_backend.api.limits import RateLimit
-from workflow_backend.api.tokens import Tokens
 from workflow_backend.chain import submitter
 from workflow_backend.chain.funds import Funds
 from workflow_backend.chain.heads import Heads
 from workflow_backend.chain.node import Node
 from workflow_backend.chain.rpc import Rpc
 from workflow_backend.chain.wallet import Account
-from workflow_backend.pulse import Pulse
-from workflow_backend.settings import Settings
+
+from .conftest import Open
 
 SHOP = "https://shop.example.org"
 SUBMISSION = {"item_id": "a", "payload_uri": "uri:a"}
-
-
-class Store:
-    async def counts(self, _: Any = None) -> dict[str, int]:
-        return dict.fromkeys(("submitted", "processing", "completed", "failed", "cancelled"), 0)
-
-
-type Open = Callable[..., httpx.AsyncClient]
-
-
-@pytest.fixture
-async def api() -> AsyncIterator[Open]:
-    """Opens an application with these settings; nothing but the projection is behind it.
-
-    Each answer is held against the application's own description.
-    """
-    clients: list[httpx.AsyncClient] = []
-
-    def start(
-        rate: float = 1000.0,
-        tokens: Path | None = None,
-        writing: Writing | None = None,
-        **environment: str,
-    ) -> httpx.AsyncClient:
-        settings = Settings.load({"XIAN_CHAIN_ID": "chain-1", **environment})
-        nothing: Any = SimpleNamespace()
-        backend = Backend(
-            settings,
-            nothing,
-            writing,
-            Store(),  # type: ignore[arg-type]
-            nothing,
-            Tokens(tokens) if tokens else None,
-            RateLimit(rate),
-            (),
-            Pulse("server"),
-        )
-        app = create_app(backend)
-        description = Description(app.openapi())
-
-        async def described(answer: httpx.Response) -> None:
-            method, path = answer.request.method, answer.request.url.path
-            if method != "OPTIONS" and not path.startswith(("/docs", "/openapi", "/static")):
-                kind = answer.headers["Content-Type"]
-                description.check(method, path, answer.status_code, kind, await answer.aread())
-
-        transport = httpx.ASGITransport(app)
-        hooks = {"response": [described]}
-        clients.append(
-            httpx.AsyncClient(transport=transport, base_url="http://api", event_hooks=hooks)
-        )
-        return clients[-1]
-
-    yield start
-    for client in clients:
-        await client.aclose()
 
 
 async def test_who_asks_too_often_is_told_when_to_come_again(

@@ -1,0 +1,143 @@
+"""The file of tokens: names, scopes and hashes as JSON, changed by one program at a time."""
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import stat
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ..errors import SettingError
+
+SCOPES = ("read", "submit", "cancel", "admin")
+"""read sees, submit and cancel (and retry) write, admin does all of it for every item."""
+
+MOST_BYTES = 4 * 1024 * 1024
+LOCK_SECONDS = 10.0
+LOCK_LOOK_SECONDS = 0.02
+_HINT = "restore it, or make it anew with workflow-backend tokens add"
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}(\.[A-Za-z0-9_-]{1,64})?")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is kept of a token."""
+
+    scopes: list[str]
+    sha256: str
+
+    def __post_init__(self) -> None:
+        if not set(self.scopes) <= set(SCOPES) or len(bytes.fromhex(self.sha256)) != 32:
+            raise ValueError("an entry has scopes of " + ", ".join(SCOPES) + " and a SHA-256")
+
+
+def load(path: Path) -> dict[str, Entry]:
+    """Return the entries by their tokens' names; raises SettingError naming what is wrong."""
+    with _readable(path):
+        # Whoever may write the folder could leave a pipe or a device there: no wait, no end.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        return _parse(path, file.fileno())
+
+
+def check_name(name: str) -> None:
+    """Raise SettingError where a token can't have this name."""
+    if not _NAME.fullmatch(name):
+        raise SettingError(
+            f"{name!r} is no token's name: wanted a client's of 1 to 64 of the characters "
+            "A-Z a-z 0-9 _ -, and where it has several tokens a dot and as many for the token"
+        )
+
+
+@contextlib.contextmanager
+def changing(path: Path) -> Iterator[dict[str, Entry]]:
+    """Yield the entries for the block to change; they are written when it ends without an error.
+
+    Others who change them wait meanwhile. Readers see the old file or the new one. The file keeps
+    its owner and mode; a new one has its folder's owner, so that root makes it for the account that
+    is to read it.
+    """
+    with _readable(path):
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _lock(path, folder)
+        entries, owner = _present(path, folder)
+        yield entries
+        _replace(folder, path.name, entries, owner)
+    finally:
+        os.close(folder)
+
+
+def _lock(path: Path, folder: int) -> None:
+    """Wait for the folder's lock: the file itself is another one after each change."""
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise SettingError(
+                    f"{path} is being changed by another program for {LOCK_SECONDS:g} s",
+                    hint=f"see what keeps the folder locked: fuser {path.parent}",
+                ) from None
+            time.sleep(LOCK_LOOK_SECONDS)
+        else:
+            return
+
+
+def _present(path: Path, folder: int) -> tuple[dict[str, Entry], os.stat_result]:
+    """Return what is there and whose it is; where there is no file, nothing and the folder's."""
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+    with _readable(path, hint="name the file itself, no link to it"):
+        try:
+            descriptor = os.open(path.name, flags, dir_fd=folder)
+        except FileNotFoundError:
+            return {}, os.fstat(folder)
+    with os.fdopen(descriptor, "rb") as file:
+        return _parse(path, file.fileno()), os.fstat(file.fileno())
+
+
+def _replace(folder: int, name: str, entries: dict[str, Entry], owner: os.stat_result) -> None:
+    text = json.dumps(
+        {"tokens": {name: asdict(entry) for name, entry in entries.items()}}, indent=2
+    )
+    temporary = f"{name}.new"
+    with contextlib.suppress(FileNotFoundError):  # one that was killed left it behind
+        os.unlink(temporary, dir_fd=folder)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(temporary, flags, 0o600, dir_fd=folder)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        if os.geteuid() == 0:
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
+        if stat.S_ISREG(owner.st_mode):
+            os.fchmod(descriptor, stat.S_IMODE(owner.st_mode))
+        json.dump({"tokens": kept}, file, indent=2)
+        file.flush()
+        os.fsync(descriptor)
+    os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+    os.fsync(folder)
+
+
+def _parse(path: Path, descriptor: int) -> dict[str, Entry]:
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        raise SettingError(f"{path} is no regular file", hint=_HINT)
+    if status.st_size > MOST_BYTES:
+        raise SettingError(f"{path} has more than {MOST_BYTES} bytes", hint=_HINT)
+    try:
+        entries = json.loads(os.read(descriptor, MOST_BYTES))["tokens"]
+        return {name: Entry(**entry) for name, entry in entries.items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise SettingError(f"{path} is no token file: {error}", hint=_HINT) from error
+
+
+@contextlib.contextmanager
+def _readable(path: Path, hint: str = "") -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SettingError(f"{path} can't be read: {error.strerror}", hint=hint) from error

@@ -1,0 +1,83 @@
+"""An application with nothing but a projection behind it."""
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NoReturn
+
+import httpx
+import pytest
+from openapi_harness import Description
+
+from workflow_backend.api.app import create_app
+from workflow_backend.api.backend import Backend, Writing
+from workflow_backend.api.limits import RateLimit
+from workflow_backend.api.tokens import Tokens
+from workflow_backend.errors import NodeUnavailable
+from workflow_backend.pulse import Pulse
+from workflow_backend.settings import Settings
+from workflow_backend.store.base import Position
+
+
+async def _away(*_: Any) -> NoReturn:
+    raise NodeUnavailable
+
+
+class Store:
+    async def position(self) -> Position:
+        return Position("chain-1", "con_job_workflow", 1, None)
+
+    async def counts(self, _: Any = None) -> dict[str, int]:
+        return dict.fromkeys(("submitted", "processing", "completed", "failed", "cancelled"), 0)
+
+
+type Open = Callable[..., httpx.AsyncClient]
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[Open]:
+    """Opens an application with these settings; nothing but the projection is behind it.
+
+    Each answer is held against the application's own description.
+    """
+    clients: list[httpx.AsyncClient] = []
+
+    def start(
+        rate: float = 1000.0,
+        tokens: Path | None = None,
+        writing: Writing | None = None,
+        **environment: str,
+    ) -> httpx.AsyncClient:
+        settings = Settings.load({"XIAN_CHAIN_ID": "chain-1", **environment})
+        nothing: Any = SimpleNamespace()
+        node: Any = SimpleNamespace(require_chain=_away)
+        backend = Backend(
+            settings,
+            node,
+            writing,
+            Store(),  # type: ignore[arg-type]
+            nothing,
+            Tokens(tokens) if tokens else None,
+            RateLimit(rate),
+            (),
+            Pulse("server"),
+        )
+        app = create_app(backend)
+        description = Description(app.openapi())
+
+        async def described(answer: httpx.Response) -> None:
+            method, path = answer.request.method, answer.request.url.path
+            if method != "OPTIONS" and not path.startswith(("/docs", "/openapi", "/static")):
+                kind = answer.headers["Content-Type"]
+                description.check(method, path, answer.status_code, kind, await answer.aread())
+
+        transport = httpx.ASGITransport(app)
+        hooks = {"response": [described]}
+        clients.append(
+            httpx.AsyncClient(transport=transport, base_url="http://api", event_hooks=hooks)
+        )
+        return clients[-1]
+
+    yield start
+    for client in clients:
+        await client.aclose()
