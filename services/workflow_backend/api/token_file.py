@@ -102,9 +102,7 @@ def _present(path: Path, folder: int) -> tuple[dict[str, Entry], os.stat_result]
 
 
 def _replace(folder: int, name: str, entries: dict[str, Entry], owner: os.stat_result) -> None:
-    text = json.dumps(
-        {"tokens": {name: asdict(entry) for name, entry in entries.items()}}, indent=2
-    )
+    kept = {name: asdict(entry) for name, entry in entries.items()}
     temporary = f"{name}.new"
     with contextlib.suppress(FileNotFoundError):  # one that was killed left it behind
         os.unlink(temporary, dir_fd=folder)
