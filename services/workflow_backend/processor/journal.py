@@ -71,7 +71,11 @@ class Open(NamedTuple):
 
 
 class Journal:
-    """One processor's memory, in SQLite. `due` times are Unix seconds."""
+    """One processor's memory, in SQLite.
+
+    `due` times are seconds on the monotonic clock, which nobody sets; `recover` forgets those of an
+    earlier process.
+    """
 
     def __init__(self, path: Path, chain_id: str, contract: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

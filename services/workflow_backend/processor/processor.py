@@ -101,7 +101,7 @@ class Processor:
         if time.monotonic() - self._counted > COUNT_SECONDS:
             self._counted = time.monotonic()
             self._unhandled = self._journal.waiting(
-                time.time() - COUNT_SECONDS, {"", *self._remote.kinds}
+                time.monotonic() - COUNT_SECONDS, {"", *self._remote.kinds}
             )
         return {
             "held": len(self._work),
@@ -152,7 +152,9 @@ class Processor:
                 await asyncio.sleep(GATHER_SECONDS)
             self._wake.clear()
             free = self._free()
-            ids = self._journal.due(time.time(), free, contract.BATCH_ENTRIES, self._spread.delay)
+            ids = self._journal.due(
+                time.monotonic(), free, contract.BATCH_ENTRIES, self._spread.delay
+            )
             if ids:
                 self._taken.take(ids)
                 fresh = self._reader.take_fresh(ids)
@@ -196,7 +198,7 @@ class Processor:
 
     async def _until_work(self, kinds: Sequence[str]) -> None:
         due = self._journal.next_due(kinds)
-        wait = IDLE_SECONDS if due is None else min(IDLE_SECONDS, max(0.01, due - time.time()))
+        wait = IDLE_SECONDS if due is None else min(IDLE_SECONDS, max(0.01, due - time.monotonic()))
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), wait)
 
@@ -207,7 +209,7 @@ class Processor:
             records = await self._node.items(ids)
         except WorkflowError as error:
             log.warning("%s", error)
-            due = time.time() + TROUBLE_SECONDS
+            due = time.monotonic() + TROUBLE_SECONDS
             self._taken.put_down([Open(item_id, "", due) for item_id in ids])
             await asyncio.sleep(TROUBLE_SECONDS)
             return
@@ -215,7 +217,7 @@ class Processor:
 
     def _look(self, records: dict[str, Item | None]) -> None:
         """Decide by the records what to do with taken items."""
-        now = time.time()
+        now = time.monotonic()
         claims: list[_Wanted] = []
         later: list[Open] = []
         settled: list[str] = []
@@ -266,7 +268,7 @@ class Processor:
             except WorkflowError as error:
                 self._refused(wanted, error)
                 continue
-            now, item_id = time.time(), wanted.action.item_id
+            now, item_id = time.monotonic(), wanted.action.item_id
             if outcome.item is not None:
                 self._claim_problem = ""
                 self._contest.forget(item_id)
@@ -286,4 +288,4 @@ class Processor:
         self._claim_problem = str(error)
         item_id = wanted.action.item_id
         log.warning("item %s is not claimed: %s", item_id, error)
-        self._taken.put_down([Open(item_id, wanted.kind, time.time() + TROUBLE_SECONDS)])
+        self._taken.put_down([Open(item_id, wanted.kind, time.monotonic() + TROUBLE_SECONDS)])

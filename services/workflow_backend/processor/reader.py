@@ -61,7 +61,7 @@ class Reader:
         await self._events.until_more(page, heads)
 
     def _plan(self, events: Sequence[Event]) -> tuple[list[Open], list[str]]:
-        now = time.time()
+        now = time.monotonic()
         kinds = self._kinds(events)
         plan: dict[str, Open | None] = {}
         for event in events:

@@ -17,8 +17,11 @@ log = logging.getLogger(__name__)
 
 RECONNECT_SECONDS = 0.2
 PING_SECONDS = 5.0
-SILENCE_SECONDS = 15.0
-"""A process that says nothing for so long, not even to a ping, hangs."""
+UNANSWERED_PINGS = 3
+"""A process that says nothing while so many pings are sent hangs.
+
+They are counted and not timed: a processor that was frozen itself has sent none meanwhile.
+"""
 
 type Progress = Callable[[str], None]
 
@@ -42,6 +45,7 @@ class Remote:
         self._open = asyncio.Event()
         self._channel: Channel | None = None
         self._numbers = itertools.count()
+        self._unanswered = 0
         self._runs: dict[int, tuple[asyncio.Future[Answer], Progress]] = {}
         self.kinds: dict[str, Kind] = {}
         self.problem = ""
@@ -101,20 +105,32 @@ class Remote:
     async def _talk(self, channel: Channel) -> str:
         """Listen until the connection ends; return why it did."""
         self._channel = channel
-        pinging = asyncio.create_task(_ping(channel))
-        loop = asyncio.get_running_loop()
+        self._unanswered = 0
         try:
-            async with asyncio.timeout(SILENCE_SECONDS) as limit:
-                async for message in channel.receive():
-                    limit.reschedule(loop.time() + SILENCE_SECONDS)
-                    self._hear(message)
+            async with asyncio.timeout(None) as limit:
+                pinging = asyncio.create_task(self._ping(channel, limit))
+                try:
+                    async for message in channel.receive():
+                        self._unanswered = 0
+                        self._hear(message)
+                finally:
+                    pinging.cancel()
         except TimeoutError:
-            return f"the handlers' process has not answered for {SILENCE_SECONDS:g} s"
+            return f"the handlers' process has not answered {UNANSWERED_PINGS} pings"
         except (WireError, KeyError, TypeError, ValueError) as error:
             return f"the handlers' process says what it should not: {error!r}"
-        finally:
-            pinging.cancel()
         return "the handlers' process has ended"
+
+    async def _ping(self, channel: Channel, limit: asyncio.Timeout) -> None:
+        """Ping for ever; end the limit where nothing is answered."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(PING_SECONDS)
+            if self._unanswered >= UNANSWERED_PINGS:
+                limit.reschedule(loop.time())
+                return
+            self._unanswered += 1
+            channel.send({"ping": 1})
 
     def _gone(self, why: str) -> None:
         if why != self.problem:
@@ -156,9 +172,3 @@ def _answer(message: Message) -> Answer:
     if outcome not in {"completed", "failed", "retry", "interrupted"}:
         raise WireError(f"{outcome!r} is no outcome")
     return Answer(outcome, str(text), None if after is None else float(after))
-
-
-async def _ping(channel: Channel) -> None:
-    while True:
-        await asyncio.sleep(PING_SECONDS)
-        channel.send({"ping": 1})

@@ -17,7 +17,7 @@ REMEMBERED = 60.0
 
 
 class Spread:
-    """What one worker, `me`, knows of the others. Times are Unix seconds."""
+    """What one worker, `me`, knows of the others. Times are on the monotonic clock, in seconds."""
 
     def __init__(self, me: str) -> None:
         self._me = me
@@ -32,7 +32,7 @@ class Spread:
         others = self._others.get(kind)
         if not others:
             return 0.0
-        since = (time.time() if now is None else now) - REMEMBERED
+        since = (time.monotonic() if now is None else now) - REMEMBERED
         for worker in [name for name, at in others.items() if at < since]:
             del others[worker]
         mine = _weight(self._me, item_id)

@@ -8,7 +8,7 @@ is a handler for it yet or not. What can be missed is
   one may have gaps;
 - what happened at or before the cursor's place after the chain itself was restored to an older
   height;
-- a look that never comes: the clock was set back while an item waited, or this process lost count.
+- a look that never comes, because this process lost count.
 
 So the sweep walks through the contract's own items in the chain's state, a few at a time and for
 ever, and puts right what the journal does not know. It costs the node some hundred small reads
@@ -41,7 +41,7 @@ async def sweep(
 ) -> None:
     """Sweep for ever; no look may be due later than `latest` seconds from now."""
     while True:
-        journal.wake(time.time() + latest, taken)
+        journal.wake(time.monotonic() + latest, taken)
         whole, more = not journal.swept(), True
         while more:
             pulse()
@@ -60,7 +60,7 @@ async def _step(node: Node, journal: Journal, taken: Taken, spread: Spread) -> b
     ids, more = await node.item_ids(journal.swept(), STEP_ITEMS)
     known = journal.kinds_of(ids)
     unknown = [item_id for item_id in ids if item_id not in known]
-    now = time.time()
+    now = time.monotonic()
     found = [
         Open(item.item_id, item.kind, now + spread.delay(item.item_id, item.kind, now))
         for item in await node.items(unknown)

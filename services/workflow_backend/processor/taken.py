@@ -40,7 +40,7 @@ class Taken(Collection[str]):
         again, over = list(opened), []
         for item_id in settled:
             if item_id in self._touched:
-                again.append(Open(item_id, "", time.time()))
+                again.append(Open(item_id, "", time.monotonic()))
             else:
                 over.append(item_id)
         self._journal.put(again, over)

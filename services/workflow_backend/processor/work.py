@@ -110,7 +110,7 @@ class Work:
             due = 0.0
             if not task.cancelled() and task.exception() is not None:
                 log.error("item %s: stumbled", item.item_id, exc_info=task.exception())
-                due = time.time() + item.lease_seconds
+                due = time.monotonic() + item.lease_seconds
             self._taken.put_down([Open(item.item_id, item.kind, due)])
         self.on_free()
 

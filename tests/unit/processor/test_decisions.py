@@ -102,15 +102,23 @@ class TestContest:
         assert contest.when(renewed, 1005.0) == pytest.approx(1011.0)
         assert contest.when(renewed, 1008.0) == pytest.approx(1011.0)
 
-    def test_a_started_clock_is_waited_for(self) -> None:
-        contested = replace(HELD, contested_at="1970-01-01 00:16:44.250000")
-        assert Contest().when(contested, 1005.0) == pytest.approx(1014.25)
+    def test_a_started_clock_is_asked_for_once_and_then_waited_for(self) -> None:
+        contest, contested = Contest(), replace(HELD, contested_at="2999-01-01 00:00:00")
+        assert contest.when(contested, 1000.0) == 1000.0
+        assert contest.refused(contested, 1000.5) == pytest.approx(1010.5)
+        assert contest.when(contested, 1001.0) == pytest.approx(1010.5)
+        # A block's `now` may be the time of the block before, so the next one follows at once.
+        assert contest.refused(contested, 1010.5) - 1010.5 < 0.1
+        assert contest.refused(contested, 1010.6) - 1010.6 == pytest.approx(1.0)
+        assert contest.refused(contested, 1011.6) - 1011.6 == pytest.approx(1.0)
 
-    def test_a_refusal_is_followed_at_once_by_a_look_and_then_not_so_fast(self) -> None:
+    def test_a_contention_that_started_the_clock_is_followed_at_once(self) -> None:
         contest = Contest()
         contest.when(HELD, 1000.0)
         assert contest.refused(HELD, 1006.0) - 1006.0 < 0.1
         assert contest.refused(HELD, 1006.1) - 1006.1 == pytest.approx(1.0)
+        contested = replace(HELD, contested_at="1970-01-01 00:16:44.250000")
+        assert contest.when(contested, 1006.2) == 1006.2
 
 
 class TestTurn:

@@ -346,7 +346,6 @@ async def test_a_stop_lets_what_runs_end_and_does_not_count_the_rest_as_tries(
 async def test_a_process_that_hangs_is_noticed(
     handlers: Handlers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote_module, "SILENCE_SECONDS", 0.3)
     monkeypatch.setattr(remote_module, "PING_SECONDS", 0.1)
     handlers.start('[job]\nhandler = "echo"\n')
     assert handlers.process is not None
@@ -357,6 +356,20 @@ async def test_a_process_that_hangs_is_noticed(
         assert not remote.connected
         handlers.process.send_signal(signal.SIGCONT)
         assert (await remote.run(handlers.job("job", "z"), 20)).outcome == "completed"
+
+
+async def test_a_processor_that_was_frozen_itself_keeps_its_runs(
+    handlers: Handlers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_module, "PING_SECONDS", 0.1)
+    handlers.start('[job]\nhandler = "command"\nargv = ["sleep", "3"]\n')
+    async with Remote(handlers.socket).running() as remote:
+        run = asyncio.create_task(remote.run(handlers.job("job", "y"), 20))
+        await until(lambda: remote.connected, "the connection")
+        for _ in range(3):
+            await asyncio.sleep(0.15)  # a ping or two are on their way
+            time.sleep(0.6)  # noqa: ASYNC251 - this stops the whole loop, as a freezer does
+        assert (await run).outcome == "completed"
 
 
 class TestStart:
