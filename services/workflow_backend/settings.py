@@ -7,6 +7,7 @@ import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ from .errors import SettingError
 _KEY = re.compile(r"[0-9a-fA-F]{64}")
 _ACCOUNT = re.compile(r"[0-9a-f]{64}")
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+")
+_PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 _CONTRACT = re.compile(r"con_[a-z0-9_]{1,60}")
 
 
@@ -33,6 +35,8 @@ class Settings:
     api_rate: float
     api_wallets: tuple[str, ...]
     api_origins: tuple[str, ...]
+    api_proxies: tuple[IPv4Network | IPv6Network, ...]
+    api_prefix: str
     tokens_file: Path | None
     handlers_socket: Path
     lease_seconds: int
@@ -59,6 +63,8 @@ class Settings:
             api_rate=_positive(env, "XIAN_WORKFLOW_API_RATE", 1000.0),
             api_wallets=accounts(env, "XIAN_WORKFLOW_API_WALLETS"),
             api_origins=_origins(env),
+            api_proxies=_networks(env, "XIAN_WORKFLOW_API_PROXIES"),
+            api_prefix=_prefix(env),
             tokens_file=_path(env, "XIAN_WORKFLOW_TOKENS_FILE"),
             handlers_socket=_handlers_socket(env),
             lease_seconds=int(_seconds(env, "XIAN_WORKFLOW_LEASE_SECONDS", 60, 5, 86400)),
@@ -271,6 +277,27 @@ def _origins(env: Mapping[str, str]) -> tuple[str, ...]:
                 f"one is {origin!r}"
             )
     return tuple(found)
+
+
+def _networks(env: Mapping[str, str], name: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    found = []
+    for part in parts(env, name):
+        try:
+            found.append(ip_network(part))
+        except ValueError:
+            raise SettingError(
+                f"{name} must be addresses or networks such as 192.0.2.7 or 10.0.0.0/8, separated "
+                f"by commas, one is {part!r}"
+            ) from None
+    return tuple(found)
+
+
+def _prefix(env: Mapping[str, str]) -> str:
+    name = "XIAN_WORKFLOW_API_PREFIX"
+    value = env.get(name, "").rstrip("/")
+    if value and not _PREFIX.fullmatch(value):
+        raise SettingError(f"{name} must be a path such as /workflow, it is {value!r}")
+    return value
 
 
 def _path(env: Mapping[str, str], name: str) -> Path | None:

@@ -7,7 +7,8 @@ from fastapi_offline import FastAPIOffline
 from .. import __version__
 from . import health, problems, reads, stream, writes
 from .backend import Backend
-from .limits import BodyLimit
+from .bodies import JsonBodies
+from .methods import HeadAsGet
 from .metrics import Measured
 
 
@@ -21,7 +22,7 @@ def create_app(backend: Backend) -> FastAPI:
         redoc_url=None,  # one page is enough
     )
     app.state.backend = backend
-    app.add_middleware(BodyLimit)
+    app.add_middleware(JsonBodies)
     if backend.settings.api_origins:
         # The outermost but one: a refusal, too, is to be read by the page that asked.
         app.add_middleware(
@@ -32,6 +33,7 @@ def create_app(backend: Backend) -> FastAPI:
             expose_headers=["Retry-After"],
         )
     app.add_middleware(Measured, metrics=backend.metrics)
+    app.add_middleware(HeadAsGet)
     problems.install(app)
     for routes in (health, reads, writes, stream):
         app.include_router(routes.router)

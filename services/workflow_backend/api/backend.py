@@ -22,6 +22,7 @@ from ..settings import Settings
 from ..store import open_store
 from ..store.base import Store
 from .agents import name_agents
+from .lag import ProjectionLag
 from .limits import RateLimit
 from .metrics import Metrics
 from .tokens import Tokens
@@ -54,6 +55,7 @@ class Backend:
     rate: RateLimit
     requesters: tuple[str, ...]
     serving: Pulse
+    lag: ProjectionLag
     metrics: Metrics = field(default_factory=Metrics)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     recent: OrderedDict[str, str] = field(default_factory=OrderedDict)
@@ -94,6 +96,7 @@ async def open_backend(settings: Settings, *, read_only: bool) -> AsyncIterator[
                 heartbeat.beating(),
                 _writing(settings, node, heads, account, heartbeat) as writing,
                 waiting.looking(),
+                ProjectionLag().watching(heads) as lag,
             ):
                 yield Backend(
                     settings,
@@ -105,6 +108,7 @@ async def open_backend(settings: Settings, *, read_only: bool) -> AsyncIterator[
                     RateLimit(settings.api_rate),
                     tuple({*own, *settings.api_wallets}),
                     heartbeat.watch("the HTTP server"),
+                    lag,
                 )
 
 

@@ -14,7 +14,8 @@ from .problems import responses
 router = APIRouter()
 
 LAG_LIMIT = 20
-"""So many blocks may the projection be behind the index and still be called healthy."""
+LAG_SECONDS = 30.0
+"""So far may the projection be behind and still be called healthy."""
 
 
 @router.get("/health/live")
@@ -52,7 +53,13 @@ async def _health(used: Backend) -> Health:
     except WorkflowError as error:
         problems.append(str(error))
     try:
-        found["projected_height"] = (await used.store.position()).height
+        projected = (await used.store.position()).height
+        found["projected_height"] = projected
+        behind = used.lag.seconds(projected)
+        if behind > LAG_SECONDS:
+            problems.append(
+                f"the projection has been behind the chain for {behind:.0f} s: see the projector"
+            )
     except WorkflowError as error:
         problems.append(str(error))
     writing = used.writing
@@ -70,19 +77,21 @@ async def _health(used: Backend) -> Health:
 
 @router.get("/projection/health", responses=responses(401, 403, 429, 503))
 async def projection_health(used: Used, _: Reader) -> ProjectionHealth:
-    """Tell how level the projection is with the index."""
+    """Tell how level the projection is with the index, and for how long it has not been."""
     position = await used.store.position()
     indexed: int | None = None
     with contextlib.suppress(NodeUnavailable, IndexUnavailable):  # null in the answer says so
         indexed = await used.node.indexed_height()
     lag = None if indexed is None else max(0, indexed - position.height)
+    seconds = used.lag.seconds(position.height)
     return ProjectionHealth(
-        healthy=lag is not None and lag <= LAG_LIMIT,
+        healthy=lag is not None and lag <= LAG_LIMIT and seconds <= LAG_SECONDS,
         chain_id=position.chain_id,
         contract=position.contract,
         height=position.height,
         indexed_height=indexed,
         lag=lag,
+        lag_seconds=round(seconds, 1),
         last_event=position.last_event,
     )
 

@@ -157,7 +157,10 @@ class BatchOutcome(BaseModel):
 
 
 class ProjectionHealth(BaseModel):
-    """How level the projection is with the index; `lag` counts blocks."""
+    """How level the projection is with the index; `lag` counts blocks.
+
+    `lag_seconds` is how long ago this API saw a block that the projection does not have yet.
+    """
 
     healthy: bool
     chain_id: str
@@ -165,6 +168,7 @@ class ProjectionHealth(BaseModel):
     height: int
     indexed_height: int | None
     lag: int | None
+    lag_seconds: float
     last_event: str | None
 
 

@@ -25,6 +25,7 @@ from ..errors import (
     WalletMissing,
     WorkflowError,
 )
+from .methods import allowed_methods
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +95,11 @@ def problem(
     )
 
 
+def stopping(request: Request) -> JSONResponse:
+    """Build the response to a request that the end of this API breaks off."""
+    return problem(request, HTTPStatus.SERVICE_UNAVAILABLE, "the API stops: ask again")
+
+
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Describe the problems of a route for OpenAPI; that something unexpected may happen is one."""
     content = {"application/problem+json": {"schema": {"$ref": _SCHEMAS.format(model="Problem")}}}
@@ -119,7 +125,10 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> JSONResponse:
         status = HTTPStatus(error.status_code)
-        return problem(request, status, str(error.detail), headers=error.headers)
+        headers = dict(error.headers or {})
+        if status == HTTPStatus.METHOD_NOT_ALLOWED:
+            headers["Allow"] = allowed_methods(request)
+        return problem(request, status, str(error.detail), headers=headers)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:

@@ -9,6 +9,7 @@ from ..items import SETTLED
 from ..store.base import EventFilter, Listed
 from .access import Reader, seen_item, whose
 from .backend import Used
+from .caller import CallerDep
 from .filters import EventsAsked, ItemsAsked
 from .models import Activity, ItemId, ItemList, ItemView, Summary
 from .problems import responses
@@ -45,12 +46,18 @@ async def items(used: Used, who: Reader, asked: ItemsAsked) -> ItemList:
 
 @router.get("/items/{item_id}", responses=responses(401, 403, 404, 422, 429, 503))
 async def item(
-    used: Used, who: Reader, item_id: PathId, wait: Wait = None, seconds: Seconds = 30.0
+    used: Used,
+    who: Reader,
+    caller: CallerDep,
+    item_id: PathId,
+    *,
+    wait: Wait = None,
+    seconds: Seconds = 30.0,
 ) -> ItemView:
     """Return the contract's own record of an item, and what the projection has of it."""
     record = await seen_item(used, who, item_id)
     if wait and record.status not in SETTLED:
-        settled = await used.waiting.settled(item_id, seconds)
+        settled = await used.waiting.settled(item_id, seconds, caller)
         record = settled or await seen_item(used, who, item_id)
     projected: dict[str, Any] | None = None
     recent: list[dict[str, Any]] = []

@@ -4,41 +4,15 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Iterator
 from ipaddress import ip_address
 
-import uvicorn
-
 from ..errors import SettingError
-from ..pulse import Pulse
 from ..settings import Settings
-from .app import create_app
 from .backend import open_backend
 from .certificate import Certificate
+from .server import serve
 
 log = logging.getLogger(__name__)
-
-GRACE_SECONDS = 10
-
-
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, pulse: Pulse) -> None:
-        super().__init__(config)
-        self._pulse = pulse
-
-    async def on_tick(self, counter: int) -> bool:
-        """Go on, ten times a second; tell whether to end."""
-        over = await super().on_tick(counter)
-        if over:
-            self._pulse.rest()  # from here on there are time limits
-        else:
-            self._pulse()
-        return over
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave the signals to the command line, which stops every service in the same way."""
-        yield
 
 
 async def run(settings: Settings, stop: asyncio.Event, *, read_only: bool) -> None:
@@ -53,25 +27,9 @@ async def run(settings: Settings, stop: asyncio.Event, *, read_only: bool) -> No
             open_backend(settings, read_only=read_only) as backend,
             certificate.watched() if certificate else contextlib.nullcontext(),
         ):
-            config = uvicorn.Config(
-                create_app(backend),
-                ssl_context_factory=(lambda *_: certificate.context) if certificate else None,
-                log_config=None,
-                access_log=False,
-                lifespan="off",
-                server_header=False,
-                timeout_graceful_shutdown=GRACE_SECONDS,
-            )
-            server = _Server(config, backend.serving)
             scheme = "https" if certificate else "http"
             log.info("serving on %s://%s:%s", scheme, settings.api_host, settings.api_port)
-            serving = asyncio.create_task(server.serve(sockets=[listener]))
-            stopping = asyncio.create_task(stop.wait())
-            await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            backend.stopping.set()
-            server.should_exit = True
-            stopping.cancel()
-            await serving
+            await serve(backend, listener, certificate, stop)
     log.info("api stopped")
 
 

@@ -11,6 +11,7 @@ from ..chain.node import Node
 from ..errors import WorkflowError
 from ..items import SETTLED, Item
 from ..pulse import Pulse
+from .caller import Caller
 
 log = logging.getLogger(__name__)
 
@@ -33,15 +34,13 @@ class Waiting:
         async with background(self._look(), "waiting"):
             yield self
 
-    async def settled(self, item_id: str, seconds: float) -> Item | None:
-        """Return the item once it is settled, None where it is not in time."""
+    async def settled(self, item_id: str, seconds: float, caller: Caller) -> Item | None:
+        """Return the item once it is settled, None where time or its caller's patience ends."""
         future: asyncio.Future[Item] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(item_id, []).append(future)
         self._any.set()
         try:
-            return await asyncio.wait_for(future, seconds)
-        except TimeoutError:
-            return None
+            return await caller.first(future, seconds)
         finally:
             waiting = self._waiting.get(item_id, [])
             if future in waiting:

@@ -15,6 +15,7 @@ from ..items import SETTLED, Item, Outcome
 from ..store.base import EventFilter
 from .access import Canceller, Requester, seen_item, sees
 from .backend import Backend, Used
+from .caller import CallerDep
 from .models import (
     Accepted,
     BatchEntry,
@@ -47,7 +48,7 @@ _NO_WRITING = "The token lacks the scope, or this API has no wallet and only rea
 
 def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Describe what any write may be refused with, and these."""
-    described = responses(401, 403, 413, 422, 429, 503, *statuses)
+    described = responses(401, 403, 413, 415, 422, 429, 503, *statuses)
     described[403]["description"] = _NO_WRITING
     return described
 
@@ -65,6 +66,7 @@ _PENDING: dict[int | str, dict[str, Any]] = {
 async def submit(
     used: Used,
     who: Requester,
+    caller: CallerDep,
     submission: Submission,
     response: Response,
     *,
@@ -81,7 +83,7 @@ async def submit(
     if not accepted.finalized:
         response.status_code = HTTPStatus.ACCEPTED
     elif wait and accepted.item and accepted.item.status not in SETTLED:
-        settled = await used.waiting.settled(submission.item_id, seconds)
+        settled = await used.waiting.settled(submission.item_id, seconds, caller)
         with contextlib.suppress(NodeUnavailable):  # it is in a block: no other answer is right
             record = settled or await seen_item(used, who, submission.item_id)
             accepted = accepted.model_copy(update={"item": _record(record)})

@@ -11,6 +11,7 @@ from openapi_harness import Description
 
 from workflow_backend.api.app import create_app
 from workflow_backend.api.backend import Backend, Writing
+from workflow_backend.api.lag import ProjectionLag
 from workflow_backend.api.limits import RateLimit
 from workflow_backend.api.tokens import Tokens
 from workflow_backend.errors import NodeUnavailable
@@ -31,6 +32,34 @@ class Store:
         return dict.fromkeys(("submitted", "processing", "completed", "failed", "cancelled"), 0)
 
 
+def fake_backend(
+    settings: Settings,
+    *,
+    rate: float = 1000.0,
+    tokens: Path | None = None,
+    writing: Writing | None = None,
+    node: Any = None,
+    waiting: Any = None,
+    store: Any = None,
+    lag: ProjectionLag | None = None,
+) -> Backend:
+    """A backend whose parts are those given; there is no node where none is."""
+    nothing: Any = SimpleNamespace(require_chain=_away, item=_away)
+    projection: Any = Store()
+    return Backend(
+        settings,
+        node or nothing,
+        writing,
+        store or projection,
+        waiting or nothing,
+        Tokens(tokens) if tokens else None,
+        RateLimit(rate),
+        (),
+        Pulse("server"),
+        lag or ProjectionLag(),
+    )
+
+
 type Open = Callable[..., httpx.AsyncClient]
 
 
@@ -49,19 +78,7 @@ async def api() -> AsyncIterator[Open]:
         **environment: str,
     ) -> httpx.AsyncClient:
         settings = Settings.load({"XIAN_CHAIN_ID": "chain-1", **environment})
-        nothing: Any = SimpleNamespace()
-        node: Any = SimpleNamespace(require_chain=_away)
-        backend = Backend(
-            settings,
-            node,
-            writing,
-            Store(),  # type: ignore[arg-type]
-            nothing,
-            Tokens(tokens) if tokens else None,
-            RateLimit(rate),
-            (),
-            Pulse("server"),
-        )
+        backend = fake_backend(settings, rate=rate, tokens=tokens, writing=writing)
         app = create_app(backend)
         description = Description(app.openapi())
 

@@ -1,0 +1,106 @@
+"""The HTTP server: an application on a listening socket, until it is told to stop."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Iterator
+from functools import partial
+from typing import cast
+
+import uvicorn
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ..pulse import Pulse
+from .app import create_app
+from .backend import Backend
+from .certificate import Certificate
+from .connections import FILES_KEPT, MOST, Connections, file_limit
+from .problems import stopping
+from .protocol import IDLE_SECONDS, Protocol
+
+log = logging.getLogger(__name__)
+
+GRACE_SECONDS = 10
+LAST_SECONDS = 1.0
+
+
+async def serve(
+    backend: Backend, listener: socket.socket, certificate: Certificate | None, stop: asyncio.Event
+) -> None:
+    """Serve until `stop` is set and every request that came before is answered, within limits."""
+    settings = backend.settings
+    most = file_limit() - FILES_KEPT
+    if most < MOST:
+        log.warning("only %d connections at once: the limit of open files allows no more", most)
+    connections = Connections(most, settings.api_proxies)
+    config = uvicorn.Config(
+        _Ending(create_app(backend), backend.stopping),
+        http=cast("type[asyncio.Protocol]", partial(Protocol, connections)),
+        ws="none",
+        ssl_context_factory=(lambda *_: certificate.context) if certificate else None,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        proxy_headers=bool(settings.api_proxies),
+        forwarded_allow_ips=[str(network) for network in settings.api_proxies],
+        root_path=settings.api_prefix,
+        timeout_keep_alive=IDLE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    server = _Server(config, backend.serving)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    waiting = asyncio.create_task(stop.wait())
+    await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    backend.stopping.set()
+    server.should_exit = True
+    waiting.cancel()
+    await serving
+    if server.server_state.tasks:  # they were told to end, and say so to their clients
+        await asyncio.wait(server.server_state.tasks, timeout=LAST_SECONDS)
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, pulse: Pulse) -> None:
+        super().__init__(config)
+        self._pulse = pulse
+
+    async def on_tick(self, counter: int) -> bool:
+        """Go on, ten times a second; tell whether to end."""
+        over = await super().on_tick(counter)
+        if over:
+            self._pulse.rest()  # from here on there are time limits
+        else:
+            self._pulse()
+        return over
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to the command line, which stops every service in the same way."""
+        yield
+
+
+class _Ending:
+    """Answers 503 to what a stop has to break off: a client is to know that it may ask again."""
+
+    def __init__(self, app: ASGIApp, stopping: asyncio.Event) -> None:
+        self._app = app
+        self._stopping = stopping
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except asyncio.CancelledError:
+            if not self._stopping.is_set():
+                raise
+            if not started:
+                await stopping(Request(scope))(scope, receive, send)
