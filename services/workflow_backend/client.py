@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode
-from urllib.request import Request, urlopen
+from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener
 
 from .errors import SettingError, WorkflowError
 from .items import SETTLED
@@ -18,6 +18,12 @@ from .settings import api_ca_file, api_token, api_url
 
 TIMEOUT_SECONDS = 15.0
 POLL_SECONDS = 0.1
+
+ANSWER_BYTES = 64 << 20
+"""Bytes of one answer at most."""
+
+PROBLEM_BYTES = 1 << 20
+"""Bytes of an answer that refuses at most."""
 
 
 class ApiError(WorkflowError):
@@ -35,6 +41,7 @@ class ApiClient:
 
     `timeout` is how long to wait for one answer, in seconds; `token` is a bearer token; `ca_file`
     has the authorities that an https:// address is held to, by default those of the system.
+    A redirect is an error: the token is for this address alone.
     """
 
     def __init__(
@@ -46,7 +53,10 @@ class ApiClient:
     ) -> None:
         self.url = url
         self._timeout = timeout
-        self._trust = _trust(ca_file) if url.startswith("https:") else None
+        handlers: list[Any] = [_NoRedirect]
+        if url.startswith("https:"):
+            handlers.append(HTTPSHandler(context=_trust(ca_file)))
+        self._open = build_opener(*handlers).open
         self._headers = {"Content-Type": "application/json"}
         if token is not None:
             self._headers["Authorization"] = f"Bearer {token}"
@@ -113,16 +123,36 @@ class ApiClient:
             self.url + path, data, self._headers, method=method
         )
         try:
-            with urlopen(  # noqa: S310
-                request, timeout=self._timeout, context=self._trust
-            ) as response:
-                answer: dict[str, Any] = json.load(response)
-                return answer
+            with self._open(request, timeout=self._timeout) as response:
+                return _read(response, time.monotonic() + self._timeout)
         except HTTPError as error:
             raise ApiError(f"{method} {path}: {_detail(error)}") from error
-        except (URLError, OSError, HTTPException, ValueError) as error:
+        except (URLError, OSError, HTTPException, ValueError, RecursionError) as error:
             reason = getattr(error, "reason", None) or error
             raise ApiUnavailable(f"no answer from the API at {self.url}: {reason}") from error
+
+
+class _NoRedirect(HTTPRedirectHandler):
+    """Takes the place of the one that would send the bearer token to wherever it is led."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """Follow nowhere: the redirect is then an HTTPError."""
+
+
+def _read(response: Any, deadline: float) -> dict[str, Any]:
+    """Read the answer until a time, of `time.monotonic`; raises ValueError for one that is none."""
+    parts, size = [], 0
+    while part := response.read1(1 << 16):
+        size += len(part)
+        if size > ANSWER_BYTES:
+            raise ValueError(f"its answer has more than {ANSWER_BYTES >> 20} MiB")
+        if time.monotonic() > deadline:
+            raise TimeoutError("its answer does not end")
+        parts.append(part)
+    answer = json.loads(b"".join(parts))
+    if not isinstance(answer, dict):
+        raise ValueError("what answers is no API")  # noqa: TRY004 - it is what was read
+    return answer
 
 
 def _trust(ca_file: Path | None) -> ssl.SSLContext:
@@ -136,9 +166,12 @@ def _trust(ca_file: Path | None) -> ssl.SSLContext:
 
 
 def _detail(error: HTTPError) -> str:
+    if 300 <= error.code < 400:
+        where = error.headers.get("Location", "elsewhere")
+        return f"{error.code}, a redirect to {where!r}, which is not followed"
     try:
-        problem = json.load(error)
+        problem = json.loads(error.read(PROBLEM_BYTES))
         why = "".join(f"; {entry['message']}" for entry in problem.get("errors", ()))
         return f"{error.code} {problem['detail']}{why}"
-    except ValueError, KeyError, TypeError:
+    except ValueError, LookupError, TypeError, AttributeError, RecursionError, OSError:
         return f"{error.code} {error.reason}"

@@ -10,6 +10,7 @@ from xian_runtime_types.decimal import ContractingDecimal
 from xian_runtime_types.encoding import decode
 
 from ..errors import NodeRefused, NodeUnavailable, NodeUnreachable
+from . import sessions
 
 BATCH_LIMIT = 10
 """Requests in one POST: CometBFT's default for rpc.max_request_batch_size."""
@@ -18,21 +19,24 @@ type Call = tuple[str, dict[str, Any]]
 
 
 class Rpc:
-    """A session with one node. Use it as an async context manager."""
+    """A session with one node. Use it as an async context manager.
 
-    def __init__(self, url: str) -> None:
+    `is_peer` is for a node that others run, of which less is taken.
+    """
+
+    def __init__(self, url: str, *, is_peer: bool = False) -> None:
         self.url = url
+        self._is_peer = is_peer
         self._session: aiohttp.ClientSession | None = None
         self._writing: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        timeout = aiohttp.ClientTimeout(total=30, sock_connect=3, sock_read=20)
         reading = aiohttp.TCPConnector(limit=32)
         # A write has a connection of its own: that a kept one was closed shows only when it is
         # used, and then nobody can tell whether the request arrived.
         writing = aiohttp.TCPConnector(force_close=True)
-        self._session = aiohttp.ClientSession(timeout=timeout, connector=reading)
-        self._writing = aiohttp.ClientSession(timeout=timeout, connector=writing)
+        self._session = sessions.session(reading, is_peer=self._is_peer)
+        self._writing = sessions.session(writing, is_peer=self._is_peer)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -86,7 +90,8 @@ class Rpc:
             raise NodeUnreachable(
                 f"no connection to the node at {self.url}: {error.strerror or error}"
             ) from error
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        # Deep JSON ends in a RecursionError.
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, RecursionError) as error:
             detail = str(error) or type(error).__name__
             raise NodeUnavailable(f"no answer from the node at {self.url}: {detail}") from error
 

@@ -4,10 +4,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
+import aiohttp
 from xian_py import Wallet, XianAsync
 from xian_py.exception import XianException
 from xian_py.models import TransactionSubmission
 
+from ..chain import sessions
 from ..chain.node import Node
 from ..chain.rpc import Rpc
 from ..chain.wallet import Account
@@ -39,9 +41,12 @@ class Sender:
             async with Rpc(settings.node_url) as rpc:
                 node = Node(rpc, settings.contract)
                 await node.require_chain(settings.chain_id)
-                async with XianAsync(
-                    settings.node_url, chain_id=settings.chain_id, wallet=Wallet(key)
-                ) as client:
+                async with (
+                    sessions.session(aiohttp.TCPConnector()) as session,
+                    XianAsync(
+                        settings.node_url, settings.chain_id, Wallet(key), session=session
+                    ) as client,
+                ):
                     yield cls(node, client, account.address, check=check)
 
     async def call(

@@ -4,13 +4,14 @@ What holds a key of the operator then runs on the control machine, and the key n
 """
 
 import os
+import resource
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from http.client import HTTPConnection, HTTPException
 from typing import IO
 from urllib.parse import SplitResult, urlsplit
 
@@ -19,6 +20,14 @@ from ..settings import Settings
 
 LOGIN_SECONDS = 60.0
 ANSWER_SECONDS = 20.0
+
+GREETING_BYTES = 64 << 10
+"""Bytes that a host may print before its login is through, at most."""
+
+SAID_BYTES = 1 << 20
+"""Bytes that ssh may say at most; it ends there, and the tunnel with it."""
+
+_REASON_CHARACTERS = 500
 
 NO_LOGIN = "no login to"
 """How the reason begins where a host lets nobody in, as one that is down; its node is unknown."""
@@ -108,6 +117,8 @@ def _session(ssh: Sequence[str], direction: str, way: str) -> Iterator[IO[bytes]
             except OSError as error:
                 raise TunnelFailed(f"{ssh[0]} can't be started: {error.strerror}") from error
         try:
+            # A host may have ssh write without end: what it says on standard error is passed on.
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (SAID_BYTES, SAID_BYTES))
             _wait_for_login(ours, said, ssh[-1])
             yield said
         finally:
@@ -123,11 +134,14 @@ def _free_port() -> int:
 
 
 def _wait_for_login(pipe: socket.socket, said: IO[bytes], host: str) -> None:
-    pipe.settimeout(LOGIN_SECONDS)
+    deadline = time.monotonic() + LOGIN_SECONDS
     given = b""
     try:
         pipe.sendall(_WORD)
         while _WORD not in given:
+            if len(given) > GREETING_BYTES:
+                raise TunnelFailed(f"{NO_LOGIN} {host}: it prints more than a greeting")
+            pipe.settimeout(max(deadline - time.monotonic(), 0.001))
             part = pipe.recv(4096)
             if not part:
                 raise ConnectionResetError
@@ -139,22 +153,23 @@ def _wait_for_login(pipe: socket.socket, said: IO[bytes], host: str) -> None:
 
 
 def _wait_for_answer(port: int, said: IO[bytes], node: str) -> None:
-    connection = HTTPConnection("127.0.0.1", port, timeout=ANSWER_SECONDS)
+    """Wait for the first byte of an answer: sshd takes a connection that leads nowhere, too."""
     try:
-        connection.request("GET", "/health")
-        connection.getresponse().read()
-    except (OSError, HTTPException) as error:
+        with socket.create_connection(("127.0.0.1", port), ANSWER_SECONDS) as connection:
+            connection.sendall(b"GET /health HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")
+            if not connection.recv(1):
+                raise ConnectionResetError("the connection was closed")
+    except OSError as error:
         raise TunnelFailed(
             f"no answer from {node}: {_reason(said) or error}",
             hint="check that the node runs, and that its sshd forwards (AllowTcpForwarding)",
         ) from error
-    finally:
-        connection.close()
 
 
 def _reason(said: IO[bytes]) -> str:
     """Return the last thing that ssh said: what is above it are greetings and warnings."""
     # Not by `read`, which would move the place where ssh writes.
-    text = os.pread(said.fileno(), 1 << 20, 0).decode(errors="replace")
+    text = os.pread(said.fileno(), SAID_BYTES, 0).decode(errors="replace")
     lines = [line.strip() for line in text.splitlines()]
-    return next((line for line in reversed(lines) if line), "")
+    last = next((line for line in reversed(lines) if line), "")[:_REASON_CHARACTERS]
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in last)

@@ -109,6 +109,20 @@ def test_a_login_that_fails_is_told_in_a_line(ssh: str, host: str, reason: str) 
     assert "\n" not in raised.value.explain()
 
 
+@pytest.mark.parametrize(
+    ("host", "reason"),
+    [
+        ("endless-greeting", "no login to endless-greeting: it prints more than a greeting"),
+        ("endless-warnings", r"no login to endless-warnings: \\x1b\[2J"),
+    ],
+)
+def test_tunnel_ends_with_a_host_that_prints_without_end(ssh: str, host: str, reason: str) -> None:
+    with pytest.raises(TunnelFailed, match=reason) as raised, tunnel([ssh, host], "http://[::1]:1"):
+        pass
+    assert len(raised.value.explain()) < 3_000
+    assert raised.value.explain().isprintable()
+
+
 def test_a_node_that_does_not_listen_is_told_in_a_line(ssh: str) -> None:
     with node() as url:
         pass

@@ -1,12 +1,15 @@
 """What answers at the node's address may be anything: it is named, and never a traceback."""
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import gzip
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from workflow_backend.chain import sessions
 from workflow_backend.chain.node import Node
 from workflow_backend.chain.rpc import Rpc
 from workflow_backend.errors import NodeRefused, NodeUnavailable, NodeUnreachable
@@ -72,3 +75,77 @@ async def test_an_app_that_is_away_is_no_refusal(reason: str) -> None:
     async with answering(body % error % "mempool is full") as node:
         with pytest.raises(NodeRefused, match="is full"):
             await node.rpc.write("broadcast_tx_sync", tx="AA==")
+
+
+@contextlib.asynccontextmanager
+async def hostile(
+    handler: Callable[[web.Request], Awaitable[web.StreamResponse]], *, is_peer: bool = True
+) -> AsyncIterator[Rpc]:
+    """A node that answers as `handler` does."""
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", handler)
+    async with (
+        TestServer(application) as server,
+        Rpc(str(server.make_url("")).rstrip("/"), is_peer=is_peer) as rpc,
+    ):
+        yield rpc
+
+
+async def test_rpc_follows_no_redirect() -> None:
+    """A peer would have requests of the control machine go to any port that this one reaches."""
+    led: list[str] = []
+
+    async def elsewhere(request: web.Request) -> web.Response:
+        led.append(await request.text())
+        return web.json_response({"jsonrpc": "2.0", "id": 0, "result": {}})
+
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", elsewhere)
+    async with TestServer(application) as other:
+
+        async def redirect(_: web.Request) -> web.Response:
+            raise web.HTTPTemporaryRedirect(str(other.make_url("/")))
+
+        async with hostile(redirect) as rpc:
+            for ask in (rpc.call("status"), rpc.write("broadcast_tx_sync", tx="AA==")):
+                with pytest.raises(NodeUnavailable, match="it redirects"):
+                    await ask
+    assert led == []
+
+
+async def test_rpc_unpacks_nothing() -> None:
+    async def packed(_: web.Request) -> web.Response:
+        body = gzip.compress(b'{"jsonrpc": "2.0", "id": 0, "result": {}}')
+        return web.Response(body=body, headers={"Content-Encoding": "gzip"})
+
+    async with hostile(packed) as rpc:
+        with pytest.raises(NodeUnavailable, match="is compressed"):
+            await rpc.call("status")
+
+
+async def test_rpc_stops_reading_an_answer_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions._PeerAnswer, "most_bytes", 1 << 20)
+    ended = asyncio.Event()
+
+    async def endless(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        try:
+            while True:
+                await response.write(b" " * (1 << 16))
+        finally:
+            ended.set()
+
+    async with hostile(endless) as rpc:
+        with pytest.raises(NodeUnavailable, match="more than 1 MiB"):
+            await rpc.call("status")
+        await asyncio.wait_for(ended.wait(), 5)
+
+
+async def test_rpc_names_an_answer_that_is_too_deep() -> None:
+    async def deep(_: web.Request) -> web.Response:
+        return web.Response(text="[" * 200_000)
+
+    async with hostile(deep) as rpc:
+        with pytest.raises(NodeUnavailable, match=rpc.url):
+            await rpc.call("status")
