@@ -10,6 +10,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from ..items import Item
 from ..store.base import Whose
 from .backend import Backend, Used
+from .connections import client_of
 from .tokens import EVERYBODY, Principal
 
 _bearer = HTTPBearer(auto_error=False, description="A token made by `workflow-backend tokens add`")
@@ -25,6 +26,13 @@ def known(used: Backend, shown: Shown) -> Principal | None:
     return used.tokens.principal(shown.credentials) if shown else None
 
 
+def name_of(who: Principal | None, request: Request) -> str:
+    """Return whom limits count a request for: a token's client, or the address without one."""
+    if who and who.name:
+        return who.name
+    return client_of(request.client.host) if request.client else ""
+
+
 def allowed(scope: str) -> Callable[..., Awaitable[Principal]]:
     """Return the dependency that lets only principals with a scope through, at their rate.
 
@@ -34,8 +42,7 @@ def allowed(scope: str) -> Callable[..., Awaitable[Principal]]:
     async def principal(request: Request, used: Used, shown: Shown) -> Principal:
         who = known(used, shown)
         # Before anything is refused: to try tokens or scopes is to ask, too.
-        address = request.client.host if request.client else ""
-        wait = used.rate.take(who.name if who and who.name else address)
+        wait = used.rate.take(name_of(who, request))
         if wait:
             headers = {"Retry-After": str(math.ceil(wait))}
             raise HTTPException(429, "too many requests at once", headers=headers)

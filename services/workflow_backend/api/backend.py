@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -22,6 +22,7 @@ from ..settings import Settings
 from ..store import open_store
 from ..store.base import Store
 from .agents import name_agents
+from .feed import EventFeed
 from .lag import ProjectionLag
 from .limits import RateLimit
 from .metrics import Metrics
@@ -56,8 +57,10 @@ class Backend:
     requesters: tuple[str, ...]
     serving: Pulse
     lag: ProjectionLag
-    metrics: Metrics = field(default_factory=Metrics)
-    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    feed: EventFeed
+    metrics: Metrics
+    stopping: asyncio.Event
+    streams: Counter[str] = field(default_factory=Counter)
     recent: OrderedDict[str, str] = field(default_factory=OrderedDict)
 
     @property
@@ -88,6 +91,7 @@ async def open_backend(settings: Settings, *, read_only: bool) -> AsyncIterator[
             if account and settings.api_wallets:
                 await name_agents(node, account, settings.chain_id, settings.api_wallets)
             own = {account.address} if account else set()
+            metrics, stopping = Metrics(), asyncio.Event()
             heads = Heads(rpc)
             heartbeat = Heartbeat(settings.state_dir, "api")
             waiting = Waiting(node, heads, heartbeat.watch("the look at waiting items"))
@@ -97,6 +101,7 @@ async def open_backend(settings: Settings, *, read_only: bool) -> AsyncIterator[
                 _writing(settings, node, heads, account, heartbeat) as writing,
                 waiting.looking(),
                 ProjectionLag().watching(heads) as lag,
+                EventFeed(store, lambda: metrics.asked_at).following(stopping) as feed,
             ):
                 yield Backend(
                     settings,
@@ -109,6 +114,9 @@ async def open_backend(settings: Settings, *, read_only: bool) -> AsyncIterator[
                     tuple({*own, *settings.api_wallets}),
                     heartbeat.watch("the HTTP server"),
                     lag,
+                    feed,
+                    metrics,
+                    stopping,
                 )
 
 

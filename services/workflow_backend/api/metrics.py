@@ -1,5 +1,6 @@
 """What Prometheus asks: requests, the wallet's queue, heights and items."""
 
+import math
 import time
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -7,9 +8,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class Metrics:
-    """The numbers of one API process."""
+    """The numbers of one API process.
+
+    `asked_at` is when a request came last that was none for the stream, by the monotonic clock.
+    """
 
     def __init__(self) -> None:
+        self.asked_at = -math.inf
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "xian_workflow_api_requests",
@@ -47,6 +52,8 @@ class Measured:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if scope["path"].removeprefix(scope.get("root_path", "")) != "/stream":
+            self._metrics.asked_at = time.monotonic()
         began = time.perf_counter()
 
         async def watched(message: Message) -> None:

@@ -1,30 +1,45 @@
 """The live stream: the projection's events as server-sent events, resumable by their ids.
 
-Each client reads the store behind a place of its own, so a slow one costs no memory and a client
-that comes back misses nothing.
+Each client has a place of its own in the feed, so a slow one costs no memory and a client that
+comes back misses nothing.
 """
 
-import asyncio
-import json
+import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Annotated, Any
+from collections.abc import AsyncIterator
+from typing import Annotated
 
-from fastapi import APIRouter, Header, HTTPException, Request
+from fastapi import APIRouter, Depends, Header, HTTPException, Request
 from fastapi.responses import StreamingResponse
 
-from ..errors import TokensUnavailable
+from ..errors import WorkflowError
 from ..items import START, Place
-from ..store.base import Store, Whose
-from .access import Reader, Shown, known, whose
+from .access import Reader, Shown, known, name_of, whose
 from .backend import Backend, Used
-from .problems import responses
+from .problems import RETRY_SECONDS, responses
+from .tokens import Principal
+
+log = logging.getLogger(__name__)
 
 router = APIRouter()
 
-PAGE = 500
-POLL_SECONDS = 0.1
+MOST_PER_CLIENT = 256
 KEEP_ALIVE_SECONDS = 15.0
+
+
+async def _one_more(used: Used, who: Reader, request: Request) -> AsyncIterator[None]:
+    """Count a client's streams while the answer lasts; raises the 429 of one too many."""
+    name = name_of(who, request)
+    if used.streams[name] >= MOST_PER_CLIENT:
+        detail = f"{MOST_PER_CLIENT} streams of this client are open already"
+        raise HTTPException(429, detail, headers={"Retry-After": str(RETRY_SECONDS)})
+    used.streams[name] += 1
+    try:
+        yield
+    finally:
+        used.streams[name] -= 1
+        if not used.streams[name]:
+            del used.streams[name]
 
 
 @router.get(
@@ -34,12 +49,12 @@ KEEP_ALIVE_SECONDS = 15.0
         200: {"content": {"text/event-stream": {}}, "description": "Events as they are projected"},
         **responses(401, 403, 422, 429, 503),
     },
+    dependencies=[Depends(_one_more)],
 )
 async def stream(
     used: Used,
     who: Reader,
     shown: Shown,
-    request: Request,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> StreamingResponse:
     """Send each event of the contract as it is projected, from now on.
@@ -47,18 +62,8 @@ async def stream(
     With `Last-Event-ID` it goes on behind that event; `0` begins at the first.
     """
     place = await _start(used, last_event_id)
-
-    async def is_over() -> bool:
-        """Tell whether the API ends, the client has gone, or its token is not what it was."""
-        if used.stopping.is_set() or await request.is_disconnected():
-            return True
-        try:
-            return known(used, shown) != who
-        except TokensUnavailable:
-            return True
-
     return StreamingResponse(
-        _events(used.store, place, whose(used, who), is_over),
+        _events(used, who, shown, place),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
@@ -77,24 +82,28 @@ async def _start(used: Backend, last_event_id: str | None) -> Place:
 
 
 async def _events(
-    store: Store, place: Place, seen: Whose | None, is_over: Callable[[], Awaitable[bool]]
-) -> AsyncIterator[str]:
-    yield "retry: 1000\n\n"
+    used: Backend, who: Principal, shown: Shown, place: Place
+) -> AsyncIterator[bytes]:
+    """Yield events until the API stops or the token is not what it was.
+
+    Where something can't be read the stream ends: the client comes back, and is told what it is.
+    """
+    seen = whose(used, who)
+    yield b"retry: 1000\n\n"
     said = time.monotonic()
-    while not await is_over():
-        rows = await store.events_after(place, PAGE)
-        for row in rows:
-            if seen is None or seen.has(row):
-                yield _message(row)
-                said = time.monotonic()
-        if rows:
-            place = Place.parse(rows[-1]["id"])
-        if time.monotonic() - said > KEEP_ALIVE_SECONDS:
+    while not used.stopping.is_set():
+        try:
+            if known(used, shown) != who:
+                return
+            found, place, more = await used.feed.turn(place, seen)
+        except WorkflowError as error:
+            log.info("a stream ends: %s", error)
+            return
+        if found:
             said = time.monotonic()
-            yield ": still here\n\n"
-        # Of events that this client may not see there may be many: others have their turn.
-        await asyncio.sleep(0 if rows else POLL_SECONDS)
-
-
-def _message(row: dict[str, Any]) -> str:
-    return f"id: {row['id']}\nevent: {row['event']}\ndata: {json.dumps(row)}\n\n"
+            yield found
+        elif time.monotonic() - said > KEEP_ALIVE_SECONDS:
+            said = time.monotonic()
+            yield b": still here\n\n"
+        if not more:
+            await used.feed.wait()

@@ -1,5 +1,6 @@
 """An application with nothing but a projection behind it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,8 +12,10 @@ from openapi_harness import Description
 
 from workflow_backend.api.app import create_app
 from workflow_backend.api.backend import Backend, Writing
+from workflow_backend.api.feed import EventFeed
 from workflow_backend.api.lag import ProjectionLag
 from workflow_backend.api.limits import RateLimit
+from workflow_backend.api.metrics import Metrics
 from workflow_backend.api.tokens import Tokens
 from workflow_backend.errors import NodeUnavailable
 from workflow_backend.pulse import Pulse
@@ -42,6 +45,8 @@ def fake_backend(
     waiting: Any = None,
     store: Any = None,
     lag: ProjectionLag | None = None,
+    feed: EventFeed | None = None,
+    stopping: asyncio.Event | None = None,
 ) -> Backend:
     """A backend whose parts are those given; there is no node where none is."""
     nothing: Any = SimpleNamespace(require_chain=_away, item=_away)
@@ -57,6 +62,9 @@ def fake_backend(
         (),
         Pulse("server"),
         lag or ProjectionLag(),
+        feed or EventFeed(store or projection, lambda: 0.0),
+        Metrics(),
+        stopping or asyncio.Event(),
     )
 
 
