@@ -13,9 +13,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from workflow_backend_node import first_start, homes
+from workflow_backend_node import first_start, homes, signing_state
 from workflow_backend_node.asking import Object, Refused, as_json, parse, run, write_private
-from workflow_backend_node.identity import STATE
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ def offers(wanted: Look) -> Object:
 
 
 def clear(wanted: Look, check: bool) -> Object:
-    """Move the old home aside; answer with the highest that any home here has signed."""
+    """Move the old home aside; answer with all that were moved so far."""
     home = Path(wanted.home)
     if home.exists() and homes.runs(home):
         raise Refused(f"the app of {home} runs: stop the node first")
@@ -77,19 +76,20 @@ def clear(wanted: Look, check: bool) -> Object:
         "changed": [str(home)] if aside else [],
         "aside": aside and str(aside),
         "moved_aside": homes.moved_aside(home),
-        "signed": homes.highest(home),
     }
 
 
 def started(wanted: Started, check: bool) -> Object:
     """Say what holds for the first start, in a home without blocks."""
     home = Path(wanted.home)
-    if homes.signed(home) is None:
-        raise Refused(f"{home} has no {STATE}")
-    state = homes.highest(home)
+    made = signing_state.of(home)
+    if made is None:
+        raise Refused(f"{home} has no {signing_state.STATE}")
+    # A home that was made behind what its peers have seen vouches for what no old one can tell.
+    state = homes.highest(home, seen=made if wanted.check_blocks else None)
     if not check:
         write_private(home / homes.FETCHING, as_json(wanted.state_sync))
-        write_private(home / "data" / STATE, as_json(state))
+        write_private(signing_state.place(home), as_json(state))
         homes.say_first_start(home, state, wanted.check_blocks, wanted.state_sync)
     return {"changed": [str(home / first_start.NAME)]}
 

@@ -9,16 +9,17 @@ has signed moves on from where the recovery left it. A kill in between makes no 
 State sync is for that start too: its servers are tunnels that end with the recovery.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from workflow_backend_node import signing_state
 from workflow_backend_node.asking import Object, Refused, as_json, parse, write_private
+from workflow_backend_node.files import json_object, read_regular
 
 NAME = "first-start.json"
-STATE = Path("data") / "priv_validator_state.json"
 
+_LARGEST = 1 << 20
 _SERVERS, _PERIOD = 2, "168h0m0s"
 
 
@@ -82,15 +83,17 @@ def read(home: Path) -> FirstStart | None:
     """
     path = home / NAME
     try:
-        wanted = parse(FirstStart, json.loads(path.read_text(encoding="utf-8")), str(path))
-        signed = int(json.loads((home / STATE).read_text(encoding="utf-8"))["height"])
+        text = read_regular(path, _LARGEST)
     except FileNotFoundError:
-        if path.exists():
-            raise Refused(f"{home / STATE} is missing: run the recovery again") from None
         return None
-    except (ValueError, LookupError, TypeError) as error:
-        raise Refused(f"{path} can't be read: {error!r}; run the recovery again") from error
-    if signed > wanted.signed:
+    try:
+        wanted = parse(FirstStart, json_object(text, str(path)), str(path))
+    except Refused as error:
+        raise Refused(f"{error}; run the recovery again") from None
+    state = signing_state.of(home)
+    if state is None:
+        raise Refused(f"{signing_state.place(home)} is missing: run the recovery again")
+    if int(state["height"]) > wanted.signed:
         path.unlink()
         return None
     return wanted

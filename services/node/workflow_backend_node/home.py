@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from workflow_backend_node import identity as identities
+from workflow_backend_node import signing_state, whole
 from workflow_backend_node.asking import (
     Object,
     Refused,
@@ -29,7 +31,7 @@ from workflow_backend_node.asking import (
 )
 from workflow_backend_node.configuration import Settings, render
 from workflow_backend_node.homes import refuse_half_pushed
-from workflow_backend_node.identity import IDENTITY, NODE_KEY, STATE, VALIDATOR_KEY, highest
+from workflow_backend_node.identity import IDENTITY, NODE_KEY, VALIDATOR_KEY
 from workflow_backend_node.ports import refuse_taken
 from workflow_backend_node.turns import turn
 
@@ -80,7 +82,7 @@ def _bring(wanted: Wanted, settings: Settings, check: bool) -> Object:
         return {"made": False, "changed": [str(home)], "configuration": ""}
     validators = _verify(wanted, source)
     if not new:
-        _verify_store(home)
+        whole.require_kept(home)
     files = render(settings, validators)
     changes = list(_changes(home / "config", files))
     open_to_others = [] if new else list(_open_to_others(home))
@@ -106,9 +108,7 @@ def _bring(wanted: Wanted, settings: Settings, check: bool) -> Object:
 
 def _verify(wanted: Wanted, config: Path) -> int:
     """Refuse any other identity; give the number of validators in the genesis."""
-    missing = [name for name in IDENTITY if not (config / name).is_file()]
-    if missing:
-        raise Refused(f"{config} lacks {', '.join(missing)}: put back what belongs to this node")
+    identities.require(config)
     text = (config / "genesis.json").read_bytes()
     genesis: dict[str, Any] = json.loads(text)
     if genesis["chain_id"] != wanted.chain_id:
@@ -129,15 +129,6 @@ def _verify(wanted: Wanted, config: Path) -> int:
             f"the network folder gives this host {wanted.public_key}: one of them is another host's"
         )
     return len(genesis["validators"])
-
-
-def _verify_store(home: Path) -> None:
-    state = home / "data" / STATE
-    if not state.is_file():
-        raise Refused(
-            f"{state} is missing: without it this validator may sign twice. "
-            "Put it back, or restore the home from a backup"
-        )
 
 
 def _open_to_others(home: Path) -> Iterator[Path]:
@@ -163,10 +154,10 @@ def _make(home: Path, identity: Path, files: dict[str, str], seen: Object) -> No
             write_private(beside / "config" / name, (identity / name).read_text(encoding="utf-8"))
         for name, text in files.items():
             write_private(beside / "config" / name, text)
-        signed = identity / STATE  # there for a validator that has signed elsewhere
-        states = [json.loads(signed.read_text())] if signed.exists() else []
-        state = highest([*states, *([seen] if seen else [])])
-        write_private(beside / "data" / STATE, as_json(state))
+        # There for a validator that has signed elsewhere.
+        signed = signing_state.read(identity / signing_state.STATE)
+        state = signing_state.highest(one for one in (signed, seen) if one)
+        write_private(signing_state.place(beside), as_json(state))
         beside.rename(home)
     finally:
         shutil.rmtree(beside, ignore_errors=True)  # gone already when all went well

@@ -1,19 +1,18 @@
 """Homes on a host: the node's own, one that waits beside it, and those that were moved aside."""
 
-import json
 import shutil
 from base64 import b64decode
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from workflow_backend_node import first_start
+from workflow_backend_node import first_start, signing_state
 from workflow_backend_node.asking import Object, Refused
 from workflow_backend_node.comet import listener
+from workflow_backend_node.files import json_object, read_regular
 from workflow_backend_node.first_start import FirstStart
 from workflow_backend_node.half_restored import JOURNAL
-from workflow_backend_node.identity import STATE, VALIDATOR_KEY
-from workflow_backend_node.identity import highest as highest_of
+from workflow_backend_node.identity import VALIDATOR_KEY
 from workflow_backend_node.toml import read_toml
 
 PUSHED = ".cometbft.pushed"
@@ -22,19 +21,25 @@ FETCHING = "fetching.json"
 """In a home that was made anew for a state of its peers, until all is proven to be well with it."""
 ASIDE = ".cometbft.before-recovery"
 
+_LARGEST = 64 << 20
+
 
 def look(home: Path) -> Object:
     """Tell what is there."""
-    key = home / "config" / VALIDATOR_KEY
     public_key = None
-    if key.is_file():
-        with suppress(ValueError, LookupError, TypeError):
-            public_key = b64decode(json.loads(key.read_text())["pub_key"]["value"]).hex()
+    with suppress(Refused, ValueError, LookupError, TypeError):
+        key = read(home / "config" / VALIDATOR_KEY) or {}
+        public_key = b64decode(key["pub_key"]["value"]).hex()
+    found, unreadable = _signed(home)
+    own = None
+    with suppress(Refused):
+        own = signing_state.of(home)
     return {
         "home": home.exists(),
         "blocks": has_blocks(home),
-        "signed": signed(home),
-        "highest": int(highest(home)["height"]),
+        "signed": own,
+        "highest": int(signing_state.highest(found)["height"]),
+        "unreadable": unreadable,
         "public_key": public_key,
         "running": home.exists() and runs(home),
         "pushed": mark(home),
@@ -49,10 +54,28 @@ def _there(path: Path) -> Path:
 
 
 def highest(home: Path, *others: Path, seen: Object | None = None) -> Object:
-    """The signing state that holds: of all homes that are here, those moved aside too, and seen."""
-    homes = [home, *others, *home.parent.glob(f"{ASIDE}*")]
-    found = [state for state in (signed(one) for one in homes) if state is not None]
-    return highest_of([*found, *([seen] if seen else [])])
+    """The signing state that holds: of all homes that are here, those moved aside too, and seen.
+
+    One that can't be read is as lost as one that is missing where peers have seen the chain: what
+    they have seen is behind all that it could tell. Raises `Refused` for it otherwise.
+    """
+    found, unreadable = _signed(home, *others)
+    if unreadable and not seen:
+        raise Refused("; ".join(unreadable))
+    return signing_state.highest([*found, *([seen] if seen else [])])
+
+
+def _signed(home: Path, *others: Path) -> tuple[list[Object], list[str]]:
+    """The signing states of all homes that are here, and what is wrong with the others."""
+    found, wrong = [], []
+    for one in (home, *others, *_moved_aside(home)):
+        try:
+            state = signing_state.of(one)
+        except Refused as error:
+            wrong.append(str(error))
+        else:
+            found += [state] if state else []
+    return found, wrong
 
 
 def has_blocks(home: Path) -> bool:
@@ -82,12 +105,11 @@ def aside(home: Path) -> Path:
 
 def moved_aside(home: Path) -> list[str]:
     """All that were moved aside on this host, the oldest first: a run cut short leaves one too."""
-    return sorted(str(one) for one in home.parent.glob(f"{ASIDE}-*"))
+    return [str(one) for one in _moved_aside(home)]
 
 
-def signed(home: Path) -> Object | None:
-    """What the validator of a home signed last; None where that is lost."""
-    return read(home / "data" / STATE)
+def _moved_aside(home: Path) -> list[Path]:
+    return sorted(home.parent.glob(f"{ASIDE}-*"))
 
 
 def mark(home: Path) -> Object | None:
@@ -98,12 +120,9 @@ def mark(home: Path) -> Object | None:
 def read(path: Path) -> Object | None:
     """Read a JSON file; None where there is none."""
     try:
-        found: Object = json.loads(path.read_text(encoding="utf-8"))
+        return json_object(read_regular(path, _LARGEST), str(path))
     except FileNotFoundError, NotADirectoryError:
         return None
-    except ValueError as error:
-        raise Refused(f"{path} is not JSON: {error}") from error
-    return found
 
 
 def runs(home: Path) -> bool:

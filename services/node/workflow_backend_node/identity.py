@@ -5,33 +5,30 @@ is taken from there is verified and written anew; nothing else of it is used.
 """
 
 import hashlib
-import json
 import tarfile
 import zipfile
 from base64 import b64decode
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePath, PurePosixPath
-from typing import Any
 
 from nacl.signing import SigningKey
-from xian.node_setup import (
-    build_node_key,
-    build_priv_validator_state,
-    generate_validator_material,
-)
+from xian.node_setup import build_node_key, generate_validator_material
 
+from workflow_backend_node import signing_state
 from workflow_backend_node.asking import Object, Refused, as_json, write_private
+from workflow_backend_node.files import json_object, read_regular
+from workflow_backend_node.signing_state import STATE
 
 GENESIS = "genesis.json"
 NODE_KEY = "node_key.json"
 VALIDATOR_KEY = "priv_validator_key.json"
-STATE = "priv_validator_state.json"
 IDENTITY = (GENESIS, NODE_KEY, VALIDATOR_KEY)
 
 _BLOCKS = "blockstore.db"
+_LARGEST = 64 << 20
 _VAULT = b"$ANSIBLE_VAULT;"
 
 type Files = dict[str, Callable[[], bytes]]
@@ -153,13 +150,7 @@ def _member(archive: tarfile.TarFile, place: Path, name: str) -> bytes:
 def _object(what: str, text: bytes) -> Object:
     if text.startswith(_VAULT):
         raise Refused(f"{what} is encrypted: decrypt it with ansible-vault")
-    try:
-        value: Any = json.loads(text)
-    except ValueError as error:
-        raise Refused(f"{what} is not JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise Refused(f"{what} is no JSON object")
-    return value
+    return json_object(text, what)
 
 
 def _node_key(found: Object | None, place: Path) -> Object:
@@ -177,27 +168,26 @@ def _validator_key(found: Object, place: Path) -> Object:
     return key
 
 
-def _signed(state: Object | None, place: Path) -> Object | None:
+def _signed(found: Object | None, place: Path) -> Object | None:
     """Give the state of a validator that has signed."""
-    try:
-        return state if state is not None and int(state["height"]) > 0 else None
-    except (KeyError, TypeError, ValueError) as error:
-        raise Refused(f"{STATE} in {place} tells no height") from error
+    if found is None:
+        return None
+    state = signing_state.require(found, f"{STATE} in {place}")
+    return state if int(state["height"]) > 0 else None
 
 
-def highest(states: Iterable[Object]) -> Object:
-    """Give the signing state that lets a validator sign the least; that of a new one without any.
-
-    Raises `Refused` for one that tells no height.
-    """
-    try:
-        return max(states, key=_order, default=build_priv_validator_state())
-    except (LookupError, TypeError, ValueError) as error:
-        raise Refused(f"a signing state tells no height: {error!r}") from error
-
-
-def _order(state: Object) -> tuple[int, int, int]:
-    return int(state["height"]), int(state.get("round", 0)), int(state.get("step", 0))
+def require(config: Path) -> None:
+    """Raise `Refused` where a home's genesis or one of its keys is not what its name says."""
+    missing = [name for name in IDENTITY if not (config / name).exists()]
+    if missing:
+        raise Refused(f"{config} lacks {', '.join(missing)}: put back what belongs to this node")
+    genesis, node_key, validator_key = (
+        _object(str(config / name), read_regular(config / name, _LARGEST)) for name in IDENTITY
+    )
+    if not isinstance(genesis.get("chain_id"), str) or not genesis.get("validators"):
+        raise Refused(f"{config / GENESIS} is no genesis: put back this network's")
+    _seed(node_key, str(config / NODE_KEY))
+    _validator_key(validator_key, config)
 
 
 def _seed(key: Object, what: str) -> bytes:

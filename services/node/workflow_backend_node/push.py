@@ -18,9 +18,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from workflow_backend_node import first_start, homes
+from workflow_backend_node import first_start, homes, identity, signing_state
 from workflow_backend_node.asking import Object, Refused, as_json, parse, run, write_private
-from workflow_backend_node.identity import STATE, VALIDATOR_KEY
+from workflow_backend_node.identity import NODE_KEY, VALIDATOR_KEY
 
 ROOM = 1 << 30
 """Bytes that have to stay free on the disk: a full one stops the node, which may run meanwhile."""
@@ -88,7 +88,9 @@ def unpack(wanted: Unpack, check: bool) -> Object:
         _extract(archive, wanted.top, beside)
         if homes.look(beside)["public_key"] != wanted.public_key:
             raise Refused(f"{archive} holds another validator's key than {wanted.public_key}")
-        for name in ("node_key.json", VALIDATOR_KEY):
+        identity.require(beside / "config")
+        signing_state.of(beside)
+        for name in (NODE_KEY, VALIDATOR_KEY):
             (beside / "config" / name).chmod(0o600)
         (beside / first_start.NAME).unlink(missing_ok=True)
         write_private(beside / homes.MARK, as_json({"sha256": wanted.sha256}))
@@ -140,19 +142,22 @@ def swap(wanted: Swap, check: bool) -> Object:
         at_home = homes.read(home / homes.MARK)
         if (at_home or {}).get("sha256") != wanted.sha256:
             raise Refused(f"{place} holds no home: unpack the archive first")
-        return _swapped([], None, homes.signed(home), home)
+        return _swapped([], None, signing_state.of(home), home)
     if mark["sha256"] != wanted.sha256:
         raise Refused(f"{place} is of another archive: unpack this one first")
     if home.exists() and homes.runs(home):
         raise Refused(f"the app of {home} runs: stop the node first")
     aside = homes.aside(home) if home.exists() else None
-    if homes.signed(place) is None and wanted.seen is None and homes.has_blocks(place):
-        raise Refused(f"{place} has blocks and lost {STATE}, and no peer can tell what was signed")
+    if signing_state.of(place) is None and wanted.seen is None and homes.has_blocks(place):
+        raise Refused(
+            f"{place} has blocks and lost {signing_state.STATE}, and no peer can tell what was "
+            "signed"
+        )
     state = homes.highest(home, place, seen=wanted.seen)
     if check:
         return _swapped([str(home)], aside, state, home)
     (place / "data").mkdir(mode=0o700, exist_ok=True)
-    write_private(place / "data" / STATE, as_json(state))
+    write_private(signing_state.place(place), as_json(state))
     homes.say_first_start(place, state, wanted.check_blocks, {})
     if aside:
         home.rename(aside)

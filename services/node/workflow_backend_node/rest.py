@@ -4,7 +4,6 @@ The request has the `home`; a home whose app runs is refused. The answer has `he
 and `signed`.
 """
 
-import json
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -14,10 +13,9 @@ from contracting.storage.driver import Driver
 from loguru import logger
 from xian.utils.block import get_committed_latest_block
 
-from workflow_backend_node.asking import Object, parse, run
-from workflow_backend_node.snapshot import Stopped, copy_state, stopped
-
-SIGNING_STATE = Path("data/priv_validator_state.json")
+from workflow_backend_node import signing_state
+from workflow_backend_node.asking import Object, Refused, parse, run
+from workflow_backend_node.snapshot import Home, copy_state, stopped
 
 
 @dataclass(frozen=True)
@@ -31,13 +29,15 @@ def answer(request: Object, check: bool) -> Object:
     """Say it; raises `Refused`."""
     del check
     home = Path(parse(Resting, request, "rest").home)
-    stopped(Stopped("stopped", str(home)))
+    stopped(Home("stopped", str(home)))
     with tempfile.TemporaryDirectory(prefix=".rest.", dir=home.parent) as folder:
         storage = Path(folder)
         copy_state(home / "xian" / "lmdb", storage / "lmdb")
         with Driver(storage_home=storage) as driver:
             block = get_committed_latest_block(driver)
-    signing = json.loads((home / SIGNING_STATE).read_text(encoding="utf-8"))
+    signing = signing_state.of(home)
+    if signing is None:
+        raise Refused(f"{signing_state.place(home)} is missing: {signing_state.LOST}")
     return {
         "height": int(block["height"]),
         "app_hash": block["hash"],

@@ -5,7 +5,8 @@ A request's `action` is one of these:
 - `export` writes the archive of a home whose node may run, and may offer it to peers;
 - `import` makes the app's state from an archive, in a folder that nothing uses yet;
 - `count` tells how many keys of a state in such a folder begin with a prefix;
-- `stopped` says that a home's app does not run, or refuses.
+- `stopped` says that a home's app does not run, or refuses;
+- `whole` says that the files of a home are what its programs can start with, or refuses.
 
 The archive is upstream's (`xian-state-snapshot`), so peers and upstream's own tools can read it.
 """
@@ -30,6 +31,7 @@ from xian.services.bds import sql
 from xian.services.state_sync import StateSnapshotManager, default_snapshot_output_path
 from xian.utils.block import reconcile_latest_block
 
+from workflow_backend_node import whole
 from workflow_backend_node.asking import Object, Refused, as_json, parse, run, write_private
 from workflow_backend_node.comet import listener
 from workflow_backend_node.toml import read_toml
@@ -70,8 +72,8 @@ class Count:
 
 
 @dataclass(frozen=True)
-class Stopped:
-    """The home of an app that must not run."""
+class Home:
+    """A home."""
 
     action: str
     home: str
@@ -87,9 +89,12 @@ def answer(request: Object, check: bool) -> Object:
         case "count":
             return count(parse(Count, request, "count"))
         case "stopped":
-            return stopped(parse(Stopped, request, "stopped"))
+            return stopped(parse(Home, request, "stopped"))
+        case "whole":
+            whole.require(Path(parse(Home, request, "whole").home))
+            return {"whole": True}
         case other:
-            raise Refused(f"action is {other!r}, wanted export, import, count or stopped")
+            raise Refused(f"action is {other!r}, wanted export, import, count, stopped or whole")
 
 
 def export(wanted: Export, check: bool) -> Object:
@@ -230,7 +235,7 @@ def count(wanted: Count) -> Object:
         return {"keys": len(driver.keys(wanted.prefix))}
 
 
-def stopped(wanted: Stopped) -> Object:
+def stopped(wanted: Home) -> Object:
     """Answer when the home's app does not listen; raises `Refused` while it does."""
     configuration = read_toml(Path(wanted.home) / "config" / "config.toml")
     socket = configuration["proxy_app"].removeprefix("unix://")

@@ -161,6 +161,21 @@ class TestStopped:
             assert "was cut short while it was swapping" in host.node.log("abci")
         return cut_short
 
+    @pytest.mark.parametrize("garbled", ["", "{}", "\0" * 50])
+    def test_a_garbled_signing_state_is_named_and_its_runbook_heals_it(
+        self, host: Host, made: dict[str, Any], garbled: str
+    ) -> None:
+        state = host.node.home / "data" / "priv_validator_state.json"
+        height = json.loads(state.read_text())["height"]
+        state.write_text(garbled)
+        said = host.refusal("prepare", host.restore(made))
+        assert str(state) in said
+        assert "docs/runbooks.md" in said
+        assert phase(host) is None
+        state.write_text(json.dumps({"height": height, "round": 0, "step": 3}))
+        host.ask("prepare", host.restore(made))
+        host.ask("undo", host.programs)
+
     def test_a_dump_that_was_changed_since_is_not_loaded(
         self, host: Host, made: dict[str, Any]
     ) -> None:

@@ -37,7 +37,7 @@ def test_the_old_home_is_kept_and_what_it_signed_holds_for_the_new(home_request:
     place = old_home(home_request, 900)
     assert do(home_request, "clear", check=True)["changed"] == [str(place)]
     answer = do(home_request, "clear")
-    assert answer["signed"] == state(900)
+    assert homes.look(place)["highest"] == 900
     assert (Path(answer["aside"]) / "data" / "blockstore.db").exists()
     assert answer["moved_aside"] == [answer["aside"]]
     assert do(home_request, "clear")["aside"] is None  # asked again after it was cut short
@@ -60,6 +60,23 @@ def test_a_lost_home_begins_behind_what_peers_have_seen(home_request: Request) -
     home.bring({**home_request, "seen": state(500)}, check=False)
     do(home_request, "first_start", check_blocks=3, state_sync=SYNC)
     assert homes.look(Path(home_request["home"]))["signed"] == state(500)
+
+
+@pytest.mark.parametrize("garbled", ["", "{}", "[]", '{"height": 7}'])
+def test_an_old_signing_state_that_cannot_be_read_gives_way_to_the_peers(
+    home_request: Request, garbled: str
+) -> None:
+    place = old_home(home_request, 900)
+    (place / "data" / "priv_validator_state.json").write_text(garbled)
+    seen = homes.look(place)
+    assert (seen["signed"], seen["highest"]) == (None, 0)
+    assert "priv_validator_state.json" in seen["unreadable"][0]
+    do(home_request, "clear")
+    home.bring({**home_request, "seen": state(500)}, check=False)
+    with pytest.raises(Refused, match="it may sign twice"):
+        do(home_request, "first_start", check_blocks=0, state_sync=SYNC)
+    do(home_request, "first_start", check_blocks=3, state_sync=SYNC)
+    assert homes.look(place)["signed"] == state(500)
 
 
 def test_a_home_that_was_pushed_in_part_is_given_up(home_request: Request) -> None:

@@ -17,7 +17,7 @@ from xian.node_setup import (
     render_node_configs,
 )
 
-from workflow_backend_node import identity
+from workflow_backend_node import identity, signing_state
 from workflow_backend_node.asking import Refused
 
 
@@ -71,7 +71,7 @@ def test_a_home_is_read_whatever_its_form(form: Callable[[Path], Path], tmp_path
 def test_what_was_signed_comes_along(form: Callable[[Path], Path], tmp_path: Path) -> None:
     home, _, _ = prepared(tmp_path)
     state = {"height": "7", "round": 0, "step": 3, "signature": "c2ln", "signbytes": "00"}
-    (home / "data" / identity.STATE).write_text(json.dumps(state))
+    (home / "data" / signing_state.STATE).write_text(json.dumps(state))
     found = identity.read(form(home))
     assert found.state == state
     folder = tmp_path / "host"
@@ -86,11 +86,19 @@ def test_blocks_without_what_was_signed_are_refused(
     form: Callable[[Path], Path], tmp_path: Path
 ) -> None:
     home, _, _ = prepared(tmp_path)
-    (home / "data" / identity.STATE).unlink()
+    (home / "data" / signing_state.STATE).unlink()
     (home / "data" / "blockstore.db").mkdir()
     (home / "data" / "blockstore.db" / "LOG").write_text("")
     with pytest.raises(Refused, match="may sign twice"):
         identity.read(form(home))
+
+
+@pytest.mark.parametrize("garbled", ["", "{}", "[]", '{"height": 7}'])
+def test_a_garbled_signing_state_is_refused(tmp_path: Path, garbled: str) -> None:
+    home, _, _ = prepared(tmp_path)
+    (home / "data" / signing_state.STATE).write_text(garbled)
+    with pytest.raises(Refused, match=r"priv_validator_state\.json"):
+        identity.read(home)
 
 
 def test_a_validators_key_alone_gets_a_node_key(tmp_path: Path) -> None:

@@ -116,6 +116,38 @@ def test_the_highest_signature_holds(request_: Request, old: int, wanted: str) -
     assert ("signature" in answer["signed"]) == (wanted == "900")
 
 
+def test_an_old_signing_state_that_cannot_be_read_needs_a_peer(request_: Request) -> None:
+    place = old_home(request_, 900)
+    (place / "data" / "priv_validator_state.json").write_text("{}")
+    assert "tells no height" in do(request_, "look")["unreadable"][0]
+    push.answer(request_, check=False)
+    with pytest.raises(Refused, match="it may sign twice"):
+        swap(request_, None, 0)
+    assert swap(request_)["signed"]["height"] == "500"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("config/node_key.json", "node_key.json"),
+        ("config/genesis.json", "genesis.json"),
+        ("data/priv_validator_state.json", "priv_validator_state.json"),
+    ],
+)
+def test_a_home_with_a_file_cut_short_is_refused_before_it_waits(
+    request_: Request, prepared: Path, name: str, said: str
+) -> None:
+    content = (prepared / name).read_bytes()
+    (prepared / name).write_bytes(content[: len(content) // 2])
+    archive = Path(request_["archive"])
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(prepared, ".cometbft")
+    request_["sha256"] = digest(archive)
+    with pytest.raises(Refused, match=said):
+        push.answer(request_, check=False)
+    assert [path.name for path in Path(request_["home"]).parent.iterdir()] == []
+
+
 def test_an_archive_ahead_of_its_peers_keeps_its_own(request_: Request) -> None:
     push.answer(request_, check=False)
     assert swap(request_, {**SEEN, "height": "7"})["signed"]["height"] == "100"

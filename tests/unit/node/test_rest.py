@@ -8,7 +8,7 @@ import pytest
 from contracting.storage.driver import Driver
 from xian.utils.block import stage_latest_block
 
-from workflow_backend_node import rest
+from workflow_backend_node import rest, signing_state
 from workflow_backend_node.asking import Refused
 
 
@@ -20,7 +20,7 @@ def home(tmp_path: Path) -> Path:
     (home / "config" / "config.toml").write_text(f'proxy_app = "unix://{tmp_path}/abci.sock"\n')
     (home / "data").mkdir()
     signing = {"height": "8", "round": 0, "step": 2}
-    (home / rest.SIGNING_STATE).write_text(json.dumps(signing))
+    signing_state.place(home).write_text(json.dumps(signing))
     with Driver(storage_home=home / "xian") as driver:
         stage_latest_block(driver, block_hash=b"\xab" * 32, height=7, nanos=7)
         driver.commit()
@@ -51,4 +51,10 @@ def test_a_node_that_runs_is_refused(home: Path, tmp_path: Path) -> None:
 def test_a_home_without_a_state_is_refused(home: Path) -> None:
     (home / "xian" / "lmdb" / "data.mdb").unlink()
     with pytest.raises(Refused, match="holds no state"):
+        rest.answer({"home": str(home)}, check=False)
+
+
+def test_a_garbled_signing_state_is_named(home: Path) -> None:
+    signing_state.place(home).write_text("{")
+    with pytest.raises(Refused, match=r"priv_validator_state\.json is not JSON"):
         rest.answer({"home": str(home)}, check=False)

@@ -144,5 +144,5 @@ def test_nothing_is_written_over(home: Path, tmp_path: Path) -> None:
     with pytest.raises(Refused, match="written over"):
         snapshot.answer(wanted(archive, home / "xian", told), check=False)
     assert snapshot.answer({"action": "stopped", "home": str(home)}, check=False)["stopped"]
-    with pytest.raises(Refused, match="wanted export, import, count or stopped"):
+    with pytest.raises(Refused, match="wanted export, import, count, stopped or whole"):
         snapshot.answer({"action": "destroy"}, check=False)

@@ -8,9 +8,12 @@ from workflow_backend.errors import RecoveryRefused
 from workflow_backend.operations.recovery.actions import act
 
 
-def ask(*, signed: int = 0, index: int | None = None) -> dict[str, Any]:
+def ask(
+    *, signed: int = 0, index: int | None = None, unreadable: tuple[str, ...] = ()
+) -> dict[str, Any]:
     newest = {"height": index, "block_hash": "ab" * 32, "schema_version": 1}
-    request = {"host": "a", "folder": "/node", "ends": 35, "signed": signed}
+    request: dict[str, Any] = {"host": "a", "folder": "/node", "ends": 35, "signed": signed}
+    request["unreadable"] = list(unreadable)
     return act("alone", request | {"index": newest if index is not None else None}, check=False)
 
 
@@ -30,3 +33,8 @@ def test_an_index_would_keep_blocks_of_a_history_that_is_lost() -> None:
     with pytest.raises(RecoveryRefused, match="the index of a at 36: no peer has the") as refused:
         ask(index=36)
     assert "docs/runbooks.md" in refused.value.explain()
+
+
+def test_a_signing_state_that_can_not_be_read_is_named() -> None:
+    with pytest.raises(RecoveryRefused, match=r"nobody can tell .*: state\.json is empty"):
+        ask(unreadable=("state.json is empty",))

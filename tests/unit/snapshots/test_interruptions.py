@@ -328,12 +328,20 @@ def test_another_genesis_is_refused(tmp_path: Path) -> None:
         home.prepare()
 
 
-def test_a_home_that_lost_what_it_signed_is_not_started_again(tmp_path: Path) -> None:
+def test_restore_refuses_a_home_that_is_not_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     home = Home(tmp_path)
-    (home.path / "data" / "priv_validator_state.json").unlink()
-    with pytest.raises(RecoveryRefused, match="this validator may sign twice") as refused:
-        home.prepare()
-    assert "push-home.yml" in refused.value.explain()
+
+    def refuses(python: Path, request: dict[str, Any], program: str = "snapshot") -> Any:
+        if request["action"] == "whole":
+            raise RecoveryRefused("priv_validator_state.json is empty")
+        return node_program(python, request, program)
+
+    monkeypatch.setattr(node_programs, "ask", refuses)
+    for check in (True, False):
+        with pytest.raises(RecoveryRefused, match="is empty"):
+            restoring.prepare(home.wanted, check=check)
     assert not (home.path.parent / "restore").exists()
 
 

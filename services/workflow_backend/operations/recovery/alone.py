@@ -24,19 +24,27 @@ class Alone(Reported):
     """Where a home ends, and what the host has signed and indexed, in blocks.
 
     `ends` is what its validator signed last: it has no later block. `signed` is the highest of all
-    other homes on the host.
+    other homes on the host, and `unreadable` what is wrong with those whose signing state can't be
+    read.
     """
 
     host: str
     folder: str
     ends: int = Field(ge=0)
     signed: int = Field(default=0, ge=0)
+    unreadable: list[str] = Field(default_factory=list)
     index: Newest | None = None
 
 
 def alone(wanted: Alone, *, check: bool) -> Object:
     """Answer that nothing on the host is later than the home; raises RecoveryRefused otherwise."""
     del check
+    if wanted.unreadable:
+        raise RecoveryRefused(
+            f"nobody can tell what the validator of {wanted.host} has signed: "
+            f"{'; '.join(wanted.unreadable)}",
+            hint=f"move that home out of {wanted.folder}, or bring up peers that can tell",
+        )
     if wanted.signed > wanted.ends:
         raise RecoveryRefused(
             f"the home ends at block {wanted.ends}, and a home of {wanted.host} has signed up to "

@@ -138,13 +138,8 @@ def _require_home(wanted: Restore) -> None:
             f"{path} is another genesis ({found}) than wanted ({wanted.genesis_sha256})",
             hint="the home is another network's: nothing is restored into it",
         )
-    signed = wanted.home / "data" / "priv_validator_state.json"
-    if not signed.is_file():
-        raise RecoveryRefused(
-            f"{signed} is missing: without what it has signed this validator may sign twice",
-            hint="put it back, or bring a home that has it (push-home.yml), "
-            "or one that is made anew (bootstrap-state-sync.yml)",
-        )
+    # The node starts with each of these, whatever the snapshot brings.
+    node_programs.ask(wanted.node_python, {"action": "whole", "home": str(wanted.home)})
 
 
 def _index_wanted(wanted: Restore, found: Verified, store: OwnStore) -> IndexPart | None:

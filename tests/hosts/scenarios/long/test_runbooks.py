@@ -139,6 +139,22 @@ def test_a_single_validators_older_home(network: Network, host: Host, tmp_path: 
     well(network)
 
 
+def test_what_a_single_validator_signed(network: Network, host: Host) -> None:
+    """A garbled signing state is named by all that would start the node, and its runbook heals."""
+    state = f"{STATE}/node/.cometbft/data/priv_validator_state.json"
+    host.run("systemctl stop workflow-backend-{cometbft,abci}")
+    height = json.loads(host.output(f"cat {state}"))["height"]
+    host.run(f"truncate --size 0 {state}")
+    for playbook in ("deploy", "start"):
+        said = network.play(playbook).failed().output
+        assert "priv_validator_state.json" in said
+    assert "is empty" in network.play("deploy").failed().output
+    follow(network, "one", "What a single validator signed", BLOCK=str(int(height) - 1))
+    with flowing(network, ["one"], "signed") as flow:
+        flow.until(20)
+    well(network)
+
+
 def smoke(network: Network) -> str:
     """An item through the whole backend."""
     found = re.search(r"smoke-[0-9a-f]{12}", network.play("smoke").ok().output)
