@@ -7,9 +7,9 @@ import os
 import re
 import secrets
 import tempfile
-import time
 from pathlib import Path
 
+from ansible.module_utils import program_log
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = """
@@ -178,15 +178,11 @@ def running_revision(module, unit):
 def start(module, unit):
     """Start a unit and wait until it is ready; fail with its last words where it is not."""
     module.run_command(["systemctl", "reset-failed", unit])  # an old failure says nothing of now
-    begun = time.time()
     status, _, reason = module.run_command(["systemctl", "start", unit])
     if status != 0:
-        # What the program itself said; what systemd says of it is in the reason.
-        journal = ["journalctl", f"_SYSTEMD_UNIT={unit}", f"--since=@{begun:.3f}", "--lines=3"]
-        _, words, _ = module.run_command([*journal, "--output=cat", "--no-pager"])
-        module.fail_json(
-            msg=f"{unit} does not start: {reason.strip()} Its last words: {words.strip()}"
-        )
+        words = program_log.of_unit(module.run_command, unit) or "none"
+        why = next(iter(reason.strip().splitlines()), "")
+        module.fail_json(msg=f"{unit} does not start. Its last words: {words} ({why})")
 
 
 def write(path, text, mode):

@@ -99,3 +99,11 @@ def test_what_an_interrupted_run_left_is_finished_by_the_next(host: Host) -> Non
     host.check_output(f"systemctl disable --quiet {UNIT}")
     converge(host)
     assert host.service(UNIT).is_enabled
+
+
+def test_a_program_that_does_not_start_is_told_in_its_own_words(host: Host) -> None:
+    dies = {"program_of_the_example": "import sys; sys.exit('my disk is read-only')"}
+    run = play("converge", "--limit", host.check_output("hostname"), **dies)
+    assert run.code != 0
+    assert "Its last words: my disk is read-only" in run.said
+    converge(host)
