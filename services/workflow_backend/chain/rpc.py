@@ -15,6 +15,9 @@ from . import sessions
 BATCH_LIMIT = 10
 """Requests in one POST: CometBFT's default for rpc.max_request_batch_size."""
 
+REASON = 1_000
+"""Characters of a node's reason that are shown at most."""
+
 type Call = tuple[str, dict[str, Any]]
 
 
@@ -111,7 +114,7 @@ class Rpc:
     def _result(self, answer: Any, method: str) -> dict[str, Any]:
         match answer:
             case {"error": dict() as error}:
-                reason = str(error.get("data") or error.get("message"))
+                reason = _printable(str(error.get("data") or error.get("message")))
                 # The app refuses in an answer of its own: this is CometBFT, whose app has gone or
                 # comes back. Whether a transaction reached it before, nobody knows.
                 if method == "abci_query" or "appConn" in reason:
@@ -131,6 +134,11 @@ class Rpc:
             raise NodeRefused(f"query {path}: {response.get('log') or 'refused'}")
         raw = response.get("value")
         return None if raw is None or raw == "AA==" else _decoded(raw, response.get("info"))
+
+
+def _printable(text: str) -> str:
+    """Make a foreign text fit for a line of a terminal or a log."""
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text[:REASON])
 
 
 def _request(number: int, method: str, params: dict[str, Any]) -> dict[str, Any]:

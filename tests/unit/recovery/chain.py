@@ -9,7 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
 CHAIN = "unit-1"
-KEYS = {name: (str(number) * 64) for number, name in enumerate(("a", "b", "c", "d"), 1)}
+KEYS = {name: (str(number) * 64) for number, name in enumerate("abcde", 1)}
+VALIDATORS = "abcd"
 
 
 def address(key: str) -> str:
@@ -20,20 +21,22 @@ def address(key: str) -> str:
 class Chain:
     """`signers` sign each new block; `on_demand` ones are made by transactions alone.
 
-    Nodes that are `behind` say that they are catching up.
+    Nodes that are `behind` say that they are catching up. What `lies` has of a host and a method
+    takes the place of what is true there.
     """
 
     height: int = 10
     base: int = 1
     chain_id: str = CHAIN
-    signers: set[str] = field(default_factory=lambda: set(KEYS))
-    powers: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KEYS, 10))
+    signers: set[str] = field(default_factory=lambda: set(VALIDATORS))
+    powers: dict[str, int] = field(default_factory=lambda: dict.fromkeys(VALIDATORS, 10))
     on_demand: bool = True
     refuses: str = ""
     hashes: dict[int, str] = field(default_factory=dict)
     signed: dict[int, set[str]] = field(default_factory=dict)
     nudges: int = 0
     behind: set[str] = field(default_factory=set)
+    lies: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for height in range(1, self.height + 1):
@@ -44,7 +47,11 @@ class Chain:
             self.height += 1
             self.signed[self.height] = set(self.signers)
 
-    def answer(self, host: str, method: str, params: dict[str, Any]) -> dict[str, Any]:
+    def answer(self, host: str, method: str, params: dict[str, Any]) -> Any:
+        true = self.truth(host, method, params)
+        return mixed(true, self.lies.get(host, {}).get(method, {}))
+
+    def truth(self, host: str, method: str, params: dict[str, Any]) -> dict[str, Any]:
         match method:
             case "status":
                 if not self.on_demand:
@@ -95,6 +102,13 @@ class Chain:
             case "header":
                 return {"header": {"app_hash": f"{int(params['height']) - 1:064X}"}}
         raise AssertionError(method)
+
+
+def mixed(true: Any, lie: Any) -> Any:
+    """What a lie leaves of the truth."""
+    if not isinstance(true, dict) or not isinstance(lie, dict):
+        return lie
+    return true | {key: mixed(true.get(key), value) for key, value in lie.items()}
 
 
 class Served:

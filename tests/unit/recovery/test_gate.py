@@ -123,8 +123,8 @@ def test_two_hosts_with_one_key_are_refused() -> None:
 
 
 def test_a_host_without_a_key_is_refused() -> None:
-    with pytest.raises(RecoveryRefused, match="no key for e"):
-        ask({}, host="e")
+    with pytest.raises(RecoveryRefused, match="no key for z"):
+        ask({}, host="z")
 
 
 def test_without_new_blocks_only_the_operators_word_helps(serve: Serve) -> None:
@@ -160,6 +160,90 @@ def test_a_peer_of_another_chain_is_refused(serve: Serve) -> None:
 def test_fewer_than_three_blocks_are_no_proof(serve: Serve) -> None:
     with pytest.raises(Exception, match="greater than or equal to 3"):
         ask(serve(Chain()), blocks=2)
+
+
+# --- peers that lie
+
+
+HUGE = {
+    "status": {"sync_info": {"latest_block_height": str(10**11)}},
+    "validators": {"validators": [], "total": "0"},
+}
+
+
+def hidden(height: int) -> dict[str, Any]:
+    """What a peer says that knows of no signature, and of no vote."""
+    return {
+        "validators": {"validators": [], "total": "0"},
+        "commit": {"signed_header": {"commit": {"signatures": []}}},
+        "status": {"sync_info": {"latest_block_height": str(height)}},
+    }
+
+
+def test_gate_is_not_opened_by_the_greatest_height_without_a_vote(serve: Serve) -> None:
+    with pytest.raises(RecoveryRefused, match=r"signed block 1[45].*, [bcd] shows"):
+        ask(serve(Chain(lies={"b": HUGE})))
+
+
+def test_gate_writes_no_height_that_one_alone_says(serve: Serve) -> None:
+    chain = without_a(lies={"b": HUGE})
+    answer = ask(serve(chain))
+    assert int(answer["seen"]["height"]) == chain.height
+    assert answer["odd"] == f"b says height {10**11}"
+    assert answer["shown_by"] == ["c", "d"]
+
+
+def test_gate_refuses_where_one_saw_a_signature(serve: Serve) -> None:
+    lies = {host: hidden(15) | {"status": {}} for host in "bc"}
+    with pytest.raises(RecoveryRefused, match=r"signed block 1[45].*, d shows"):
+        ask(serve(Chain(lies=lies)))
+
+
+def test_gate_waits_where_one_saw_a_vote(serve: Serve) -> None:
+    lies = {host: {"validators": {"validators": [], "total": "0"}} for host in "bc"}
+    answer = ask(serve(without_a(lies=lies)))
+    assert (answer["check_blocks"], answer["power"]) == (3, 10)
+
+
+def test_gate_believes_one_alone_no_height(serve: Serve) -> None:
+    peers = serve(without_a(), "b") | DOWN_C
+    with pytest.raises(RecoveryRefused, match=r"no two peers agree .*: b says height 10"):
+        ask(peers)
+    assert ask(peers, sure=True)["seen"] is None
+    two = serve(without_a(lies={"b": HUGE}), "b", "c")
+    with pytest.raises(RecoveryRefused, match=f"c says height 10; b says height {10**11}"):
+        ask(two)
+
+
+def test_gate_believes_one_alone_no_missing_vote(serve: Serve) -> None:
+    peers = serve(without_a(powers={"b": 10}), "b") | DOWN_C
+    with pytest.raises(RecoveryRefused, match="no two peers agree"):
+        ask(peers)
+    follower = ask(peers, power=0)  # the genesis gives it none either
+    assert (follower["proven"], follower["seen"], follower["height"]) == (
+        "it has no vote",
+        None,
+        10,
+    )
+
+
+DOWN_C = {"c": {"url": "http://127.0.0.1:1"}}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"status": {"sync_info": {"latest_block_height": str(10**18)}}},
+        {"status": {"validator_info": None}},
+        {"status": {"node_info": {"network": "other"}}},
+        {"validators": {"validators": [{}] * 100}},
+        {"validators": {"total": "1000000000"}},
+        {"commit": {"signed_header": []}},
+        {"broadcast_tx_sync": []},
+    ],
+)
+def test_gate_does_without_one_that_says_what_can_not_be(serve: Serve, odd: Any) -> None:
+    assert ask(serve(without_a(lies={"b": odd})))["check_blocks"] == 3
 
 
 # --- a home that is made anew
@@ -214,3 +298,14 @@ def test_each_step_is_in_the_report(serve: Serve, tmp_path: Path) -> None:
     one, other = json.loads(report.read_text())["steps"]
     assert one["proven"] == "it signed none of the blocks 12 to 14"
     assert other["refused"].startswith("nobody can tell")
+
+
+def test_home_is_not_made_anew_by_the_word_of_one(serve: Serve) -> None:
+    for lies in ({"b": HUGE}, {"b": hidden(10)}, {"b": hidden(10), "c": hidden(10)}):
+        with pytest.raises(RecoveryRefused, match="has no home"):
+            ask(serve(Chain(lies=lies)), "new-home")
+    with pytest.raises(RecoveryRefused, match="has no home"):
+        ask(serve(Chain(lies={"b": hidden(10)}), "b"), "new-home")
+    answer = ask(serve(Chain(signers=set("bcd"), lies={"b": HUGE})), "new-home")
+    assert answer["seen"]["height"] == "10"
+    assert ask(serve(Chain(powers={"b": 10}), "b"), "new-home", power=0)["seen"] is None

@@ -15,6 +15,7 @@ type Ways = dict[str, dict[str, str]]
 type Serve = Callable[..., Ways]
 
 SNAPSHOT = {"height": 8, "app_hash": f"{8:064x}"}
+NODE_IDS = {host: host * 40 for host in "bcde"}
 OFFERS = {"b": [SNAPSHOT, {"height": 5, "app_hash": f"{5:064x}"}], "c": []}
 
 
@@ -24,7 +25,14 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def ask(peers: Ways, *, check: bool = False, **more: Any) -> dict[str, Any]:
-    request = {"chain_id": CHAIN, "peers": peers, "offers": OFFERS, "seconds": 2} | more
+    request = {
+        "chain_id": CHAIN,
+        "peers": peers,
+        "node_ids": NODE_IDS,
+        "offers": OFFERS,
+        "seconds": 2,
+    }
+    request |= more
     return act("trust", request, check=check)
 
 
@@ -40,7 +48,7 @@ def test_the_newest_snapshot_on_offer_is_vouched_for(serve: Serve) -> None:
 def test_one_node_at_two_addresses_vouches_once(serve: Serve) -> None:
     chain = Chain()
     twice = serve(chain, "b") | {"c": serve(chain, "b")["b"]}
-    with pytest.raises(RecoveryRefused, match="c is the same node as b"):
+    with pytest.raises(RecoveryRefused, match="c says that it is the same node as b"):
         ask(twice)
 
 
@@ -67,7 +75,7 @@ def test_a_plan_tells_too_that_nodes_do_not_agree(serve: Serve) -> None:
 
 def test_a_snapshot_of_another_state_is_not_fetched(serve: Serve) -> None:
     offers = {"b": [{"height": 8, "app_hash": "ee" * 32}]}
-    with pytest.raises(RecoveryRefused, match="the snapshot on offer at b eeee"):
+    with pytest.raises(RecoveryRefused, match="b: it offers a state of block 8 with the app"):
         ask(serve(Chain(height=20)), offers=offers)
 
 
@@ -100,3 +108,79 @@ def test_an_index_is_kept_where_it_reaches_the_state(
 ) -> None:
     index = {"height": height, "block_hash": f"{block:064x}", "schema_version": 1}
     assert ask(serve(Chain(height=20)), index=index)["keep_index"] is kept
+
+
+# --- peers that lie
+
+
+def liar(host: str, **answers: Any) -> Chain:
+    """A chain of which a host tells what it likes."""
+    return Chain(height=20, lies={host: answers})
+
+
+def test_trust_is_not_set_by_liars_who_take_the_ids_of_honest_nodes(serve: Serve) -> None:
+    honest = serve(Chain(height=20), "d", "e")
+    one = serve(liar("b", status={"node_info": {"id": "d" * 40}}, **FORGED), "b")
+    other = serve(liar("c", status={"node_info": {"id": "e" * 40}}, **FORGED), "c")
+    with pytest.raises(RecoveryRefused, match="d says that it is the same node as b") as refused:
+        ask(one | other | honest)
+    assert "network.json gives it to d" in refused.value.hint
+
+
+FORGED: dict[str, Any] = {
+    "commit": {"signed_header": {"commit": {"block_id": {"hash": "EE" * 32}}}},
+    "header": {"header": {"app_hash": f"{8:064X}"}},
+}
+
+
+def test_trust_counts_the_node_ids_of_network_json_alone(serve: Serve) -> None:
+    chain = liar("b", status={"node_info": {"id": "f" * 40}}, **FORGED)
+    answer = ask(serve(chain, "b", "c", "d"))
+    assert answer["servers"] == ["c", "d"]
+    assert answer["silent"] == {"b": f"its node id is {'f' * 40}, network.json gives it {'b' * 40}"}
+    with pytest.raises(RecoveryRefused, match="1 nodes with node ids of their own"):
+        ask(serve(chain, "b", "c"))
+
+
+def test_trust_names_the_two_that_contradict(serve: Serve) -> None:
+    with pytest.raises(RecoveryRefused, match="do not agree on block") as refused:
+        ask(serve(liar("d", **FORGED), "b", "c", "d"))
+    assert "b and d contradict each other" in refused.value.hint
+
+
+ODD: dict[str, dict[str, Any]] = {
+    "a height that is huge": {"status": {"sync_info": {"latest_block_height": str(10**18)}}},
+    "a height far above": {"status": {"sync_info": {"latest_block_height": "900"}}},
+    "a height that is none": {"status": {"sync_info": {"latest_block_height": "-5"}}},
+    "blocks that begin late": {"status": {"sync_info": {"earliest_block_height": "19"}}},
+    "a list for an object": {"status": {"node_info": []}},
+    "no hash": {"commit": {"signed_header": {"commit": {"block_id": {"hash": "\x1b[2J"}}}}},
+    "a height that stays": {"status": {"sync_info": {"latest_block_height": "9"}}},
+}
+
+
+@pytest.mark.parametrize("odd", ODD.values(), ids=list(ODD))
+def test_trust_leaves_out_one_that_says_what_can_not_be(serve: Serve, odd: dict[str, Any]) -> None:
+    peers = serve(liar("b", **odd), "b", "c", "d")
+    offers = {"c": [{"height": 18, "app_hash": f"{18:064x}"}]}
+    answer = ask(peers, offers=offers, seconds=0.2)
+    assert (answer["height"], answer["servers"]) == (18, ["c", "d"])
+    assert answer["silent"]["b"].isprintable()
+
+
+@pytest.mark.parametrize(
+    "offer",
+    [
+        [{"height": 10**9, "app_hash": "ee" * 32}],
+        [{"height": 19, "app_hash": "ee" * 32}],
+        [{"height": 10**18, "app_hash": 5}],
+        [{"height": 19, "app_hash": "ee" * 32}] * 1000,
+        [[[]]],
+        "x",
+        {"height": 19},
+    ],
+)
+def test_trust_leaves_out_an_offer_that_can_not_be(serve: Serve, offer: Any) -> None:
+    answer = ask(serve(Chain(height=30)), offers={"d": offer} | OFFERS)
+    assert (answer["height"], answer["offered_by"]) == (8, ["b"])
+    assert "offers" in answer["silent"]["d"]

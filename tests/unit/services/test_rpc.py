@@ -149,3 +149,13 @@ async def test_rpc_names_an_answer_that_is_too_deep() -> None:
     async with hostile(deep) as rpc:
         with pytest.raises(NodeUnavailable, match=rpc.url):
             await rpc.call("status")
+
+
+async def test_reason_of_a_node_reaches_no_terminal_as_it_is() -> None:
+    async with answering(
+        '{"jsonrpc": "2.0", "id": 0, "error": {"data": "\\u001b[2J\\nfine"}}'
+    ) as node:
+        with pytest.raises(NodeRefused) as raised:
+            await node.rpc.call("status")
+    assert r"\x1b[2J\nfine" in raised.value.explain()
+    assert raised.value.explain().isprintable()

@@ -6,7 +6,7 @@ from typing import Any
 from ...errors import WorkflowError
 from ..asking import Object, parse
 from ..upgrades import report
-from . import alone, gate, homes, index, sync, trust
+from . import alone, gate, homes, index, new_home, sync, trust
 from .reported import Reported
 
 
@@ -25,7 +25,7 @@ def note(wanted: Note, *, check: bool) -> Object:
 
 ACTIONS: dict[str, tuple[type[Reported], Callable[..., Object]]] = {
     "gate": (gate.Gate, gate.gate),
-    "new-home": (gate.NewHome, gate.new_home),
+    "new-home": (new_home.NewHome, new_home.new_home),
     "home": (homes.Home, homes.home),
     "alone": (alone.Alone, alone.alone),
     "trust": (trust.Trust, trust.trust),

@@ -1,22 +1,19 @@
-"""What the chain says of a validator: its votes, and the blocks that it has signed."""
+"""Nodes that answer, and what each says of a validator: its vote, and the blocks it has signed."""
 
 import asyncio
 import secrets
-from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from base64 import b64encode
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from xian_py import Wallet
 from xian_py.transaction import create_tx, prepare_transaction
 
 from ...chain.rpc import Rpc
-from ...errors import NodeRefused, RecoveryRefused, WorkflowError
+from ...errors import WorkflowError
+from .. import answers, heights
 from ..upgrades.nodes import Reach, Ways
 
-ABSENT = 1
-"""How a commit marks a validator whose signature did not come; all else is a signature."""
-
-PAGE = 100
 CHI = 10_000
 
 
@@ -41,13 +38,14 @@ class Peers:
     silent: Mapping[str, str]
 
     @property
-    def highest(self) -> Peer | None:
-        """The one that has seen the most."""
-        return max(self.there.values(), key=lambda peer: peer.height, default=None)
+    def heights(self) -> heights.Heights:
+        """How high the chain is, by those that have caught up with it."""
+        up = {host: peer.height for host, peer in self.there.items() if not peer.catching_up}
+        return heights.agreed(up)
 
 
 async def ask(ways: Ways, chain_id: str) -> Peers:
-    """Ask all nodes at once who they are; raises RecoveryRefused for one of another chain."""
+    """Ask all nodes at once who they are; one of another chain is as good as none."""
     found = await asyncio.gather(*(_ask(host, way, chain_id) for host, way in ways.items()))
     there = {one.host: one for one in found if isinstance(one, Peer)}
     silent = {host: one for host, one in zip(ways, found, strict=True) if not isinstance(one, Peer)}
@@ -58,56 +56,56 @@ async def _ask(host: str, way: Reach, chain_id: str) -> Peer | str:
     if way.problem:
         return way.problem
     try:
-        async with Rpc(way.url) as rpc:
-            status = await rpc.call("status")
+        async with answers.asking(way.url) as rpc:
+            status = await answers.ask(rpc, answers.Status, "status")
     except WorkflowError as error:
         return str(error)
-    node, sync = status["node_info"], status["sync_info"]
-    if node["network"] != chain_id:
-        raise RecoveryRefused(
-            f"the node of {host} is on chain {node['network']!r}, not {chain_id!r}",
-            hint="give hosts of this network",
-        )
+    node, sync = status.node_info, status.sync_info
+    if node.network != chain_id:
+        return f"it is on chain {node.network!r}, not {chain_id!r}"
     return Peer(
         host=host,
         url=way.url,
-        node_id=node["id"],
-        address=status["validator_info"]["address"],
-        base=int(sync["earliest_block_height"]),
-        height=int(sync["latest_block_height"]),
-        catching_up=bool(sync["catching_up"]),
+        node_id=node.id,
+        address=status.validator_info.address,
+        base=sync.earliest_block_height,
+        height=sync.latest_block_height,
+        catching_up=sync.catching_up,
     )
 
 
-async def powers(rpc: Rpc) -> dict[str, int]:
-    """Return the power of each validator by its public key, in hexadecimal digits."""
-    found: dict[str, int] = {}
-    while True:
-        page = len(found) // PAGE + 1
-        answer = await rpc.call("validators", page=str(page), per_page=str(PAGE))
-        found |= {
-            b64decode(one["pub_key"]["value"]).hex(): int(one["voting_power"])
-            for one in answer["validators"]
-        }
-        if len(found) >= int(answer["total"]) or not answer["validators"]:
-            return found
+async def each[T](
+    peers: Iterable[Peer], question: Callable[[Rpc, Peer], Awaitable[T]]
+) -> tuple[dict[str, T], dict[str, str]]:
+    """Ask peers at once; return what they say, and why the others say nothing, by host."""
+
+    async def one(peer: Peer) -> T | _Silence:
+        try:
+            async with answers.asking(peer.url) as rpc:
+                return await question(rpc, peer)
+        except WorkflowError as error:
+            return _Silence(str(error))
+
+    asked = list(peers)
+    said = dict(
+        zip((peer.host for peer in asked), await asyncio.gather(*map(one, asked)), strict=True)
+    )
+    silent = {host: what.why for host, what in said.items() if isinstance(what, _Silence)}
+    return {host: what for host, what in said.items() if not isinstance(what, _Silence)}, silent
 
 
-async def signed(rpc: Rpc, address: str, first: int, last: int) -> list[int]:
-    """Return the heights, from first to last, that a validator has signed a vote for."""
-    heights = range(first, last + 1)
-    answers = await rpc.batch([("commit", {"height": str(height)}) for height in heights])
-    return [
-        height
-        for height, answer in zip(heights, answers, strict=True)
-        if any(
-            one["validator_address"].upper() == address and one["block_id_flag"] != ABSENT
-            for one in answer["signed_header"]["commit"]["signatures"]
-        )
-    ]
+@dataclass(frozen=True, slots=True)
+class _Silence:
+    why: str
 
 
-async def nudge(rpc: Rpc, chain_id: str) -> str:
+async def newest(rpc: Rpc, peer: Peer) -> int:
+    """Return a peer's newest height."""
+    del peer
+    return (await answers.ask(rpc, answers.Status, "status")).sync_info.latest_block_height
+
+
+async def nudge(peer: Peer, chain_id: str) -> str:
     """Send a transaction that does nothing, so that a block is made; return why it is refused.
 
     It is signed by a key that is thrown away: it moves nothing, and needs no right. Where
@@ -128,7 +126,8 @@ async def nudge(rpc: Rpc, chain_id: str) -> str:
     )
     encoded = b64encode(prepare_transaction(transaction).submitted_bytes).decode()
     try:
-        answer = await rpc.write("broadcast_tx_sync", tx=encoded)
-    except NodeRefused as error:
+        async with answers.asking(peer.url) as rpc:
+            answer = await rpc.write("broadcast_tx_sync", tx=encoded)
+    except WorkflowError as error:
         return str(error)
-    return str(answer["log"]) if answer["code"] != 0 else ""
+    return "" if answer.get("code") == 0 else str(answer.get("log"))[:300]

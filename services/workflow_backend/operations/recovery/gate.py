@@ -1,9 +1,13 @@
 """The double-sign gate: no validator signs here while, or what, it has signed elsewhere.
 
 A validator that signs two votes for one height is punished and may break the chain. So before a
-home is put on a host, or made anew there, its peers are asked. Blocks that they made after the old
-node was stopped have to be without its signature; and what the new home may sign begins behind what
-they have seen.
+home is put on a host, or made anew there, all its peers are asked. Blocks that they made after the
+old node was stopped have to be without its signature; and what the new home may sign begins behind
+what they have seen.
+
+No peer has to be believed. What forbids is believed of any: a vote, or a signature. What allows is
+believed of several alone: that there is no vote, that there are blocks without its signature, and
+how high the chain is. So one that lies can make this refuse, and is named then, but can't open it.
 """
 
 import asyncio
@@ -17,8 +21,9 @@ from pydantic import Field
 
 from ...chain.rpc import Rpc
 from ...errors import RecoveryRefused
+from .. import answers, heights
 from ..asking import Object
-from ..tunnel import NO_LOGIN
+from ..heights import Heights
 from ..upgrades import quorum
 from ..upgrades.nodes import Seen, Way, Ways, look, reached
 from . import commits
@@ -26,7 +31,7 @@ from .commits import Peer, Peers
 from .reported import Reported
 
 LOOK_THROUGH = 2_000
-"""Blocks that are looked through at most for a signature of a validator that has no home."""
+"""Blocks that are looked through at most for a signature."""
 
 POLL_SECONDS = 0.3
 STILL_SECONDS = 1.0
@@ -40,21 +45,17 @@ type Keys = Mapping[str, str]
 class Host(Reported):
     """The host that a home is for, the public keys of all hosts, and its peers.
 
-    `sure` is the operator's word that no other node will ever use the key again, where peers can't
-    tell.
+    `power` is the vote that the genesis gives the host: one that has none then needs no more than
+    one peer to say that it has none now. `sure` is the operator's word that no other node will ever
+    use the key again, where peers can't tell.
     """
 
     chain_id: str
     host: str
     keys: dict[str, str]
     peers: dict[str, Way]
+    power: int = Field(default=1, ge=0)
     sure: bool = False
-
-
-class NewHome(Host):
-    """When the host's home was made before, if it was; where no peer is left, that tells."""
-
-    made: str = ""
 
 
 class Gate(Host):
@@ -75,24 +76,13 @@ def gate(wanted: Gate, *, check: bool) -> Object:
     RecoveryRefused where it signs elsewhere, or where nobody can tell: with `check`, too, where the
     chain would stand still without it, and so make none of the blocks that show it.
     """
-    address = _address(wanted)
-    with reached(_others(wanted)) as ways:
+    address = address_of(wanted)
+    with reached(others(wanted)) as ways:
         return asyncio.run(_gate(wanted, address, ways, check=check))
 
 
-def new_home(wanted: NewHome, *, check: bool) -> Object:
-    """Answer whether a home may be made anew, from keys alone, for a host that has none.
-
-    That is right for the first deployment and for a node without a vote. Raises RecoveryRefused for
-    a validator whose chain already has blocks: its home was lost, and what it signed with it.
-    """
-    del check
-    address = _address(wanted)
-    with reached(_others(wanted)) as ways:
-        return asyncio.run(_new_home(wanted, address, ways))
-
-
-def _others(wanted: Host) -> Mapping[str, Way]:
+def others(wanted: Host) -> Mapping[str, Way]:
+    """Return the ways to the peers, without the host itself."""
     return {
         host: way.model_copy(update={"public_key": wanted.keys.get(host, "")})
         for host, way in wanted.peers.items()
@@ -100,7 +90,7 @@ def _others(wanted: Host) -> Mapping[str, Way]:
     }
 
 
-def _address(wanted: Host) -> str:
+def address_of(wanted: Host) -> str:
     """Return the validator's address; raises RecoveryRefused where two hosts have one key."""
     if wanted.host not in wanted.keys:
         raise RecoveryRefused(
@@ -120,44 +110,94 @@ def _address(wanted: Host) -> str:
 async def _gate(wanted: Gate, address: str, ways: Ways, *, check: bool) -> Object:
     began = time.monotonic()
     peers = await commits.ask(ways, wanted.chain_id)
-    _require_no_twin(wanted, address, peers)
-    peer = peers.highest
-    if peer is None or peer.height < 1:
+    require_no_twin(wanted, address, peers)
+    heard = peers.heights
+    if heard.top < 1:
         told = _unproven(wanted, peers, "no peer answers that has a block", check=check)
         return told | {"chain": "no other node answers: the chain stands still meanwhile"}
-    async with Rpc(peer.url) as rpc:
-        power = (await commits.powers(rpc)).get(wanted.keys[wanted.host], 0)
-        if power == 0:
-            told = _told(wanted, peers, peer.height, "it has no vote")
-            return told | {"chain": f"{wanted.host} is no validator: the chain goes on"}
-        if check:
-            return await _before(wanted, address, peers, ways)
-        # The block under way when the old node was stopped may still have its signature.
-        first = peer.height + 2
-        last = first + wanted.blocks - 1
-        refused = await _wait(wanted, rpc, last + 1)
-        height = await _height(rpc)
-        seen = range(first, min(last, height - 1) + 1)
-        found = await commits.signed(rpc, address, first, height - 1) if seen else []
-    if found:
-        raise RecoveryRefused(
-            f"the validator of {wanted.host} signed block {found[-1]}, made after its node was "
-            f"stopped: another node has its key ({wanted.keys[wanted.host]})",
-            hint=f"find that node and end it for ever, then run this again; until then the node of "
-            f"{wanted.host} has to stay stopped",
-        )
-    if len(seen) < wanted.blocks:
-        why = f"peers made {len(seen)} blocks in {wanted.seconds:g} s, {wanted.blocks} are wanted"
-        why += f" ({refused})" if refused else ""
-        return _unproven(wanted, peers, why, height, check=check)
-    proven = f"it signed none of the blocks {first} to {height - 1}"
-    return _told(wanted, peers, height, proven) | {
-        "check_blocks": wanted.blocks,
+    power, no_vote = await vote(wanted, address, peers)
+    if no_vote:
+        told = told_by(wanted, peers, "it has no vote", heard)
+        return told | {"chain": f"{wanted.host} is no validator: the chain goes on"}
+    if check:
+        return await _before(wanted, address, peers, ways)
+    if not heard.vouched:
+        return _unproven(wanted, peers, _alone(heard), check=check)
+    return await _watched(wanted, address, peers) | {
         "seconds": round(time.monotonic() - began, 1),
-        "first": first,
-        "last": height - 1,
         "power": power,
     }
+
+
+async def _watched(wanted: Gate, address: str, peers: Peers) -> Object:
+    """Answer once several peers have made blocks, and show none of them with its signature."""
+    # The block under way when the old node was stopped may still have its signature.
+    first = peers.heights.top + 2
+    last = first + wanted.blocks - 1
+    heard, seen, refused = await _wait(wanted, peers, last + 1)
+    behind = range(first, min(heard.top, first + LOOK_THROUGH))
+    without = await without_signature(wanted, address, peers, behind, seen)
+    without = [host for host in without if host in heard.tellers]
+    made = min(len(behind), wanted.blocks)
+    if made < wanted.blocks:
+        why = f"peers made {made} blocks in {wanted.seconds:g} s, {wanted.blocks} are wanted"
+        why += f" ({refused})" if refused else ""
+        return _unproven(wanted, peers, why, heard, check=False)
+    if len(without) < heights.SEVERAL:
+        why = f"of the blocks {first} to {behind[-1]} {', '.join(without) or 'nobody'} alone tells"
+        return _unproven(wanted, peers, why, heard, check=False)
+    proven = f"it signed none of the blocks {first} to {behind[-1]}"
+    return told_by(wanted, peers, proven, heard) | {
+        "check_blocks": wanted.blocks,
+        "first": first,
+        "last": behind[-1],
+        "shown_by": without,
+    }
+
+
+async def vote(wanted: Host, address: str, peers: Peers) -> tuple[int, bool]:
+    """Return the greatest power that any peer tells, and whether it surely has none."""
+
+    async def power(rpc: Rpc, peer: Peer) -> int:
+        del peer
+        return (await answers.powers(rpc)).get(address, 0)
+
+    told, _ = await commits.each(peers.there.values(), power)
+    greatest = max(told.values(), default=0)
+    enough = 1 if wanted.power == 0 else heights.SEVERAL
+    return greatest, greatest == 0 and len(told) >= enough
+
+
+async def without_signature(
+    wanted: Host, address: str, peers: Peers, blocks: range, seen: Mapping[str, int]
+) -> list[str]:
+    """Return the hosts that have all of these blocks, and show none with the signature.
+
+    Raises RecoveryRefused where any shows one that has it. `seen` is how high each peer is.
+    """
+
+    async def signed(rpc: Rpc, peer: Peer) -> list[int]:
+        there = range(blocks.start, min(blocks.stop, seen.get(peer.host, peer.height) + 1))
+        return await answers.signed(rpc, address, there) if there else []
+
+    found, _ = await commits.each(peers.there.values(), signed)
+    for host, signatures in found.items():
+        if signatures:
+            raise RecoveryRefused(
+                f"the validator of {wanted.host} signed block {signatures[-1]}, made after its "
+                f"node was stopped, {host} shows: another node has its key "
+                f"({wanted.keys[wanted.host]})",
+                hint="find that node and end it for ever, then run this again; until then the node "
+                f"of {wanted.host} has to stay stopped. Where it is {host} that lies, take {host} "
+                "out of the inventory for this run",
+            )
+    return [host for host in found if seen.get(host, 0) + 1 >= blocks.stop]
+
+
+def _alone(heard: Heights) -> str:
+    told = heard.sentence()
+    alone = ", ".join(f"{host} says height {height}" for host, height in heard.tellers.items())
+    return f"no two peers agree how high the chain is: {'; '.join(filter(None, [alone, told]))}"
 
 
 async def _before(wanted: Gate, address: str, peers: Peers, ways: Ways) -> Object:
@@ -166,14 +206,17 @@ async def _before(wanted: Gate, address: str, peers: Peers, ways: Ways) -> Objec
     own = Seen(wanted.host, problem="it is to be stopped", address=address)
     without = quorum.without([wanted.host], {**seen, wanted.host: own})
     told = {"chain": without.sentence()}
-    height = max(peer.height for peer in peers.there.values())
+    heard = peers.heights
     if without.stands_still:
         down = f"; not up: {', '.join(without.down)}" if without.down else ""
-        return _unproven(wanted, peers, f"{without.sentence()}{down}", height, check=True) | told
-    return _told(wanted, peers, height, "nothing yet: its node may run") | told
+        return _unproven(wanted, peers, f"{without.sentence()}{down}", heard, check=True) | told
+    if not heard.vouched:
+        return _unproven(wanted, peers, _alone(heard), heard, check=True) | told
+    return told_by(wanted, peers, "nothing yet: its node may run", heard) | told
 
 
-def _require_no_twin(wanted: Host, address: str, peers: Peers) -> None:
+def require_no_twin(wanted: Host, address: str, peers: Peers) -> None:
+    """Raise RecoveryRefused where a peer runs with the host's key."""
     for host, peer in peers.there.items():
         if peer.address == address:
             raise RecoveryRefused(
@@ -182,7 +225,9 @@ def _require_no_twin(wanted: Host, address: str, peers: Peers) -> None:
             )
 
 
-def _unproven(wanted: Gate, peers: Peers, why: str, height: int = 0, *, check: bool) -> Object:
+def _unproven(
+    wanted: Gate, peers: Peers, why: str, heard: Heights | None = None, *, check: bool
+) -> Object:
     """Go on by the operator's word alone; CometBFT can't look back at blocks of its own."""
     if not wanted.sure:
         silent = "; ".join(f"{host}: {reason}" for host, reason in peers.silent.items())
@@ -194,15 +239,17 @@ def _unproven(wanted: Gate, peers: Peers, why: str, height: int = 0, *, check: b
             f"{'' if check else back}; where no other node will ever use this key again, say so: "
             "-e xian_recovery_sure=true",
         )
-    return _told(wanted, peers, height, f"the operator is sure; {why}")
+    return told_by(wanted, peers, f"the operator is sure; {why}", heard or peers.heights)
 
 
-def _told(wanted: Host, peers: Peers, height: int, proven: str) -> dict[str, Any]:
+def told_by(wanted: Host, peers: Peers, proven: str, heard: Heights) -> dict[str, Any]:
+    """Return what is known; `seen` is for the signing state, which is never lowered again."""
     return {
         "host": wanted.host,
         "public_key": wanted.keys[wanted.host],
-        "height": height,
-        "seen": _seen(height) if height else None,
+        "height": heard.top,
+        "seen": _seen(heard.top) if heard.top and heard.vouched else None,
+        "odd": heard.sentence(),
         "proven": proven,
         "check_blocks": 0,
         "peers": {host: asdict(peer) for host, peer in peers.there.items()},
@@ -215,63 +262,21 @@ def _seen(height: int) -> Object:
     return {"height": str(height), "round": 0, "step": SECOND_PRECOMMIT}
 
 
-async def _wait(wanted: Gate, rpc: Rpc, height: int) -> str:
-    """Wait for a height; return why the chain refuses transactions, if it does."""
+async def _wait(wanted: Gate, peers: Peers, height: int) -> tuple[Heights, Mapping[str, int], str]:
+    """Wait until several have a height; return what they have, and why transactions are refused."""
     deadline = time.monotonic() + wanted.seconds
-    refused, newest, still = "", 0, time.monotonic()
-    while (now := await _height(rpc)) < height and time.monotonic() < deadline:
-        if now > newest:
-            newest, still = now, time.monotonic()
+    refused, top, still, turn = "", 0, time.monotonic(), 0
+    asked = list(peers.there.values())
+    up = {peer.host for peer in asked if not peer.catching_up}
+    while True:
+        seen, _ = await commits.each(asked, commits.newest)
+        heard = heights.agreed({host: one for host, one in seen.items() if host in up})
+        if (heard.top >= height and heard.vouched) or time.monotonic() > deadline:
+            return heard, seen, refused
+        if heard.top > top:
+            top, still = heard.top, time.monotonic()
         elif wanted.transactions and time.monotonic() - still > STILL_SECONDS:
-            refused, still = await commits.nudge(rpc, wanted.chain_id), time.monotonic()
+            # Each in its turn: one may keep it to itself.
+            refused = await commits.nudge(asked[turn % len(asked)], wanted.chain_id)
+            turn, still = turn + 1, time.monotonic()
         await asyncio.sleep(POLL_SECONDS)
-    return refused
-
-
-async def _height(rpc: Rpc) -> int:
-    return int((await rpc.call("status"))["sync_info"]["latest_block_height"])
-
-
-async def _new_home(wanted: NewHome, address: str, ways: Ways) -> Object:
-    peers = await commits.ask(ways, wanted.chain_id)
-    _require_no_twin(wanted, address, peers)
-    peer = peers.highest
-    if peer is None or peer.height < 1:
-        lost = {host: why for host, why in peers.silent.items() if why.startswith(NO_LOGIN)}
-        if lost and not wanted.sure:
-            raise RecoveryRefused(
-                f"{wanted.host} has no home, and nobody can tell whether its validator has signed: "
-                f"{'; '.join(lost.values())}",
-                hint="bring those hosts up; where the network has never run, say so: "
-                "-e xian_recovery_sure=true",
-            )
-        if wanted.made and not wanted.sure:
-            raise RecoveryRefused(
-                f"{wanted.host} has no home, and had one since {wanted.made}: with one made anew "
-                "its validator may sign twice, and its chain would begin again",
-                hint=f"put a copy of its home there: push-home.yml --limit {wanted.host} "
-                "-e xian_recovery_archive=FILE; to begin again from nothing, say so: "
-                "-e xian_recovery_sure=true",
-            )
-        return _told(wanted, peers, 0, "no peer has a block")
-    async with Rpc(peer.url) as rpc:
-        power = (await commits.powers(rpc)).get(wanted.keys[wanted.host], 0)
-        why = "it has no vote" if power == 0 else await _never_signed(rpc, address, peer)
-    if not why:
-        raise RecoveryRefused(
-            f"{wanted.host} has no home, and its chain has {peer.height} blocks that its validator "
-            "took part in: with a home made anew it may sign twice",
-            hint=f"put a copy of its home there: push-home.yml --limit {wanted.host} "
-            "-e xian_recovery_archive=FILE; or let it fetch the state from its peers: "
-            f"bootstrap-state-sync.yml -e xian_recovery_host={wanted.host}",
-        )
-    return _told(wanted, peers, peer.height, why)
-
-
-async def _never_signed(rpc: Rpc, address: str, peer: Peer) -> str:
-    """Say so where the whole chain is there to look through, and short: a deployment cut short."""
-    if peer.base > 1 or peer.height > LOOK_THROUGH:
-        return ""
-    if await commits.signed(rpc, address, 1, peer.height):
-        return ""
-    return f"it signed none of the {peer.height} blocks that there are"

@@ -1,34 +1,42 @@
 """Which state a node may fetch from its peers: near a snapshot on offer, and vouched for by two.
 
 State sync believes one block's hash and whatever follows from it. So it comes from several nodes,
-which are told apart by their node ids, and no node that answers may contradict.
+whose node ids are those of network.json, and no node of the network that answers may contradict.
+One that says what can't be is named and left out, where others are enough.
 """
 
 import asyncio
 import time
 from dataclasses import asdict
+from typing import Any
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter, ValidationError
 
-from ...chain.rpc import Rpc
-from ...errors import NodeRefused, RecoveryRefused
+from ...errors import RecoveryRefused
+from .. import answers
 from ..asking import Object, Request
 from ..upgrades.nodes import Way, Ways, reached
 from . import commits
-from .commits import Peer, Peers
 from .reported import Reported
+from .witnesses import Asked, blocks, require_one, tell_apart
 
 BEYOND = 3
 """Blocks that have to follow the snapshot's: two are read with it, and one is under way."""
 
 POLL_SECONDS = 0.3
 
+OFFERS = 100
+"""Snapshots that a peer may have on offer; a node keeps far fewer."""
+
 
 class Offer(Request):
     """A snapshot that a peer's node has on offer."""
 
-    height: int = Field(ge=1)
-    app_hash: str = Field(pattern="^[0-9a-fA-F]{64}$")
+    height: answers.Height = Field(ge=1)
+    app_hash: answers.Digest
+
+
+_Offers = TypeAdapter(list[Offer])
 
 
 class Index(Request):
@@ -42,12 +50,14 @@ class Index(Request):
 class Trust(Reported):
     """The peers that are asked, and what each has on offer; `agree` of them have to vouch.
 
+    `node_ids` are those of network.json. `offers` is what the hosts say, and may be anything.
     `index` is what the host still has; it is kept where it is of this chain and reaches the state.
     """
 
     chain_id: str
     peers: dict[str, Way]
-    offers: dict[str, list[Offer]]
+    node_ids: dict[str, str]
+    offers: dict[str, Any]
     index: Index | None = None
     agree: int = Field(default=2, ge=2)
     seconds: float = Field(default=60.0, gt=0)
@@ -66,147 +76,144 @@ def trust(wanted: Trust, *, check: bool) -> Object:
 
 async def _trust(wanted: Trust, ways: Ways, *, check: bool) -> Object:
     peers = await commits.ask(ways, wanted.chain_id)
-    servers = _distinct(wanted, peers)
-    await _agreed_already(servers)
+    asked, top = tell_apart(peers, wanted.node_ids)
+    asked.require(wanted.agree)
+    await _agreed_already(wanted, asked)
+    offers = _offers(wanted, asked, top)
+    found = None if check else await _choose(wanted, asked, offers)
     answer: Object = {
-        "servers": [peer.host for peer in servers],
-        "node_ids": {peer.host: peer.node_id for peer in servers},
-        "silent": dict(peers.silent),
+        "servers": list(asked.servers),
+        "node_ids": {host: peer.node_id for host, peer in asked.servers.items()},
+        "silent": dict(asked.left_out),
     }
-    found = _newest(wanted, servers)
-    if found is None and not check:
-        base = max(peer.base for peer in servers)
-        raise RecoveryRefused(
-            f"no peer has a state on offer whose block all have: they have those from {base} on",
-            hint="see xian/snapshots in the home of the peer that made one, then run this again",
-        )
     if found is None:
-        return answer | {"height": None, "hash": None, "app_hash": None, "offered_by": []}
-    height, app_hash, hosts = found
-    answer |= {"height": height, "app_hash": app_hash, "offered_by": hosts}
-    if check:
-        return answer | {"hash": None}
-    await _wait(wanted, servers, height + BEYOND)
-    block, known = await _agreed(servers, height)
-    if known != app_hash:
-        raise RecoveryRefused(
-            f"the chain has the app hash {known} behind block {height}, the snapshot on offer at "
-            f"{', '.join(hosts)} {app_hash}",
-            hint="take that snapshot away from xian/snapshots in the node's home",
-        )
+        if not check:
+            base = min(peer.base for peer in asked.servers.values())
+            raise RecoveryRefused(
+                "no peer has a state on offer whose block enough of them have: they have those "
+                f"from {base} on{asked.because()}",
+                hint="see xian/snapshots in the home of the peer that made one, then run again",
+            )
+        newest = next(iter(offers), None)
+        return answer | {
+            "height": newest and newest[0],
+            "hash": None,
+            "app_hash": newest and newest[1],
+            "offered_by": offers[newest] if newest else [],
+        }
+    height, app_hash, block = found
     return answer | {
+        "height": height,
+        "app_hash": app_hash,
+        "offered_by": offers[height, app_hash],
         "hash": block.upper(),
-        "peers": [asdict(peer) for peer in servers],
-        "keep_index": await _keeps(wanted, servers[0], height),
+        "peers": [asdict(peer) for peer in asked.servers.values()],
+        "keep_index": await _keeps(wanted, asked, height),
     }
 
 
-async def _keeps(wanted: Trust, peer: Peer, height: int) -> bool:
+async def _keeps(wanted: Trust, asked: Asked, height: int) -> bool:
+    """Whether the index has all up to the state, and its newest block is the chain's."""
     index = wanted.index
-    if index is None or not height <= index.height <= peer.height:
+    if index is None or index.height < height:
         return False
-    async with Rpc(peer.url) as rpc:
-        answer = await rpc.call("commit", height=str(index.height))
-    block = str(answer["signed_header"]["commit"]["block_id"]["hash"])
-    return block.lower() == index.block_hash.lower()
+    said, _ = await blocks(asked, index.height)
+    require_one(said, index.height)
+    hashes = {block for block, _ in said.values()}
+    return len(said) >= wanted.agree and hashes == {index.block_hash.lower()}
 
 
-def _distinct(wanted: Trust, peers: Peers) -> list[Peer]:
-    """Return peers that are different nodes; one that is asked at two addresses vouches once."""
-    found: dict[str, Peer] = {}
-    twice = []
-    for peer in peers.there.values():
-        if peer.node_id in found:
-            twice.append(f"{peer.host} is the same node as {found[peer.node_id].host}")
-        elif not peer.catching_up and peer.height > 0:
-            found[peer.node_id] = peer
-    if len(found) < wanted.agree:
-        silent = [f"{host}: {why}" for host, why in peers.silent.items()]
-        reasons = "; ".join([*twice, *silent]) or "no more were given"
-        raise RecoveryRefused(
-            f"{len(found)} nodes with node ids of their own can vouch for a block, "
-            f"{wanted.agree} are wanted ({reasons})",
-            hint="bring more peers up (start.yml); one node can say what it likes",
-        )
-    return list(found.values())
+type _Offered = dict[tuple[int, str], list[str]]
 
 
-def _newest(wanted: Trust, servers: list[Peer]) -> tuple[int, str, list[str]] | None:
-    """Return the newest offer that all servers have the block of, and who offers it."""
-    base = max(peer.base for peer in servers)
-    offers = {
-        (offer.height, offer.app_hash.lower())
-        for host in wanted.offers
-        for offer in wanted.offers[host]
-        if offer.height >= base
-    }
-    if not offers:
-        return None
-    best = max(offers)
-    hosts = [
-        host
-        for host, given in wanted.offers.items()
-        if best in {(offer.height, offer.app_hash.lower()) for offer in given}
-    ]
-    return *best, hosts
+def _offers(wanted: Trust, asked: Asked, top: int) -> _Offered:
+    """Return who offers which state, the newest first, of those whose block there can be."""
+    found: _Offered = {}
+    for host, given in wanted.offers.items():
+        if not isinstance(given, list) or len(given) > OFFERS:
+            asked.left_out.setdefault(host, "what it offers is no list of states")
+            continue
+        try:
+            offers = _Offers.validate_python(given)
+        except ValidationError:
+            asked.left_out.setdefault(host, "what it offers is no state of a chain")
+            continue
+        for offer in offers:
+            if offer.height > top:
+                why = f"it offers a state of block {offer.height}, the chain is at {top}"
+                asked.left_out.setdefault(host, why)
+            elif host not in found.setdefault((offer.height, offer.app_hash), []):
+                found[offer.height, offer.app_hash].append(host)
+    return dict(sorted(found.items(), reverse=True))
 
 
-async def _wait(wanted: Trust, servers: list[Peer], height: int) -> None:
-    """Wait until all servers have a height; where the chain is idle, make it go on."""
+async def _choose(wanted: Trust, asked: Asked, offers: _Offered) -> tuple[int, str, str] | None:
+    """Return the newest state that peers vouch for, and its block's hash."""
+    known: dict[int, tuple[str, str]] = {}
+    for height, app_hash in offers:
+        having = [host for host, peer in asked.servers.items() if peer.base <= height]
+        if len(having) < wanted.agree:
+            continue
+        if height not in known:
+            await _wait(wanted, asked, height + BEYOND)
+            said, silent = await blocks(asked, height)
+            known[height] = require_one(said, height)
+            for host, why in silent.items():
+                asked.leave_out(host, why)
+            asked.require(wanted.agree)
+        block, true_hash = known[height]
+        if app_hash == true_hash:
+            for host in [host for host in asked.servers if host not in having]:
+                asked.leave_out(host, f"its blocks begin behind {height}")
+            return height, app_hash, block
+        for host in offers[height, app_hash]:
+            asked.left_out[host] = (
+                f"it offers a state of block {height} with the app hash {app_hash}, the chain has "
+                f"{true_hash}"
+            )
+    return None
+
+
+async def _wait(wanted: Trust, asked: Asked, height: int) -> None:
+    """Wait until the servers have a height; where the chain is idle, make it go on.
+
+    Who has not come there in time is left out, where enough others have.
+    """
     deadline = time.monotonic() + wanted.seconds
-    refused = ""
+    refused, turn = "", 0
     while True:
-        low = min([await _height(peer) for peer in servers])
-        if low >= height:
+        peers = list(asked.servers.values())
+        seen, silent = await commits.each(peers, commits.newest)
+        there = [host for host, newest in seen.items() if newest >= height]
+        if len(there) == len(peers):
             return
         if time.monotonic() > deadline:
-            raise RecoveryRefused(
-                f"the chain is at height {low}, and has to come to {height} for this state"
-                f"{f' ({refused})' if refused else ''}",
-                hint="send items (smoke.yml), then run this again",
-            )
+            break
         if wanted.transactions:
-            async with Rpc(servers[0].url) as rpc:
-                refused = await commits.nudge(rpc, wanted.chain_id)
+            refused = await commits.nudge(peers[turn % len(peers)], wanted.chain_id)
+            turn += 1
         await asyncio.sleep(POLL_SECONDS)
-
-
-async def _height(peer: Peer) -> int:
-    async with Rpc(peer.url) as rpc:
-        return int((await rpc.call("status"))["sync_info"]["latest_block_height"])
-
-
-async def _agreed_already(servers: list[Peer]) -> None:
-    """Compare the newest block that all have, so that a plan tells too where they do not agree."""
-    height = min(peer.height for peer in servers) - 1  # what is behind it is in the one after it
-    if height >= max(peer.base for peer in servers):
-        await _agreed(servers, height)
-
-
-async def _agreed(servers: list[Peer], height: int) -> tuple[str, str]:
-    """Return a block's hash and the app hash behind it, which all servers have to say alike."""
-    blocks = await asyncio.gather(*(_block(peer, height) for peer in servers))
-    said = {peer.host: block for peer, block in zip(servers, blocks, strict=True)}
-    if len(set(said.values())) > 1:
-        each = "; ".join(f"{host}: block {one}, app {two}" for host, (one, two) in said.items())
+    if len(there) < wanted.agree:
+        low = max(seen.values(), default=0)
         raise RecoveryRefused(
-            f"the peers do not agree on block {height}: {each}",
-            hint="find out which of them is wrong before you trust any",
+            f"the chain is at height {low}, and has to come to {height} for this state"
+            f"{f' ({refused})' if refused else ''}",
+            hint="send items (smoke.yml), then run this again",
         )
-    return blocks[0]
+    for peer in peers:
+        if peer.host not in there:
+            why = silent.get(peer.host, f"it stays at height {seen.get(peer.host)}")
+            asked.leave_out(peer.host, why)
 
 
-async def _block(peer: Peer, height: int) -> tuple[str, str]:
-    """Return what a peer says of a block: its hash, and the app hash behind it."""
-    try:
-        async with Rpc(peer.url) as rpc:
-            this, after = await rpc.batch(
-                [("commit", {"height": str(height)}), ("header", {"height": str(height + 1)})]
-            )
-    except NodeRefused as error:
-        raise RecoveryRefused(
-            f"{peer.host} can't vouch for block {height}: {error}",
-            hint="let it catch up, or take it out of the inventory for this run",
-        ) from error
-    block = this["signed_header"]["commit"]["block_id"]["hash"]
-    return str(block).lower(), str(after["header"]["app_hash"]).lower()
+async def _agreed_already(wanted: Trust, asked: Asked) -> None:
+    """Compare the newest block that all have, so that a plan tells too where they do not agree."""
+    # What is behind a block is in the one after it.
+    height = min(peer.height for peer in asked.servers.values()) - 1
+    if height < 1:
+        return
+    said, silent = await blocks(asked, height)
+    require_one(said, height)
+    for host, why in silent.items():
+        asked.leave_out(host, why)
+    asked.require(wanted.agree)
