@@ -1,7 +1,10 @@
 """Everything that can go wrong, in words a person can act on.
 
-Each class's docstring is its default message; `hint` says what to do about it.
+Each class's docstring is its default message; `hint` says what to do about it. A message may quote
+what others say, so that secrets are taken out of it.
 """
+
+from .redaction import redact
 
 
 class WorkflowError(Exception):
@@ -10,7 +13,7 @@ class WorkflowError(Exception):
     hint = ""
 
     def __init__(self, message: str | None = None, *, hint: str | None = None) -> None:
-        super().__init__(message or type(self).__doc__)
+        super().__init__(redact(message) if message else type(self).__doc__)
         if hint is not None:
             self.hint = hint
 

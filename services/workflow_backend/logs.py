@@ -1,9 +1,14 @@
-"""Logs: lines for a person at a terminal, one JSON object a line for everything else."""
+"""Logs: lines for a person at a terminal, one JSON object a line for everything else.
+
+Secrets that a message or a traceback quotes are taken out of both.
+"""
 
 import json
 import logging
 import sys
 from datetime import UTC, datetime
+
+from .redaction import redact
 
 
 class _JsonLines(logging.Formatter):
@@ -12,18 +17,23 @@ class _JsonLines(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": redact(record.getMessage()),
         }
         if record.exc_info:
-            entry["exception"] = self.formatException(record.exc_info)
+            entry["exception"] = redact(self.formatException(record.exc_info))
         return json.dumps(entry)
+
+
+class _Lines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
 
 
 def set_up() -> None:
     """Send the log to standard error."""
     handler = logging.StreamHandler(sys.stderr)
     if sys.stderr.isatty():
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        handler.setFormatter(_Lines("%(asctime)s %(levelname)s %(message)s"))
     else:
         handler.setFormatter(_JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
