@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ..background import background
 from ..errors import WorkflowError
-from .handlers.job import Answer, Job
-from .handlers.kinds import Kind
+from .handlers.job import Answer, Job, seconds
+from .handlers.kinds import Kind, kinds_from
 from .handlers.wire import MAX_LINE, PROTOCOL, Channel, Message, WireError
 
 log = logging.getLogger(__name__)
@@ -47,6 +47,7 @@ class Remote:
         self._numbers = itertools.count()
         self._unanswered = 0
         self._runs: dict[int, tuple[asyncio.Future[Answer], Progress]] = {}
+        self._is_closing = False
         self.kinds: dict[str, Kind] = {}
         self.problem = ""
         self.on_change: Callable[[], None] = lambda: None
@@ -117,8 +118,12 @@ class Remote:
                     pinging.cancel()
         except TimeoutError:
             return f"the handlers' process has not answered {UNANSWERED_PINGS} pings"
-        except (WireError, KeyError, TypeError, ValueError) as error:
-            return f"the handlers' process says what it should not: {error!r}"
+        except WireError as error:
+            return f"the handlers' process says what it should not: {error}"
+        except Exception:
+            # Whatever it is, it ends this connection and no other, and not the processor.
+            log.exception("the connection to the handlers' process failed")
+            return "the connection to the handlers' process failed by a fault of ours"
         return "the handlers' process has ended"
 
     async def _ping(self, channel: Channel, limit: asyncio.Timeout) -> None:
@@ -143,32 +148,46 @@ class Remote:
                 future.set_result(Answer("retry", "the handlers' process ended during the try"))
 
     def _hear(self, message: Message) -> None:
-        if "done" in message:
-            run = self._runs.get(message["done"])
-            if run is not None and not run[0].done():
-                run[0].set_result(_answer(message))
-        elif "progress" in message:
-            run = self._runs.get(message["progress"])
-            if run is not None:
-                run[1](str(message["text"]))
-        elif "hello" in message:
-            self._welcome(message)
-        elif "closing" in message:
-            self.problem = "the handlers' process is ending"
-            self._open.clear()
+        match message:
+            case {"done": int(number)}:
+                run = self._runs.get(number)
+                if run is not None and not run[0].done():
+                    run[0].set_result(self._answer(message))
+            case {"progress": int(number), "text": str(text)}:
+                run = self._runs.get(number)
+                if run is not None:
+                    run[1](text)
+            case {"hello": protocol, "kinds": kinds}:
+                self._welcome(protocol, kinds)
+            case {"closing": _}:
+                self.problem = "the handlers' process is ending"
+                self._is_closing = True
+                self._open.clear()
 
-    def _welcome(self, message: Message) -> None:
-        if message["hello"] != PROTOCOL:
-            raise WireError(f"it speaks protocol {message['hello']}, not {PROTOCOL}")
-        self.kinds = {name: Kind.from_dict(kind) for name, kind in message["kinds"].items()}
+    def _welcome(self, protocol: object, kinds: object) -> None:
+        if protocol != PROTOCOL:
+            raise WireError(f"it speaks protocol {protocol!r}, not {PROTOCOL}")
+        try:
+            self.kinds = kinds_from(kinds)
+        except ValueError as error:
+            raise WireError(f"it has no such kinds: {error}") from error
         log.info("the handlers' process does %s", ", ".join(sorted(self.kinds)))
         self.problem = ""
+        self._is_closing = False
         self._open.set()
         self.on_change()
 
-
-def _answer(message: Message) -> Answer:
-    outcome, text, after = message["outcome"], message["text"], message["after"]
-    if outcome not in {"completed", "failed", "retry", "interrupted"}:
-        raise WireError(f"{outcome!r} is no outcome")
-    return Answer(outcome, str(text), None if after is None else float(after))
+    def _answer(self, message: Message) -> Answer:
+        """Read the answer to one run; what can't be read is a failed try of that run alone."""
+        match message:
+            case {"outcome": "interrupted", "text": str()} if not self._is_closing:
+                return Answer("retry", "the handlers' process gave the try up and goes on")
+            case {
+                "outcome": "completed" | "failed" | "retry" | "interrupted" as outcome,
+                "text": str(text),
+                "after": after,
+            }:
+                with contextlib.suppress(ValueError):
+                    return Answer(outcome, text, seconds(after))
+        log.warning("the handlers' process gave an answer that can't be read: %.200r", message)
+        return Answer("retry", "the handlers' process gave an answer that can't be read")

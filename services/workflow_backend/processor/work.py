@@ -19,7 +19,8 @@ from ..errors import NodeUnavailable, Overloaded, WorkflowError
 from ..items import Item
 from ..pulse import Pulse
 from . import retry
-from .handlers.job import MAX_REASON, Answer, Job, completed, printable
+from .handlers.job import Answer, Job, completed
+from .handlers.words import MAX_PROGRESS, MAX_REASON, public
 from .journal import Journal, Open, Result
 from .remote import HandlersAway, NoHandler, Remote
 from .taken import Taken
@@ -49,7 +50,7 @@ class _Held:
     progress: str = ""
 
     def note(self, text: str) -> None:
-        self.progress = text
+        self.progress = public(text, MAX_PROGRESS)
 
 
 class Work:
@@ -160,7 +161,7 @@ class Work:
                 return _failure(decision.reason)
             held.running = False
             await self._tries.add((item.item_id, item.attempt, tries))
-            held.progress = f"try {tries} failed: {printable(answer.text, 200)}"
+            held.progress = f"try {tries} failed: {public(answer.text, MAX_PROGRESS)}"
             log.info("item %s: %s, again in %.1f s", item.item_id, held.progress, decision.seconds)
             self.on_free()
             await asyncio.sleep(decision.seconds)
@@ -239,4 +240,4 @@ def _is_busy(held: _Held) -> bool:
 
 
 def _failure(reason: str) -> Result:
-    return Result(completed=False, text=printable(reason, MAX_REASON))
+    return Result(completed=False, text=public(reason, MAX_REASON))

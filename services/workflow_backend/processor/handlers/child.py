@@ -3,7 +3,10 @@
 Lines of JSON come in and go out, as between processor and handlers' process; the first that goes
 out tells whether the function is asynchronous, or why it can't be loaded. A synchronous function
 gets one job at a time, from whoever started this. Standard output is the function's no more: what
-it prints goes to standard error.
+it prints goes to standard error, and from there to the log.
+
+Whatever the function does ends in an answer that counts as a try; that a job is cancelled is known
+to the other side, which asked for it.
 """
 
 import asyncio
@@ -16,7 +19,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from .job import Answer, Job, completed, guarded
+from .job import Answer, Job, completed, judge
+from .words import MAX_PROGRESS, MAX_REASON, describe, public
 
 
 class _Worker:
@@ -43,21 +47,25 @@ class _Worker:
         task.add_done_callback(lambda _: self._running.pop(number))
 
     def _progress(self, number: int, text: str) -> None:
-        self.say(progress=number, text=str(text))
+        self.say(progress=number, text=public(str(text), MAX_PROGRESS))
 
     async def _run(self, number: int, job: Job) -> None:
-        answer = Answer("interrupted", "cancelled")
-        try:
-            answer = await guarded(self._call(job))
-        finally:
-            self._tell(number, answer)
-
-    def _tell(self, number: int, answer: Answer) -> None:
+        answer = await self._answer(job)
         self.say(done=number, outcome=answer.outcome, text=answer.text, after=answer.after)
 
-    async def _call(self, job: Job) -> Answer:
-        result = self._function(job)
-        return completed(await result if inspect.isawaitable(result) else result)
+    async def _answer(self, job: Job) -> Answer:
+        try:
+            result = self._function(job)
+            return completed(await result if inspect.isawaitable(result) else result)
+        except BaseException as error:
+            return _judge(error)
+
+
+def _judge(error: BaseException) -> Answer:
+    try:
+        return judge(error)
+    except BaseException:  # an error may be made to raise when it is looked at
+        return Answer("retry", type(error).__name__)
 
 
 def _load(target: str) -> Callable[[Job], Any]:
@@ -71,8 +79,8 @@ def _load(target: str) -> Callable[[Job], Any]:
 async def _main(target: str, lines: int, out: int) -> None:
     try:
         function = _load(target)
-    except Exception as error:
-        _Worker(print, out).say(refused=f"{type(error).__name__}: {error}")
+    except BaseException as error:
+        _Worker(print, out).say(refused=public(describe(error), MAX_REASON))
         return
     worker = _Worker(function, out)
     worker.say(ready=1, asynchronous=inspect.iscoroutinefunction(function))

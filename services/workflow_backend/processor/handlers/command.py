@@ -9,9 +9,11 @@ import contextlib
 import json
 import signal
 from collections.abc import Sequence
+from functools import partial
 
 from . import programs
 from .job import Answer, Job, completed_by_text
+from .output import KeptStream, LoggedStream, ended, source
 
 MAX_OUTPUT = 65536
 FAILED = 65
@@ -32,7 +34,7 @@ class Command:
     async def run(self, job: Job) -> Answer:
         """Run the program to its end; when cancelled, kill it and all that it started."""
         try:
-            program = await programs.start(self._argv, MAX_OUTPUT, own_errors=True)
+            program = await programs.start(self._argv, MAX_OUTPUT)
         except OSError as error:
             return Answer("retry", f"{self._argv[0]} can't be started: {error.strerror}")
         try:
@@ -42,25 +44,23 @@ class Command:
 
 
 async def _talk(program: programs.Program, job: Job) -> Answer:
-    ended = asyncio.create_task(program.wait())
-    output = asyncio.create_task(_read(program.output, job))
-    complaint = asyncio.create_task(programs.tail(program.errors, 2048))
-    parts = (asyncio.create_task(_feed(program.input, job)), ended, output, complaint)
+    kept = KeptStream(program.output, MAX_OUTPUT, partial(_progress, job))
+    errors = LoggedStream(program.errors, source(job))
+    output = asyncio.create_task(kept.read())
+    readers = (output, asyncio.create_task(errors.read()))
+    others = (asyncio.create_task(_feed(program.input, job)), asyncio.create_task(program.wait()))
     try:
-        await asyncio.wait({ended, output}, return_when=asyncio.FIRST_COMPLETED)
-        too_much = output.done() and output.result() is None
-        if not too_much:
-            await ended
-        # Whatever the program left behind would hold its output open.
-        code = await program.end()
-        text = await output
-        if text is None:
-            return Answer("failed", f"it wrote more than {MAX_OUTPUT} bytes")
-        return _judge(code, text, await complaint)
+        await asyncio.wait({others[1], output}, return_when=asyncio.FIRST_COMPLETED)
+        if not kept.is_too_much:
+            code = await program.wait()
+            await ended(readers)
+            if not kept.is_too_much:
+                return _judge(code, kept.text, errors.last)
+        return Answer("failed", f"it wrote more than {MAX_OUTPUT} bytes")
     finally:
-        for part in parts:
-            part.cancel()
-        await asyncio.gather(*parts, return_exceptions=True)
+        for task in (*readers, *others):
+            task.cancel()
+        await asyncio.gather(*readers, *others, return_exceptions=True)
 
 
 async def _feed(stream: asyncio.StreamWriter, job: Job) -> None:
@@ -71,29 +71,32 @@ async def _feed(stream: asyncio.StreamWriter, job: Job) -> None:
     stream.close()
 
 
-async def _read(stream: asyncio.StreamReader, job: Job) -> str | None:
-    """Return all of the output, None where it is too much; progress is told as it comes."""
-    output = b""
-    while True:
-        try:
-            line = await stream.readline()
-        except ValueError:  # a line longer than the limit
-            return None
-        output += line
-        if len(output) > MAX_OUTPUT:
-            return None
-        if not line:
-            return output.decode(errors="replace")
-        if b'"progress"' in line:
-            with contextlib.suppress(ValueError, TypeError, KeyError):
-                job.progress(str(json.loads(line)["progress"]))
+def _progress(job: Job, line: bytes) -> bool:
+    """Tell of progress; returns whether the line does, and nothing else."""
+    if b'"progress"' not in line:
+        return False
+    try:
+        value = json.loads(line)
+    except ValueError, RecursionError:
+        return False
+    match value:
+        case {"progress": progress}:
+            job.progress(str(progress))
+            return "result_uri" not in value
+    return False
 
 
 def _judge(code: int, output: str, complaint: str) -> Answer:
     if code == 0:
         return completed_by_text(output)
-    lines = complaint.strip().splitlines()
-    last = f": {lines[-1]}" if lines else ""
+    last = f": {complaint}" if complaint else ""
     if code < 0:
-        return Answer("retry", f"ended by {signal.Signals(-code).name}{last}")
+        return Answer("retry", f"ended by {_signal(-code)}{last}")
     return Answer("failed" if code == FAILED else "retry", f"exit code {code}{last}")
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # most of the real-time ones have no name
+        return f"signal {number}"

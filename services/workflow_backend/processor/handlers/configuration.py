@@ -12,13 +12,14 @@ from ...errors import SettingError
 from .command import Command
 from .http import Http
 from .job import Echo, Handler
-from .kinds import Kind, RetryPolicy
+from .kinds import MAX_COUNT, MAX_SECONDS, Kind, RetryPolicy
 from .python import Python
 
 _KIND = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 _MISSING = object()
-_SECONDS = "seconds, above 0 and at most 86400"
+_SECONDS = f"seconds, above 0 and at most {MAX_SECONDS:.0f}"
+_COUNT = f"a number from 1 to {MAX_COUNT}"
 
 SMOKE = "smoke"
 """The kind of the smoke test; echoed unless the file says otherwise."""
@@ -84,10 +85,10 @@ def _kind(table: _Table) -> tuple[Kind, Handler]:
     make, concurrency = _HANDLERS[name]
     retry = table.table("retry")
     kind = Kind(
-        concurrency=table.take("concurrency", _count, "a number from 1 to 1000", concurrency),
+        concurrency=table.take("concurrency", _count, _COUNT, concurrency),
         timeout_seconds=table.take("timeout_seconds", _seconds, _SECONDS, 60.0),
         retry=RetryPolicy(
-            tries=retry.take("tries", _count, "a number from 1 to 1000", 5),
+            tries=retry.take("tries", _count, _COUNT, 5),
             first_seconds=retry.take("first_seconds", _seconds, _SECONDS, 1.0),
             longest_seconds=retry.take("longest_seconds", _seconds, _SECONDS, 300.0),
         ),
@@ -103,11 +104,11 @@ def _handler_name(value: Any) -> str | None:
 
 
 def _count(value: Any) -> int | None:
-    return value if type(value) is int and 1 <= value <= 1000 else None
+    return value if type(value) is int and 1 <= value <= MAX_COUNT else None
 
 
 def _seconds(value: Any) -> float | None:
-    return float(value) if type(value) in {int, float} and 0 < value <= 86400 else None
+    return float(value) if type(value) in {int, float} and 0 < value <= MAX_SECONDS else None
 
 
 def _echo(_: _Table) -> Handler:

@@ -1,5 +1,7 @@
 """The handler `http`: the job is POSTed to a URL, the answer's status decides."""
 
+import logging
+import os
 import time
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -7,10 +9,19 @@ from pathlib import Path
 import aiohttp
 
 from ...errors import SettingError
-from .job import Answer, Job, completed, completed_by_text
+from .job import Answer, Job, completed, completed_by_text, seconds
+
+log = logging.getLogger(__name__)
 
 MAX_ANSWER = 65536
 _AGAIN = frozenset({408, 425, 429})
+_REASONS = (
+    (aiohttp.ClientSSLError, "TLS with it fails"),
+    (aiohttp.ClientConnectorError, "it can't be reached"),
+    (TimeoutError, "it can't be reached in time"),
+    ((aiohttp.ClientResponseError, aiohttp.ClientPayloadError), "it breaks HTTP"),
+    ((aiohttp.ClientConnectionError, OSError), "the connection broke"),
+)
 
 
 class Http:
@@ -29,6 +40,7 @@ class Http:
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),
             connector=aiohttp.TCPConnector(limit=0),
             trust_env=False,
+            auto_decompress=False,
         )
 
     async def close(self) -> None:
@@ -37,25 +49,26 @@ class Http:
             await self._session.close()
 
     def _headers(self) -> dict[str, str]:
-        if self._token_file is None:
-            return {}
-        try:
-            token = self._token_file.read_text(encoding="ascii").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingError(
-                f"the token file {self._token_file} can't be read: {type(error).__name__}"
-            ) from None
-        return {"Authorization": f"Bearer {token}"}
+        # Should it compress all the same, the answer is no JSON, and of a known length.
+        headers = {"Accept-Encoding": "identity"}
+        if self._token_file is not None:
+            headers["Authorization"] = f"Bearer {_token(self._token_file)}"
+        return headers
 
     async def run(self, job: Job) -> Answer:
         """POST once. Redirects are not followed: the item's data goes to the named place only."""
         if self._session is None:
             raise RuntimeError("the handler is not started")
         try:
+            headers = self._headers()
+        except SettingError as error:
+            log.warning("[%s]: %s", job.item["kind"], error)
+            return Answer("retry", "the token for the service can't be read")
+        try:
             async with self._session.post(
                 self._url,
                 json=job.as_dict(),
-                headers={"Idempotency-Key": job.idempotency_key, **self._headers()},
+                headers={"Idempotency-Key": job.idempotency_key, **headers},
                 allow_redirects=False,
             ) as response:
                 status = response.status
@@ -69,8 +82,22 @@ class Http:
             return Answer("retry", f"no answer from the service: {_reason(error)}")
 
 
+def _token(path: Path) -> str:
+    try:
+        token = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(f"the token file {path} can't be read: {type(error).__name__}") from None
+    if not token.isprintable():
+        raise SettingError(f"the token file {path} holds more than one line: give the token alone")
+    return token
+
+
 def _reason(error: Exception) -> str:
-    return str(error) or type(error).__name__
+    """Say what is wrong in words of our own: the library's quote the address, query and all."""
+    if type(error) is aiohttp.ClientConnectorError and error.os_error.errno:
+        return os.strerror(error.os_error.errno)
+    found = (text for types, text in _REASONS if isinstance(error, types))
+    return next(found, type(error).__name__)
 
 
 async def _result(response: aiohttp.ClientResponse) -> Answer:
@@ -88,9 +115,9 @@ def retry_after(value: str | None, now: float) -> float | None:
     """Return the seconds that a Retry-After header asks for: it gives them, or a date."""
     if value is None:
         return None
-    if value.strip().isdecimal():
-        return float(value)
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
-    except ValueError:
+        if value.strip().isdecimal():
+            return seconds(float(value))
+        return seconds(parsedate_to_datetime(value).timestamp() - now)
+    except ValueError, OverflowError:
         return None

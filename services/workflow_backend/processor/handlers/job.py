@@ -1,17 +1,18 @@
 """A piece of work and what may come of it."""
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Literal, NamedTuple, Protocol
+
+from .words import MAX_REASON, describe, is_printable, public, text_of
 
 MAX_RESULT = 1024
 """The longest result URI that the contract takes, in characters."""
 
-MAX_REASON = 512
-"""The longest reason that the contract takes, in characters."""
-
-MAX_PROGRESS = 200
+LONGEST_WAIT = 3600.0
+"""No handler may put an item off for longer than this, in seconds."""
 
 type Outcome = Literal["completed", "failed", "retry", "interrupted"]
 
@@ -34,9 +35,9 @@ class Fail(Exception):
 
 
 class Retry(Exception):
-    """Raised by a handler: try again, at the earliest in `after` seconds."""
+    """Raised by a handler: try again, at the earliest in `after`, in seconds if it is a number."""
 
-    def __init__(self, reason: str, after: float | None = None) -> None:
+    def __init__(self, reason: str, after: float | timedelta | None = None) -> None:
         super().__init__(reason)
         self.after = after
 
@@ -100,17 +101,6 @@ class Echo:
         """Nothing was begun."""
 
 
-def is_printable(text: str) -> bool:
-    """Tell whether the contract takes the text as it is: spaces anywhere are part of it."""
-    return text.isascii() and text.isprintable()
-
-
-def printable(text: str, longest: int) -> str:
-    """Return the text on one line as the contract takes it: printable ASCII, cut to a length."""
-    clean = "".join(c if is_printable(c) else "?" for c in " ".join(text.split()))
-    return clean if len(clean) <= longest else clean[: longest - 3] + "..."
-
-
 def completed(result: object) -> Answer:
     """Judge what a handler gave as its result: nothing, a URI, or an object with `result_uri`."""
     if isinstance(result, dict):
@@ -135,20 +125,46 @@ def completed_by_text(text: str) -> Answer:
     for candidate in (text, *text.splitlines()[-1:]):
         try:
             value = json.loads(candidate)
-        except ValueError:
+        except ValueError, RecursionError:
             continue
         if isinstance(value, dict):
             return completed(value)
     return completed(None)
 
 
-async def guarded(work: Awaitable[Answer]) -> Answer:
-    """Turn what a handler raises into an answer."""
+def seconds(after: object) -> float | None:
+    """Return the wait that a handler wishes for in seconds, from 0 to LONGEST_WAIT.
+
+    Raises ValueError where it is no length of time.
+    """
+    if after is None:
+        return None
+    if isinstance(after, timedelta):
+        after = after.total_seconds()
+    # `isnan` does not take an integer of any size.
+    if isinstance(after, bool) or not isinstance(after, int | float) or after != after:  # noqa: PLR0124
+        raise ValueError("it is neither a number of seconds nor a timedelta")
+    return float(max(0, min(after, LONGEST_WAIT)))
+
+
+def judge(error: BaseException) -> Answer:
+    """Return what follows from what a handler raised."""
+    match error:
+        case Fail():
+            return Answer("failed", _reason(error))
+        case Retry():
+            return _again(error)
+        case _:
+            return Answer("retry", public(describe(error), MAX_REASON))
+
+
+def _again(error: Retry) -> Answer:
+    reason = _reason(error)
     try:
-        return await work
-    except Fail as error:
-        return Answer("failed", str(error) or "the handler gave no reason")
-    except Retry as error:
-        return Answer("retry", str(error) or "the handler gave no reason", error.after)
-    except Exception as error:
-        return Answer("retry", f"{type(error).__name__}: {error}")
+        return Answer("retry", reason, seconds(error.after))
+    except ValueError as wrong:
+        return Answer("retry", f"{reason} (its `after` is not taken: {wrong})")
+
+
+def _reason(error: BaseException) -> str:
+    return public(text_of(error), MAX_REASON) or "the handler gave no reason"

@@ -1,14 +1,19 @@
-"""Programs that handlers start: a group of their own, a clean environment, an end for certain."""
+"""Programs that handlers start: supervised, in a clean environment, with an end for certain."""
 
 import asyncio
 import contextlib
 import os
-import shutil
 import signal
+import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import cast
 
 _MANAGERS = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID")
+_SUPERVISOR = (sys.executable, "-I", "-S", str(Path(__file__).with_name("supervise.py")))
+
+END_SECONDS = 5.0
+"""How long a supervisor may take to kill what it supervises, before it is killed itself."""
 
 
 def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -21,57 +26,46 @@ def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 class Program:
-    """A running program. `errors` is its standard error, None where that is our own."""
+    """A running program and all that it starts."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
         self.input = cast("asyncio.StreamWriter", process.stdin)
         self.output = cast("asyncio.StreamReader", process.stdout)
-        self.errors = process.stderr
+        self.errors = cast("asyncio.StreamReader", process.stderr)
 
     async def wait(self) -> int:
-        """Wait for its end; return the exit code, or the negative number of the signal."""
+        """Wait until it and all that it started have ended.
+
+        Returns the program's exit code, or the negative number of the signal that ended it.
+        """
         return await self._process.wait()
 
     async def end(self) -> int:
-        """Kill it and all of its group, and wait for its end."""
+        """Kill it and all that it started, and wait for their end."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.terminate()
+        with contextlib.suppress(TimeoutError):
+            return await asyncio.wait_for(self.wait(), END_SECONDS)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         return await self.wait()
 
 
-async def start(command: Sequence[str], limit: int, *, own_errors: bool) -> Program:
-    """Start a program in a session of its own; raises OSError where it can't be started.
+async def start(command: Sequence[str], limit: int) -> Program:
+    """Start a program in a session of its own; raises OSError where no program can be started.
 
-    `limit` is the longest line of output, in bytes, that can be read. With `own_errors` it has a
-    standard error of its own, else ours.
+    `limit` is the longest line of output, in bytes, that can be read.
     """
     process = await asyncio.create_subprocess_exec(
-        *_ends_with_us(),
+        *_SUPERVISOR,
+        str(os.getpid()),
         *command,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE if own_errors else None,
+        stderr=asyncio.subprocess.PIPE,
         env=clean_environment(os.environ),
         start_new_session=True,
         limit=limit,
     )
     return Program(process)
-
-
-def _ends_with_us() -> list[str]:
-    """Words before a command: should this process be killed, the kernel ends the program too."""
-    if "NOTIFY_SOCKET" in os.environ:
-        return []  # systemd ends whatever the unit has started, and forbids it what setpriv does
-    setpriv = shutil.which("setpriv")
-    return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
-
-
-async def tail(stream: asyncio.StreamReader | None, limit: int) -> str:
-    """Read a stream to its end and return its last bytes as text."""
-    last = b""
-    if stream is None:
-        return ""
-    while chunk := await stream.read(65536):
-        last = (last + chunk)[-limit:]
-    return last.decode(errors="replace")

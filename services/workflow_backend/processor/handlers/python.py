@@ -14,13 +14,16 @@ from typing import Any
 
 from ...errors import SettingError
 from . import programs
-from .job import Answer, Job
+from .job import Answer, Job, seconds
+from .output import REST_SECONDS, LoggedStream, ended, source
+from .words import describe
 
 log = logging.getLogger(__name__)
 
 START_SECONDS = 30.0
 CANCEL_SECONDS = 2.0
 MAX_LINE = 65536
+_ENDED = b'{"refused": "its process ended"}'
 
 
 class Python:
@@ -58,8 +61,8 @@ class Python:
         return answer
 
     def _take(self) -> _Child | None:
-        """Return a child that lives; an asynchronous one stays there for others."""
-        while self._idle and not self._idle[-1].alive:
+        """Return a child that takes jobs; an asynchronous one stays there for others."""
+        while self._idle and not self._idle[-1].ready:
             self._idle.pop()
         if not self._idle:
             return None
@@ -103,25 +106,35 @@ class _Child:
     def __init__(self, target: str) -> None:
         self._target = target
         self._program: programs.Program | None = None
+        self._errors: LoggedStream
         self._numbers = itertools.count()
         self._waiting: dict[int, tuple[Job, asyncio.Future[Answer]]] = {}
+        self._is_deaf = False
         self.listening: asyncio.Task[None]
         self.asynchronous = False
 
     @property
-    def alive(self) -> bool:
+    def ready(self) -> bool:
         """Whether it takes jobs."""
-        return not self.listening.done()
+        return not self.listening.done() and not self._is_deaf
 
     async def start(self) -> None:
         """Start the process and wait until the function is loaded."""
         command = [sys.executable, "-m", f"{__package__}.child", self._target]
-        self._program = program = await programs.start(command, MAX_LINE, own_errors=False)
-        first = json.loads(await program.output.readline() or b'{"refused": "its process ended"}')
+        self._program = program = await programs.start(command, MAX_LINE)
+        self._errors = LoggedStream(program.errors, self._target)
+        logging_errors = asyncio.create_task(self._errors.read())
+        try:
+            first = json.loads(await program.output.readline() or _ENDED)
+        except BaseException:
+            logging_errors.cancel()
+            raise
         if "refused" in first:
+            await program.end()
+            await logging_errors
             raise SettingError(f"{self._target} can't be loaded: {first['refused']}")
         self.asynchronous = first["asynchronous"]
-        self.listening = asyncio.create_task(self._listen(program))
+        self.listening = asyncio.create_task(self._listen(program, logging_errors))
 
     async def end(self) -> None:
         """Kill the process and what it started."""
@@ -133,6 +146,7 @@ class _Child:
         number = next(self._numbers)
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting[number] = (job, future)
+        self._errors.begin(self._target if self.asynchronous else source(job))
         try:
             self._say(run=number, job=job.as_dict())
             return await asyncio.shield(future)
@@ -141,37 +155,54 @@ class _Child:
                 await self._cancel(number, future)
             raise
         finally:
-            self._waiting.pop(number, None)
+            del self._waiting[number]
+            if self._is_deaf and not self._waiting:
+                await self.end()
 
     async def _cancel(self, number: int, future: asyncio.Future[Answer]) -> None:
+        """Cancel a job; a process whose job does not listen takes no more and ends with the others.
+
+        It is not killed at once: the others are in the middle of their work.
+        """
         self._say(cancel=number)
-        with contextlib.suppress(TimeoutError):
+        try:
             await asyncio.wait_for(asyncio.shield(future), CANCEL_SECONDS)
-            return
-        await self.end()
+        except TimeoutError:
+            log.warning("%s: a job does not end when it is cancelled", self._target)
+            self._is_deaf = True
 
     def _say(self, **message: Any) -> None:
         if self._program is not None and not self._program.input.is_closing():
             self._program.input.write(json.dumps(message).encode() + b"\n")
 
-    async def _listen(self, program: programs.Program) -> None:
+    async def _listen(self, program: programs.Program, logging_errors: asyncio.Task[None]) -> None:
         try:
             while line := await program.output.readline():
                 self._hear(json.loads(line))
-        except ValueError as error:
-            log.warning("%s: its process speaks nonsense: %s", self._target, error)
+            with contextlib.suppress(TimeoutError):  # its end follows that of its output
+                await asyncio.wait_for(program.wait(), REST_SECONDS)
+        except (ValueError, RecursionError) as error:
+            log.warning("%s: its process speaks nonsense: %s", self._target, describe(error))
         finally:
             reason = f"the handler's process ended with code {await program.end()}"
+            await ended([logging_errors])
             for _, future in self._waiting.values():
                 if not future.done():
                     future.set_result(Answer("retry", reason))
 
-    def _hear(self, message: dict[str, Any]) -> None:
-        number = message.get("done", message.get("progress"))
-        if number not in self._waiting:
-            return
-        job, future = self._waiting[number]
-        if "progress" in message:
-            job.progress(message["text"])
-        elif not future.done():
-            future.set_result(Answer(message["outcome"], message["text"], message["after"]))
+    def _hear(self, message: object) -> None:
+        match message:
+            case {"progress": int(number), "text": str(text)}:
+                if number in self._waiting:
+                    self._waiting[number][0].progress(text)
+            case {
+                "done": int(number),
+                "outcome": "completed" | "failed" | "retry" as outcome,
+                "text": str(text),
+                "after": after,
+            }:
+                _, future = self._waiting.get(number, (None, None))
+                if future is not None and not future.done():
+                    future.set_result(Answer(outcome, text, seconds(after)))
+            case _:
+                raise ValueError("no message of ours")

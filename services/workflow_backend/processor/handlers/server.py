@@ -15,11 +15,16 @@ from ...errors import SettingError
 from ...heartbeat import Heartbeat
 from ...settings import HandlersSettings
 from .configuration import load
-from .job import MAX_PROGRESS, Answer, Handler, Job, guarded, printable
+from .job import Answer, Handler, Job, judge
 from .kinds import Kind
+from .newest import Newest
 from .wire import MAX_LINE, PROTOCOL, Channel, Message, WireError
+from .words import MAX_PROGRESS, public
 
 log = logging.getLogger(__name__)
+
+PROGRESS_SECONDS = 0.2
+"""Between one word of a run's progress and the next."""
 
 
 class Server:
@@ -60,10 +65,10 @@ class Server:
         if "run" in message:
             number = message["run"]
 
-            def progress(text: str) -> None:
-                channel.send({"progress": number, "text": printable(text, MAX_PROGRESS)})
+            def tell(text: str) -> None:
+                channel.send({"progress": number, "text": public(text, MAX_PROGRESS)})
 
-            job = Job.from_dict(message["job"], progress)
+            job = Job.from_dict(message["job"], Newest(tell, PROGRESS_SECONDS))
             task = asyncio.create_task(self._run(channel, number, job))
             runs[number] = task
             self._runs.add(task)
@@ -75,18 +80,19 @@ class Server:
             channel.send({"pong": 1})
 
     async def _run(self, channel: Channel, number: int, job: Job) -> None:
-        answer = Answer("interrupted", "the handlers' process ends")
         try:
             answer = await self._answer(job)
-        finally:
-            channel.send({"done": number, **answer._asdict()})
+        except asyncio.CancelledError:
+            # Only the processor and `drain` end a run from outside: it is no try.
+            answer = Answer("interrupted", "the handlers' process ends")
+        channel.send({"done": number, **answer._asdict()})
 
     async def _answer(self, job: Job) -> Answer:
         kind, handler = self._kinds[job.item["kind"]]
         async with self._slots[job.item["kind"]]:
             try:
                 async with asyncio.timeout(kind.timeout_seconds):
-                    return await guarded(handler.run(job))
+                    return await _judged(handler, job)
             except TimeoutError:
                 return Answer("retry", f"it took longer than {kind.timeout_seconds:g} s")
 
@@ -101,6 +107,14 @@ class Server:
         await asyncio.gather(*self._runs, return_exceptions=True)
         for channel in list(self._channels):
             await channel.close()
+
+
+async def _judged(handler: Handler, job: Job) -> Answer:
+    try:
+        return await handler.run(job)
+    except Exception as error:
+        log.exception("[%s] %s", job.item["kind"], job.item["item_id"])
+        return judge(error)
 
 
 async def run(settings: HandlersSettings, stop: asyncio.Event) -> None:

@@ -74,7 +74,7 @@ class Channel:
 def _messages(line: bytes) -> list[Message]:
     try:
         messages = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise WireError("a line is no JSON") from error
     if not isinstance(messages, list) or not all(isinstance(m, dict) for m in messages):
         raise WireError("a line is no list of messages")

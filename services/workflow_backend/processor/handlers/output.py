@@ -1,0 +1,109 @@
+"""What programs of handlers write: to the log, or kept as the result's text."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from .job import Job
+
+log = logging.getLogger(__name__)
+
+MAX_LINE = 2000
+"""Characters of a line in the log."""
+
+MAX_LOGGED = 65536
+"""Bytes that one run may bring into the log."""
+
+REST_SECONDS = 1.0
+"""For what a program that has ended left in its pipes."""
+
+
+class LoggedStream:
+    """A program's standard error. Each line goes to the log as it comes, behind `source`."""
+
+    def __init__(self, stream: asyncio.StreamReader, source: str) -> None:
+        self._stream = stream
+        self._left = MAX_LOGGED
+        self.source = source
+        self.last = ""
+        """The last line that was not empty."""
+
+    def begin(self, source: str) -> None:
+        """Count what comes from here on as another run's."""
+        self.source = source
+        self._left = MAX_LOGGED
+
+    async def read(self) -> None:
+        """Read to the end."""
+        rest = b""
+        while chunk := await self._stream.read(MAX_LOGGED):
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                self._take(line)
+            if len(rest) > MAX_LINE:
+                self._take(rest)
+                rest = b""
+        self._take(rest)
+
+    def _take(self, line: bytes) -> None:
+        text = escaped(line[:MAX_LINE].decode(errors="replace")).strip()
+        if not text:
+            return
+        self.last = text
+        if self._left <= 0:
+            return
+        self._left -= len(line)
+        log.info("%s: %s", self.source, text)
+        if self._left <= 0:
+            log.warning("%s: the rest of what it writes is left out", self.source)
+
+
+class KeptStream:
+    """A program's standard output: `notice` takes the lines that it wants, the rest is kept."""
+
+    def __init__(
+        self, stream: asyncio.StreamReader, most: int, notice: Callable[[bytes], bool]
+    ) -> None:
+        self._stream = stream
+        self._most = most
+        self._notice = notice
+        self._kept = b""
+        self.is_too_much = False
+
+    @property
+    def text(self) -> str:
+        """What was kept so far."""
+        return self._kept.decode(errors="replace")
+
+    async def read(self) -> None:
+        """Read to the end, or until there is more to keep than may be kept."""
+        while not self.is_too_much:
+            try:
+                line = await self._stream.readline()
+            except ValueError:  # a line longer than the stream's limit
+                self.is_too_much = True
+                return
+            if not line:
+                return
+            if not self._notice(line):
+                self._kept += line
+                self.is_too_much = len(self._kept) > self._most
+
+
+def source(job: Job) -> str:
+    """Name a run for the log."""
+    return f"[{job.item['kind']}] {job.item['item_id']}"
+
+
+async def ended(readers: Iterable[asyncio.Task[Any]]) -> None:
+    """Wait for readers of a program that has ended, whose pipes somebody may still hold."""
+    readers = list(readers)
+    await asyncio.wait(readers, timeout=REST_SECONDS)
+    for reader in readers:
+        reader.cancel()
+
+
+def escaped(text: str) -> str:
+    """Return the text with everything that a terminal would obey written out."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
