@@ -193,14 +193,21 @@ async def test_a_body_of_more_than_a_mebibyte_is_refused(api: Stack) -> None:
         for _ in range(70):
             yield b"x" * 16_384
 
-    url = f"{api.url}/items"
-    async with aiohttp.ClientSession() as session, session.post(url, data=pieces()) as response:
+    url, headers = f"{api.url}/items", {"Content-Type": "application/json"}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(url, data=pieces(), headers=headers) as response,
+    ):
         assert response.status == 413
 
 
 async def test_a_body_that_is_no_json_is_refused(api: Stack) -> None:
     url = f"{api.url}/items"
-    async with aiohttp.ClientSession() as session, session.post(url, data=b"{") as response:
+    headers = {"Content-Type": "application/json"}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(url, data=b"{", headers=headers) as response,
+    ):
         assert response.status == 422
 
 
