@@ -44,4 +44,4 @@ def complain(reason: str) -> None:
     if logging.getLogger().hasHandlers():
         logging.getLogger("workflow_backend").error(reason)
     else:
-        print(f"workflow-backend: {reason}", file=sys.stderr)
+        print(f"workflow-backend: {redact(reason)}", file=sys.stderr)

@@ -53,13 +53,15 @@ async def serve(
     server = _Server(config, backend.serving)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     waiting = asyncio.create_task(stop.wait())
-    await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    backend.stopping.set()
-    server.should_exit = True
-    waiting.cancel()
-    await serving
-    if server.server_state.tasks:  # they were told to end, and say so to their clients
-        await asyncio.wait(server.server_state.tasks, timeout=LAST_SECONDS)
+    try:
+        await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    finally:  # where a part of the service has failed, requests end in order too
+        backend.stopping.set()
+        server.should_exit = True
+        waiting.cancel()
+        await serving
+        if server.server_state.tasks:  # they were told to end, and say so to their clients
+            await asyncio.wait(server.server_state.tasks, timeout=LAST_SECONDS)
 
 
 class _Server(uvicorn.Server):

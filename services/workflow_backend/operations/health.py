@@ -15,6 +15,7 @@ from ..chain.node import ChainStatus, IndexStatus, Node
 from ..chain.rpc import Rpc
 from ..client import ApiClient, ApiError
 from ..errors import NodeUnavailable, WorkflowError
+from ..redaction import redact
 from ..settings import Settings
 from ..store import open_store
 from . import judge
@@ -154,7 +155,8 @@ class _Look:
             try:
                 answer = await asyncio.to_thread(client.call, "GET", "/health")
             except ApiError as error:
-                return Check("api /health", State.FAILED, f"{client.url}: {error}", judge.FOREIGN)
+                what = redact(f"{client.url}: {error}")
+                return Check("api /health", State.FAILED, what, judge.FOREIGN)
             return judge.api(answer, self._settings.chain_id, self._settings.contract)
 
         return [await _guarded("api /health", ask())]

@@ -260,3 +260,18 @@ class TestStart:
             assert await asyncio.to_thread(handlers.end, signal.SIGTERM) == 0
             while "STOPPING=1" not in told:
                 told += (await asyncio.to_thread(manager.recv, 4096)).decode().split("\n")
+
+
+async def test_a_service_of_which_a_part_failed_ends(handlers: Handlers) -> None:
+    """The heartbeat is dead: the process would look hung, and go on for ever."""
+    (handlers.path / "sitecustomize.py").write_text(
+        "from workflow_backend.heartbeat import Heartbeat\n"
+        "async def fail(self): raise KeyError('a fault of ours')\n"
+        "Heartbeat._run = fail\n"
+    )
+    handlers.environment = {"PYTHONPATH": str(handlers.path)}
+    handlers.start(BRIEF)
+    assert handlers.process is not None
+    assert await asyncio.to_thread(handlers.process.wait, 20) == 1
+    assert "starts the service anew" in handlers.lines()[-1]["message"]
+    assert not handlers.socket.exists()
