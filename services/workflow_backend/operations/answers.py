@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, Base64Bytes, BaseModel, ConfigDict, Field, ValidationError
 
 from ..chain.rpc import Rpc
 from ..errors import NodeUnavailable
@@ -129,6 +129,12 @@ class Header(_Answer):
     """A block's header: its app hash is that behind the block before."""
 
     header: _HeaderFields
+
+
+class Results(_Answer):
+    """What a block did; here the app hash behind it alone."""
+
+    app_hash: Base64Bytes = Field(min_length=32, max_length=32)
 
 
 class Unconfirmed(_Answer):

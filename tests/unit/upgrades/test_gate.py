@@ -89,6 +89,35 @@ async def test_another_app_hash_is_told_at_once(looks: Looks) -> None:
         await well(5)
 
 
+ODD = {
+    "a height far above": {"height": 10**11, "app_hash": "X"},
+    "another app hash": {"app_hash": "X"},
+    "no signature": {"signed": frozenset("BCD")},
+    "a problem": {"problem": "it answers status as no node does"},
+}
+
+
+@pytest.mark.parametrize("odd", ODD.values(), ids=list(ODD))
+async def test_well_does_without_one_that_says_what_no_other_does(
+    looks: Looks, odd: dict[str, Any]
+) -> None:
+    looks(changed(SEVEN, d=odd), changed(EIGHT, d=odd))
+    await well(0.5)
+
+
+async def test_well_believes_one_alone_no_signature(looks: Looks) -> None:
+    without = {name: {"signed": frozenset("BCD")} for name in "abc"}
+    looks(SEVEN, changed(EIGHT, **without))
+    with pytest.raises(RecoveryRefused, match="a signs no block"):
+        await well()
+
+
+async def test_well_refuses_two_against_two(looks: Looks) -> None:
+    looks(changed(SEVEN, a={"app_hash": "X"}, b={"app_hash": "X"}))
+    with pytest.raises(RecoveryRefused, match="a has the app hash X and c H7"):
+        await well(5)
+
+
 class TestOneHeight:
     async def test_it_waits_for_a_fresh_block_with_nothing_behind_it(self, looks: Looks) -> None:
         busy = changed(EIGHT, c={"waiting": 3})

@@ -85,3 +85,32 @@ def test_an_address_is_that_of_the_key() -> None:
     address = hashlib.sha256(bytes.fromhex(key)).hexdigest()[:40].upper()
     assert Way(url="http://127.0.0.1:1", public_key=key).address == address
     assert Way.model_validate({"url": "http://127.0.0.1:1"}).address == ""
+
+
+ALONE = {"D": 10**9}
+
+
+def test_validators_are_those_that_most_nodes_name() -> None:
+    seen = nodes(*NAMES)
+    seen["d"] = dataclasses.replace(seen["d"], powers=ALONE, height=10**11)
+    found = quorum.require("a", seen)
+    assert (found.total, found.left, found.own) == (40, 30, 10)
+    assert "d names other validators" in found.sentence()
+    seen["b"] = dataclasses.replace(seen["b"], powers={}, catching_up=True)
+    with pytest.raises(RecoveryRefused, match="20 of 40"):
+        quorum.require("a", seen)
+
+
+def test_one_against_one_is_named() -> None:
+    seen = nodes("a", "b")
+    seen["b"] = dataclasses.replace(seen["b"], powers=ALONE, height=10**11)
+    with pytest.raises(RecoveryRefused, match="do not agree on who is a validator") as refused:
+        quorum.require("a", seen)
+    assert "a: 2 validators with a power of 20; b: 1 validators" in str(refused.value)
+
+
+def test_a_validator_of_others_is_up_where_most_saw_it_sign() -> None:
+    seen = nodes("a", "b", "c", foreign=2)
+    for name in "ab":
+        seen[name] = dataclasses.replace(seen[name], signed=frozenset("ABC"))
+    assert quorum.without(["a"], seen).left == 20

@@ -17,7 +17,6 @@ from .made import VERSIONS, host
         ([("new", "old"), ("old", "old"), ("old", "older")], "old"),  # one went back by itself
         ([("old", "old"), ("new", "old")], "old"),  # the rollback was interrupted
         ([("old", "old"), ("old", "old")], "old"),  # it is done
-        ([("old", "old"), ("old", "older")], "old"),  # one that the upgrade had not reached
     ],
 )
 def test_the_release_before(hosts: list[tuple[str, str]], target: str) -> None:
@@ -31,6 +30,9 @@ def test_the_release_before(hosts: list[tuple[str, str]], target: str) -> None:
         [("new", None)],
         [("new", "old"), ("other", "older")],
         [("old", "old"), ("older", "older")],
+        [("new", "old"), ("new", "old"), ("new", "new")],  # one says that there is nothing to do
+        [("new", "old"), ("new", "old"), ("evil", "evil")],
+        [("new", "old"), ("old", "older"), ("older", "oldest")],
     ],
 )
 def test_where_it_is_not_clear_it_has_to_be_named(hosts: list[tuple[str, str | None]]) -> None:

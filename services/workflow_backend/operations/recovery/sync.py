@@ -16,8 +16,8 @@ from typing import Any
 
 from pydantic import Field
 
-from ...chain.rpc import Rpc
 from ...errors import NodeRefused, NodeUnavailable, RecoveryRefused
+from .. import answers
 from ..asking import Object
 from ..snapshots.blocks import app_hash_behind
 from ..snapshots.peers import Peer, ask_peers, require_agreement
@@ -103,16 +103,16 @@ def _wait(wanted: Sync) -> dict[str, Any]:
 
 
 async def _caught_up(wanted: Sync, url: str, deadline: float) -> dict[str, Any]:
-    async with Rpc(url) as rpc:
-        while True:
-            told = (await rpc.call("status"))["sync_info"]
-            height = int(told["latest_block_height"])
-            if not told["catching_up"] and height >= wanted.height:
-                return {"height": height, "base": int(told["earliest_block_height"])}
-            _require_held(wanted)
-            if time.monotonic() > deadline:
-                raise _too_late(wanted, f"it is at height {height} and catching up")
-            await asyncio.sleep(POLL_SECONDS)
+    while True:
+        async with answers.asking(url) as rpc:
+            told = (await answers.ask(rpc, answers.Status, "status")).sync_info
+        height = told.latest_block_height
+        if not told.catching_up and height >= wanted.height:
+            return {"height": height, "base": told.earliest_block_height}
+        _require_held(wanted)
+        if time.monotonic() > deadline:
+            raise _too_late(wanted, f"it is at height {height} and catching up")
+        await asyncio.sleep(POLL_SECONDS)
 
 
 def _require_held(wanted: Sync) -> None:
@@ -137,5 +137,5 @@ def _compare(wanted: Sync, height: int, urls: list[str]) -> tuple[str, list[Peer
 
 
 async def _own_hash(url: str, height: int) -> str:
-    async with Rpc(url) as rpc:
+    async with answers.asking(url) as rpc:
         return await app_hash_behind(rpc, height, height + 1)

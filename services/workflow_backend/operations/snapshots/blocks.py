@@ -8,7 +8,6 @@ import asyncio
 import re
 import subprocess
 import tomllib
-from base64 import b64decode
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from urllib.parse import urlsplit
 
 from ...chain.rpc import Rpc
 from ...errors import NodeRefused, NodeUnavailable, RecoveryRefused
+from .. import answers
 
 INSPECT_SECONDS = 30.0
 RESULTS_SECONDS = 10.0
@@ -208,13 +208,14 @@ async def _header(rpc: Rpc, height: int) -> dict[str, Any]:
 async def app_hash_behind(rpc: Rpc, height: int, newest: int) -> str:
     """Return the app hash behind a block of a chain whose newest block is `newest`."""
     if height < newest:
-        return str((await _header(rpc, height + 1))["app_hash"]).lower()
+        header = await answers.ask(rpc, answers.Header, "header", height=str(height + 1))
+        return header.header.app_hash
     # The newest block's results are there once the app has run it, its header a little before.
     deadline = asyncio.get_running_loop().time() + RESULTS_SECONDS
     while True:
         try:
-            results = await rpc.call("block_results", height=str(height))
-            return b64decode(results["app_hash"]).hex()
+            results = await answers.ask(rpc, answers.Results, "block_results", height=str(height))
+            return results.app_hash.hex()
         except NodeRefused:
             if asyncio.get_running_loop().time() > deadline:
                 raise

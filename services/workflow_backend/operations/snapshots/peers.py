@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import Field
 
-from ...chain.rpc import Rpc
 from ...errors import NodeRefused, NodeUnavailable, RecoveryRefused
+from .. import answers
 from ..asking import Request
 from ..upgrades.nodes import Way, reached
 from .blocks import app_hash_behind
@@ -51,11 +51,11 @@ def ask_peers(urls: Sequence[str], chain_id: str, height: int) -> list[Peer]:
 async def _ask_peer(url: str, chain_id: str, height: int) -> Peer:
     node_id = None
     try:
-        async with Rpc(url.rstrip("/")) as rpc:
-            status = await rpc.call("status")
-            node_id = status["node_info"]["id"]
-            _require_network(url, status["node_info"]["network"], chain_id)
-            newest = int(status["sync_info"]["latest_block_height"])
+        async with answers.asking(url.rstrip("/")) as rpc:
+            status = await answers.ask(rpc, answers.Status, "status")
+            node_id = status.node_info.id
+            _require_network(url, status.node_info.network, chain_id)
+            newest = status.sync_info.latest_block_height
             if newest < height:
                 return Peer(url, node_id, None, f"it is at height {newest}")
             return Peer(url, node_id, await app_hash_behind(rpc, height, newest))

@@ -13,13 +13,9 @@ from pydantic import Field
 
 from ...chain.rpc import Rpc
 from ...errors import RecoveryRefused, WorkflowError
+from .. import answers
 from ..asking import Request
 from ..tunnel import tunnel
-
-SIGNED = 2
-"""How a commit marks the signature of a validator that was there."""
-
-PAGE = 100
 
 
 class Way(Request):
@@ -110,43 +106,34 @@ async def _look(host: str, way: Reach, chain_id: str) -> Seen:
     if way.problem:
         return Seen(host, problem=way.problem, address=way.address)
     try:
-        async with Rpc(way.url) as rpc:
-            return await _ask(host, rpc, chain_id)
+        async with answers.asking(way.url) as rpc:
+            return await _ask(host, way, rpc, chain_id)
     except WorkflowError as error:
         return Seen(host, problem=str(error), address=way.address)
 
 
-async def _ask(host: str, rpc: Rpc, chain_id: str) -> Seen:
-    status = await rpc.call("status")
-    network = status["node_info"]["network"]
+async def _ask(host: str, way: Reach, rpc: Rpc, chain_id: str) -> Seen:
+    status = await answers.ask(rpc, answers.Status, "status")
+    network, address = status.node_info.network, status.validator_info.address
     if network != chain_id:
         raise RecoveryRefused(f"it is on chain {network!r}, not {chain_id!r}")
+    if way.address and address != way.address:
+        raise RecoveryRefused(
+            f"it is validator {address}, network.json gives the host the key of {way.address}"
+        )
     waiting, commit, powers = await asyncio.gather(
-        rpc.call("num_unconfirmed_txs"), rpc.call("commit"), _powers(rpc)
+        answers.ask(rpc, answers.Unconfirmed, "num_unconfirmed_txs"),
+        answers.ask(rpc, answers.Commit, "commit"),
+        answers.powers(rpc),
     )
-    signatures = commit["signed_header"]["commit"]["signatures"]
-    sync = status["sync_info"]
     return Seen(
         host,
         chain_id=network,
-        height=int(sync["latest_block_height"]),
-        app_hash=sync["latest_app_hash"],
-        catching_up=sync["catching_up"],
-        address=status["validator_info"]["address"],
-        waiting=int(waiting["n_txs"]),
+        height=status.sync_info.latest_block_height,
+        app_hash=status.sync_info.latest_app_hash,
+        catching_up=status.sync_info.catching_up,
+        address=address,
+        waiting=waiting.n_txs,
         powers=powers,
-        signed=frozenset(
-            one["validator_address"] for one in signatures if one["block_id_flag"] == SIGNED
-        ),
+        signed=commit.signers(),
     )
-
-
-async def _powers(rpc: Rpc) -> dict[str, int]:
-    """Return the power of each validator by its address."""
-    powers: dict[str, int] = {}
-    while True:
-        page = len(powers) // PAGE + 1
-        answer = await rpc.call("validators", page=str(page), per_page=str(PAGE))
-        powers |= {one["address"]: int(one["voting_power"]) for one in answer["validators"]}
-        if len(powers) >= int(answer["total"]) or not answer["validators"]:
-            return powers

@@ -1,6 +1,9 @@
-"""Whether the chain goes on without some hosts."""
+"""Whether the chain goes on without some hosts.
 
-from collections.abc import Collection, Mapping
+Each node tells who is a validator, and none has to be believed: what most of them tell counts.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...errors import RecoveryRefused
@@ -16,6 +19,7 @@ class Without:
     left: int
     own: int
     down: tuple[str, ...]
+    odd: tuple[str, ...] = ()
 
     @property
     def stands_still(self) -> bool:
@@ -30,13 +34,14 @@ class Without:
     def sentence(self) -> str:
         """Say it for people."""
         names = ", ".join(self.hosts)
+        odd = f" ({', '.join(self.odd)} names other validators than the rest)" if self.odd else ""
         if self.own == 0:
-            return f"{names} is no validator: the chain goes on"
+            return f"{names} is no validator: the chain goes on{odd}"
         if self.alone:
-            return f"no other validator than {names}: the chain stands still meanwhile"
+            return f"no other validator than {names}: the chain stands still meanwhile{odd}"
         power = f"{self.left} of {self.total} voting power is up"
         goes = "stands still" if self.stands_still else "goes on"
-        return f"without {names} {power}: the chain {goes}"
+        return f"without {names} {power}: the chain {goes}{odd}"
 
 
 def without(
@@ -45,7 +50,8 @@ def without(
     """Tell what is left without some hosts; those of `mending` are taken as up again by then.
 
     A validator of the inventory is up where its node answers and has caught up; any other one
-    where it signed the newest block. Raises RecoveryRefused where no node answers.
+    where it signed the newest block. Raises RecoveryRefused where no node answers, and where they
+    name different validators and none of these views is that of most.
     """
     answering = [one for one in seen.values() if one.powers is not None]
     if not answering:
@@ -54,11 +60,16 @@ def without(
             f"no node answers, so nobody knows who is a validator ({reasons})",
             hint="bring them up: playbooks/start.yml, then playbooks/health.yml",
         )
-    newest = max(answering, key=lambda one: one.height)
-    powers = newest.powers or {}
+    views = _most(answering)
+    powers = views[0].powers or {}
+    odd = [one.host for one in answering if one.powers != powers]
     ours = {one.address: one for one in seen.values() if one.address}
     own = {seen[host].address for host in hosts if host in seen}
-    up = {address for address in powers.keys() - ours.keys() if address in newest.signed}
+    up = {
+        address
+        for address in powers.keys() - ours.keys()
+        if 2 * sum(address in one.signed for one in views) > len(views)
+    }
     up |= {address for address, one in ours.items() if one.up or one.host in mending}
     silent = [one.host for one in seen.values() if not one.up and one.host not in hosts]
     return Without(
@@ -67,6 +78,35 @@ def without(
         left=sum(power for address, power in powers.items() if address in up - own),
         own=sum(powers.get(address, 0) for address in own),
         down=tuple(silent),
+        odd=tuple(odd),
+    )
+
+
+def _most(answering: Sequence[Seen]) -> Sequence[Seen]:
+    """Return the nodes that name the validators that most name; raises RecoveryRefused.
+
+    A node that catches up knows those of long ago, and is asked only where there is no other.
+    """
+    up = [one for one in answering if one.up] or answering
+    groups: list[list[Seen]] = []
+    for one in up:
+        same = next((group for group in groups if group[0].powers == one.powers), None)
+        if same is None:
+            groups.append([one])
+        else:
+            same.append(one)
+    most = max(groups, key=len)
+    if 2 * len(most) > len(up):
+        return most
+    told = "; ".join(
+        f"{', '.join(one.host for one in group)}: {len(group[0].powers or {})} validators with a "
+        f"power of {sum((group[0].powers or {}).values())}"
+        for group in groups
+    )
+    raise RecoveryRefused(
+        f"the nodes do not agree on who is a validator ({told})",
+        hint="run this again where validators have just changed; else find out which of them is "
+        "wrong, and leave it out of the inventory for this run",
     )
 
 

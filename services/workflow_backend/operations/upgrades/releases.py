@@ -68,16 +68,17 @@ def before(hosts: Mapping[str, Installed]) -> str:
     """Return the release to go back to, the same for all; raises RecoveryRefused.
 
     A host that went back has its release as the previous one too: so a second run knows what the
-    first one was about, whichever hosts it reached.
+    first one was about, whichever hosts it reached. All hosts that name one have to name the same:
+    none decides alone for the others.
     """
-    back = {host.current for host in hosts.values() if host.current == host.previous}
-    newest = {host.current for host in hosts.values()} - {
-        host.previous for host in hosts.values() if host.previous != host.current
+    left = {host.previous for host in hosts.values() if host.previous != host.current}
+    found: Collection[str | None] = {
+        host.previous
+        for host in hosts.values()
+        if host.current == host.previous or host.current not in left
     }
-    found: Collection[str | None] = back or {
-        host.previous for host in hosts.values() if host.current in newest
-    }
-    if len(found) == 1 and (target := next(iter(found))):
+    target = next(iter(found)) if len(found) == 1 else None
+    if target and all(target in {host.current, host.previous} for host in hosts.values()):
         return target
     told = "; ".join(
         f"{name}: current {host.current}, previous {host.previous}" for name, host in hosts.items()
