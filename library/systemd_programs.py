@@ -40,8 +40,12 @@ attributes:
 author: The authors of this toolkit
 """
 RETURN = """
+started:
+  description: Units that did not run and were or would be started
+  type: list
+  returned: always
 restarted:
-  description: Units that were or would be started or restarted
+  description: Units that ran and were or would be restarted
   type: list
   returned: always
 """
@@ -84,7 +88,12 @@ def run(module):
             module.run_command(["systemctl", "stop", *reversed(to_stop)], check_rc=True)
         for unit in stale:
             start(module, unit)
-    module.exit_json(changed=bool(changed or diff or stale or idle), restarted=stale, diff=diff)
+    module.exit_json(
+        changed=bool(changed or diff or stale or idle),
+        started=[unit for unit in stale if running[unit] is None],
+        restarted=[unit for unit in stale if running[unit] is not None],
+        diff=diff,
+    )
 
 
 def key_of(folder, check):

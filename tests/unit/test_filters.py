@@ -113,7 +113,8 @@ def test_a_host_that_ansible_is_on_has_none() -> None:
     assert "<>" in done.stdout
 
 
-PEERS = runpy.run_path(str(REPO / "filters" / "node_peers.py"))["node_peers"]
+FILTERS = runpy.run_path(str(REPO / "filters" / "node_peers.py"))
+PEERS, INBOUND = FILTERS["node_peers"], FILTERS["inbound_peers"]
 NETWORK = {"hosts": {name: {"node_id": f"id-{name}"} for name in ("one", "two", "three", "four")}}
 
 
@@ -124,6 +125,9 @@ NETWORK = {"hosts": {name: {"node_id": f"id-{name}"} for name in ("one", "two", 
         ({"xian_node_p2p_address": "[fd00::2]:26656"}, "[fd00::2]:26656"),
         ({"xian_node_p2p_address": "0.0.0.0:26657", "ansible_host": "ten"}, "ten:26657"),
         ({"xian_node_p2p_address": "0.0.0.0:26656"}, "two:26656"),
+        ({"xian_node_p2p_address": "0.0.0.0:26656", "ansible_host": "fd00::5"}, "[fd00::5]:26656"),
+        ({"xian_node_p2p_address": "[::]:26656", "ansible_host": "fd00::5"}, "[fd00::5]:26656"),
+        ({"xian_node_p2p_address": "[::]:26656", "ansible_host": "[fd00::5]"}, "[fd00::5]:26656"),
         (
             {
                 "xian_node_p2p_address": "127.0.0.1:26656",
@@ -145,3 +149,39 @@ def test_a_peer_is_known_by_where_others_reach_it(
 
 def test_peers_outside_the_inventory_come_first() -> None:
     assert PEERS(NETWORK | {"peers": ["id@far:1"]}, {"one": {}}, "one") == ["id@far:1"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"xian_node_p2p_external_address": "two:443,id-evil@far:1"},
+        {"xian_node_p2p_external_address": 'two:443"\nmoniker = "x'},
+        {"xian_node_p2p_external_address": "two"},
+        {"xian_node_p2p_address": "fd00::2:26656"},
+        {"xian_node_p2p_address": "0.0.0.0:26656", "ansible_host": "user@two"},
+    ],
+)
+def test_an_address_that_is_more_than_one_names_its_host(wrong: dict[str, str]) -> None:
+    with pytest.raises(
+        FILTERS["AnsibleFilterError"], match=r"(p2p|ansible_host).* of two gives its peers"
+    ):
+        PEERS(NETWORK, {"one": {}, "two": wrong}, "one")
+
+
+OPEN = {"xian_node_p2p_address": "10.0.0.1:26656"}
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "inbound"),
+    [
+        (OPEN, OPEN, ["id-two@there:1"]),
+        (OPEN, OPEN | {"xian_node_peers": ["id-one@here:1"]}, ["id-two@there:1"]),
+        (OPEN, OPEN | {"xian_node_peers": ["id-three@far:1"]}, []),
+        ({}, OPEN, []),  # nobody gets to a node on loopback: it has to connect itself
+    ],
+)
+def test_peers_that_connect_by_themselves_are_those_that_have_this_node(
+    one: dict[str, Any], two: dict[str, Any], inbound: list[str]
+) -> None:
+    peers = ["id@far:1", "id-two@there:1"]
+    assert INBOUND(peers, NETWORK, {"one": one, "two": two}, "one") == inbound

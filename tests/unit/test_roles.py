@@ -59,7 +59,8 @@ def test_every_entry_point_that_others_use_has_a_spec_and_the_other_way_round(ro
 def test_only_what_needs_private_keys_asks_for_them() -> None:
     asking = options("workflow_services")
     assert {point for point, given in asking.items() if "workflow_services_keys" in given} == {
-        "main"
+        "main",
+        "plan",
     }
 
 

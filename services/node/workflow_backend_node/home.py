@@ -14,7 +14,7 @@ import sys
 import tempfile
 from base64 import b64decode
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,9 @@ class Wanted:
 def bring(request: Object, check: bool) -> Object:
     """Make or update the home; answer with what changed and the difference, which holds no secret.
 
+    `configuration` is a digest of all that a running node has to be restarted for, but for its
+    peers: many of those connect to it by themselves, and the role knows which.
+
     Raises `Refused` when the home or the identity is not the wanted one, or another program has a
     port.
     """
@@ -84,6 +87,7 @@ def _bring(wanted: Wanted, settings: Settings, check: bool) -> Object:
     if not new:
         whole.require_kept(home)
     files = render(settings, validators)
+    without_peers = render(replace(settings, peers=[]), validators)
     changes = list(_changes(home / "config", files))
     open_to_others = [] if new else list(_open_to_others(home))
     left = [] if new or not identity.exists() else [identity]
@@ -102,7 +106,7 @@ def _bring(wanted: Wanted, settings: Settings, check: bool) -> Object:
         "made": not check or not new,
         "changed": changed,
         "diff": "".join(difference(path, before, text) for path, before, text in changes),
-        "configuration": hashlib.sha256("".join(files.values()).encode()).hexdigest(),
+        "configuration": hashlib.sha256("".join(without_peers.values()).encode()).hexdigest(),
     }
 
 

@@ -144,6 +144,19 @@ def test_configuration_changes_and_the_rest_stays(home_request: Request) -> None
     assert before == {f: f.read_bytes() for f in before}
 
 
+def test_another_set_of_peers_is_written_and_asks_for_no_restart_by_itself(
+    home_request: Request,
+) -> None:
+    path = made(home_request)
+    before = home.bring(home_request, check=False)["configuration"]
+    home_request["settings"]["peers"] = [f"{'0a' * 20}@10.0.0.9:26656"]
+    after = home.bring(home_request, check=False)
+    assert after["changed"] == [str(path / "config" / "config.toml")]
+    assert after["configuration"] == before
+    home_request["settings"]["timeout_commit"] = "300ms"
+    assert home.bring(home_request, check=False)["configuration"] != before
+
+
 def test_the_commit_timeout_suits_the_topology(home_request: Request) -> None:
     config = tomllib.loads((made(home_request) / "config" / "config.toml").read_text())
     assert config["consensus"]["timeout_commit"] == "200ms"  # two validators are in the genesis

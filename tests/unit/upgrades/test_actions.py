@@ -46,4 +46,13 @@ def test_a_network_that_does_not_answer_is_told_and_not_raised() -> None:
 def test_what_is_asked_wrongly_is_named() -> None:
     with pytest.raises(SettingError, match="take-down: host"):
         act("take-down", {"chain_id": "unit-1", "nodes": {}})
-    assert set(ACTIONS) == {"plan", "verb", "take-down", "well", "rest", "stopped", "note"}
+    assert set(ACTIONS) == {
+        *("plan", "verb", "restarts", "take-down", "well", "rest", "stopped", "note")
+    }
+
+
+def test_deployment_that_restarts_no_node_asks_none() -> None:
+    request = {"chain_id": "unit-1", "nodes": {"a": NOWHERE}, "programs": {"a": ["api"]}}
+    assert act("restarts", request)["report"] == ["a: restarts api"]
+    request["programs"] = {"a": ["cometbft"]}
+    assert "no node answers" in act("restarts", request)["report"][0]

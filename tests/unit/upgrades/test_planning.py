@@ -126,3 +126,30 @@ class TestVerbs:
     def test_a_start(self) -> None:
         found = planning.verb("start", NAMES, nodes(*NAMES, down=NAMES))
         assert len(found["report"]) == 4
+
+
+ALL_NEW: dict[str, list[str]] = {name: [] for name in NAMES}
+
+
+def test_deployment_restarts_nodes_in_turn_and_says_what_restarts() -> None:
+    programs = ALL_NEW | {"a": ["api"], "b": ["abci", "cometbft", "api"], "c": ["cometbft"]}
+    found = planning.restarts(programs, nodes(*NAMES))
+    without = "30 of 40 voting power is up: the chain goes on"
+    assert found["order"] == ["b", "c"]
+    assert found["report"] == [
+        "a: restarts api",
+        f"b: in turn, restarts abci, cometbft, api; without b {without}",
+        f"c: in turn, restarts cometbft; without c {without}",
+    ]
+
+
+def test_deployment_that_restarts_no_node_takes_none_in_turn() -> None:
+    found = planning.restarts(ALL_NEW | {"a": ["postgres"]}, {})
+    assert (found["order"], found["report"]) == ([], ["a: restarts postgres"])
+    assert planning.restarts(ALL_NEW, {})["report"] == []
+
+
+def test_deployment_is_refused_where_a_restart_would_stop_the_chain() -> None:
+    programs = {"a": ["abci"], "b": ["abci"]}
+    with pytest.raises(RecoveryRefused, match="the chain stands still"):
+        planning.restarts(programs, nodes("a", "b"))

@@ -34,6 +34,12 @@ class Verb(Network):
     hosts: list[str]
 
 
+class Restarts(Network):
+    """The programs that a deployment restarts on each host, by their names."""
+
+    programs: dict[str, list[str]]
+
+
 class Host(Network):
     """A host that is about to be taken down."""
 
@@ -87,6 +93,15 @@ def verb(wanted: Verb) -> Object:
     return planning.verb(wanted.verb, wanted.hosts, seen) | {"nodes": nodes}
 
 
+def restarts(wanted: Restarts) -> Object:
+    """Say what a deployment restarts; the nodes are asked only where one of them is concerned."""
+    if not planning.restarted_nodes(wanted.programs):
+        return planning.restarts(wanted.programs, {})
+    with reached(wanted.nodes) as ways:
+        seen = asyncio.run(look(ways, wanted.chain_id))
+    return planning.restarts(wanted.programs, seen)
+
+
 def take_down(wanted: Host) -> Object:
     """Say what becomes of the chain without a host; refuses where it would stand still."""
     with reached(wanted.nodes) as ways:
@@ -132,6 +147,7 @@ def note(wanted: Note) -> Object:
 ACTIONS: dict[str, tuple[Any, Callable[..., Object]]] = {
     "plan": (Planned, plan),
     "verb": (Verb, verb),
+    "restarts": (Restarts, restarts),
     "take-down": (Host, take_down),
     "well": (Gate, well),
     "rest": (Level, rest),

@@ -10,6 +10,9 @@ from . import quorum, releases
 from .nodes import Seen
 from .releases import Installed
 
+NODE = frozenset({"abci", "cometbft"})
+"""The programs without which a validator signs nothing."""
+
 
 class Plan(Request):
     """A change that is wanted: to a release, or where none is named, back to the one before."""
@@ -80,6 +83,24 @@ def verb(name: str, hosts: Sequence[str], seen: Mapping[str, Seen]) -> Object:
             f"{host}: its node starts, then its services, where they do not run" for host in order
         ]
     return {"order": order, "together": name != "restart", "report": told}
+
+
+def restarts(programs: Mapping[str, Sequence[str]], seen: Mapping[str, Seen]) -> Object:
+    """Return which hosts a deployment takes in turn, and what it restarts on each host.
+
+    In turn go those whose node it restarts. Raises RecoveryRefused where the chain would stand
+    still for one of them.
+    """
+    order = _order(restarted_nodes(programs), seen)
+    what = {host: f"restarts {', '.join(names)}" for host, names in programs.items() if names}
+    told = [f"{host}: {text}" for host, text in what.items() if host not in order]
+    told += _in_turn(order, seen, {host: f"in turn, {what[host]}" for host in order})
+    return {"order": order, "together": False, "report": told}
+
+
+def restarted_nodes(programs: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the hosts whose node is among the programs that are restarted."""
+    return [host for host, names in programs.items() if not NODE.isdisjoint(names)]
 
 
 def _target(wanted: Plan) -> tuple[str, Mapping[str, str]]:

@@ -127,7 +127,7 @@ def require(host: str, seen: Mapping[str, Seen], mending: frozenset[str] = froze
     raise RecoveryRefused(
         f"{found.sentence()}, which takes more than 2/3, and no more validators can be up",
         hint="stop all at once instead: for an upgrade -e upgrade_together=true, else "
-        "playbooks/stop.yml and playbooks/start.yml",
+        "playbooks/stop.yml, then playbooks/start.yml or playbooks/deploy.yml",
     )
 
 
