@@ -134,7 +134,8 @@ class Store:
             self.step = "unpacking"
             remove(home)  # what an interrupted run left
             remove(beside)
-            manifest = unpack(archive, beside, description["manifest_sha256"])
+            digest_of_manifest = description["manifest_sha256"]
+            manifest = unpack(archive, beside, digest_of_manifest, description["unpacked_bytes"])
             beside.rename(home)
             self.step = "making the environments"
             environments(home, manifest)

@@ -10,12 +10,21 @@ import tarfile
 
 from ansible.module_utils.release_files import CHUNK, Trouble, remove
 
+MANIFEST = 64 << 20  # bytes at most; that of 20,000 files has 3 MB
 
-def unpack(archive, target, manifest_sha256):
-    """Unpack to a fresh folder; each file has to be what the manifest says. Returns that."""
+
+def unpack(archive, target, manifest_sha256, most_bytes):
+    """Unpack to a fresh folder; each file has to be what the manifest says. Returns that.
+
+    `most_bytes` are those of all files together. That the archive is the one of the build is known
+    before, by its sum: what is bounded here is a build that went wrong.
+    """
     target.mkdir(parents=True)
+    left = most_bytes + MANIFEST
     with tarfile.open(archive, "r|gz") as tar:
         first = tar.next()
+        if first is None or not first.isreg() or first.size > MANIFEST:
+            raise Trouble("the archive does not begin with its manifest", "build it again")
         text = tar.extractfile(first).read()
         if hashlib.sha256(text).hexdigest() != manifest_sha256:
             raise Trouble("the manifest is not the one of the build", "build the release again")
@@ -25,6 +34,9 @@ def unpack(archive, target, manifest_sha256):
         for member in iter(tar.next, None):
             if member.isdir():
                 continue
+            left -= member.size
+            if left < 0:
+                raise Trouble(f"it unpacks to more than {most_bytes} bytes", "build it again")
             wanted = (links if member.issym() else files).pop(member.name, None)
             path = target / member.name
             if wanted:

@@ -5,11 +5,8 @@ is taken from there is verified and written anew; nothing else of it is used.
 """
 
 import hashlib
-import tarfile
-import zipfile
 from base64 import b64decode
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePath, PurePosixPath
@@ -17,7 +14,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from nacl.signing import SigningKey
 from xian.node_setup import build_node_key, generate_validator_material
 
-from workflow_backend_node import signing_state
+from workflow_backend_node import archives, signing_state
 from workflow_backend_node.asking import Object, Refused, as_json, write_private
 from workflow_backend_node.files import json_object, read_regular
 from workflow_backend_node.signing_state import STATE
@@ -28,7 +25,7 @@ VALIDATOR_KEY = "priv_validator_key.json"
 IDENTITY = (GENESIS, NODE_KEY, VALIDATOR_KEY)
 
 _BLOCKS = "blockstore.db"
-_LARGEST = 64 << 20
+_LARGEST = archives.SMALL
 _VAULT = b"$ANSIBLE_VAULT;"
 
 type Files = dict[str, Callable[[], bytes]]
@@ -80,20 +77,20 @@ def read(place: Path) -> Identity:
     A node key that is missing is made: nothing is signed with it. Raises `Refused` naming the file
     that is missing, broken or encrypted, and for a home that has blocks and lost what it signed.
     """
-    with _opened(place) as files:
-        if VALIDATOR_KEY not in files:
-            raise Refused(f"{place} is no home of a node: it has no {VALIDATOR_KEY}")
-        found = {
-            name: _object(f"{name} in {place}", files[name]())
-            for name in (NODE_KEY, VALIDATOR_KEY, STATE)
-            if name in files
-        }
-        if STATE not in found and _BLOCKS in files:
-            raise Refused(
-                f"{place} has blocks but no {STATE}: without it this validator may sign twice. "
-                "Put it back, or restore the home from a backup"
-            )
-        genesis = files[GENESIS]() if GENESIS in files else None
+    files = _opened(place)
+    if VALIDATOR_KEY not in files:
+        raise Refused(f"{place} is no home of a node: it has no {VALIDATOR_KEY}")
+    found = {
+        name: _object(f"{name} in {place}", files[name]())
+        for name in (NODE_KEY, VALIDATOR_KEY, STATE)
+        if name in files
+    }
+    if STATE not in found and _BLOCKS in files:
+        raise Refused(
+            f"{place} has blocks but no {STATE}: without it this validator may sign twice. "
+            "Put it back, or restore the home from a backup"
+        )
+    genesis = files[GENESIS]() if GENESIS in files else None
     return Identity(
         node_key=_node_key(found.get(NODE_KEY), place),
         validator_key=_validator_key(found[VALIDATOR_KEY], place),
@@ -102,29 +99,27 @@ def read(place: Path) -> Identity:
     )
 
 
-@contextmanager
-def _opened(place: Path) -> Iterator[Files]:
+def _opened(place: Path) -> Files:
     """Give what reads each file of a home, by the file's name."""
     if place.is_dir():
         folders = (place, place / "config", place / "data")
-        yield {path.name: path.read_bytes for folder in folders for path in _listed(folder)}
-    elif zipfile.is_zipfile(place):
-        with zipfile.ZipFile(place) as archive:
-            names = [info.filename for info in archive.infolist()]
-            yield _of_one_home(place, names, archive.read)
-    elif place.is_file() and tarfile.is_tarfile(place):
-        with tarfile.open(place) as tar:
-            yield _of_one_home(place, tar.getnames(), partial(_member, tar, place))
-    else:
-        raise Refused(f"there is no home in {place}: give a folder, or a tar or zip archive of one")
+        return {
+            path.name: partial(read_regular, path, _LARGEST)
+            for folder in folders
+            for path in _listed(folder)
+        }
+    members = archives.read(place, (*IDENTITY, STATE))
+    if members is None:
+        raise Refused(f"there is no home in {place}: give a folder, or a tar, tar.gz or zip of one")
+    return _of_one_home(place, members)
 
 
 def _listed(folder: Path) -> list[Path]:
     return list(folder.iterdir()) if folder.is_dir() else []
 
 
-def _of_one_home(place: Path, names: list[str], member: Callable[[str], bytes]) -> Files:
-    paths = {PurePosixPath(name): name for name in names}
+def _of_one_home(place: Path, members: archives.Members) -> Files:
+    paths = {PurePosixPath(name): name for name in members}
     keys = [path for path in paths if path.name == VALIDATOR_KEY]
     if len(keys) > 1:
         raise Refused(f"{place} holds several homes: {', '.join(str(path) for path in keys)}")
@@ -136,15 +131,12 @@ def _of_one_home(place: Path, names: list[str], member: Callable[[str], bytes]) 
             # Some archives have no entry for a folder, only for what is in it.
             for part in (path, *path.parents):
                 if part.parent in folders:
-                    files.setdefault(part.name, partial(member, name))
+                    files.setdefault(part.name, partial(_content, members, name))
     return files
 
 
-def _member(archive: tarfile.TarFile, place: Path, name: str) -> bytes:
-    file = archive.extractfile(name)
-    if file is None:
-        raise Refused(f"{name} in {place} is no file")
-    return file.read()
+def _content(members: archives.Members, name: str) -> bytes:
+    return members[name] or b""
 
 
 def _object(what: str, text: bytes) -> Object:

@@ -1,7 +1,9 @@
 """Keys that others made are taken as they are, or refused in words."""
 
+import gzip
 import io
 import json
+import os
 import shutil
 import tarfile
 import zipfile
@@ -17,7 +19,7 @@ from xian.node_setup import (
     render_node_configs,
 )
 
-from workflow_backend_node import identity, signing_state
+from workflow_backend_node import archives, identity, signing_state
 from workflow_backend_node.asking import Refused
 
 
@@ -158,3 +160,88 @@ def test_an_archive_of_several_homes_is_refused(tmp_path: Path) -> None:
             )
     with pytest.raises(Refused, match=r"several homes: one/config/.*, two/config/"):
         identity.read(path)
+
+
+def bomb_of_a_header(path: Path) -> str:
+    info = tarfile.TarInfo("h")
+    info.type, info.size = tarfile.GNUTYPE_LONGNAME, 17 << 10
+    with gzip.open(path, "wb", 1) as file:
+        file.write(info.tobuf(tarfile.GNU_FORMAT) + b"a" * (17 << 10) + bytes(1024))
+    return "has a header that is longer"
+
+
+def bomb_of_a_key(path: Path) -> str:
+    with tarfile.open(path, "w:gz", compresslevel=1) as archive:
+        info = tarfile.TarInfo(identity.VALIDATOR_KEY)
+        info.size = archives.SMALL + 1
+        archive.addfile(info, io.BytesIO(bytes(info.size)))
+    return "holds keys of more than"
+
+
+def bomb_of_a_zip(path: Path) -> str:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr(identity.VALIDATOR_KEY, bytes(archives.SMALL + 1))
+    return "holds keys of more than"
+
+
+def bomb_of_lzma(path: Path) -> str:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr(identity.VALIDATOR_KEY, b"{}")
+    return "not packed by deflate"
+
+
+def list_of_a_zip(path: Path) -> str:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(identity.VALIDATOR_KEY, b"{}")
+    content = bytearray(path.read_bytes())
+    content[-10:-6] = (1 << 30).to_bytes(4, "little")  # the bytes of its list of members
+    path.write_bytes(content)
+    return "there is no home|more files than any home"
+
+
+def truncated(path: Path) -> str:
+    bomb_of_a_key(path)
+    path.write_bytes(path.read_bytes()[:900])
+    return "is damaged"
+
+
+def xz(path: Path) -> str:
+    with tarfile.open(path, "w:xz") as archive:
+        archive.addfile(tarfile.TarInfo(identity.VALIDATOR_KEY), io.BytesIO())
+    return r"tar, tar\.gz or zip"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        *(bomb_of_a_header, bomb_of_a_key, bomb_of_a_zip, bomb_of_lzma, list_of_a_zip),
+        *(truncated, xz),
+    ],
+)
+def test_an_archive_that_is_no_honest_home_is_refused(
+    make: Callable[[Path], str], tmp_path: Path
+) -> None:
+    path = tmp_path / "odd"
+    reason = make(path)
+    with pytest.raises(Refused, match=reason):
+        identity.read(path)
+
+
+def test_members_of_an_archive_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home, _, _ = prepared(tmp_path)
+    monkeypatch.setattr(archives, "MEMBERS", 3)
+    for form in (as_tar, as_zip):
+        with pytest.raises(Refused, match="more files than any home"):
+            identity.read(form(home))
+
+
+def test_a_folder_with_something_else_than_files_is_refused(tmp_path: Path) -> None:
+    home, _, _ = prepared(tmp_path)
+    key = home / "config" / identity.VALIDATOR_KEY
+    key.write_text("[" * 100_000)
+    with pytest.raises(Refused, match="is not JSON"):
+        identity.read(home)
+    key.unlink()
+    os.mkfifo(key)
+    with pytest.raises(Refused, match="is no plain file"):
+        identity.read(home)

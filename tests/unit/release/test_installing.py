@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from .small import Release, everything, files, store
+from .small import Release, everything, files, store, unpacking
 
 
 @pytest.fixture
@@ -115,6 +115,19 @@ def test_a_file_that_the_manifest_does_not_know_ends_it(
         install(root, release)
     assert not (root / "releases" / release.id).exists()
     assert not (root / "outside").exists()
+
+
+def test_an_archive_that_unpacks_to_more_than_the_build_says_is_refused(
+    root: Path, release: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release.bring(root)
+    monkeypatch.setattr(unpacking, "MANIFEST", 8 << 10)
+    with pytest.raises(files.Trouble, match="unpacks to more than"):
+        install(root, release, unpacked_bytes=-(8 << 10))
+    monkeypatch.setattr(unpacking, "MANIFEST", 8)
+    with pytest.raises(files.Trouble, match="does not begin with its manifest"):
+        install(root, release)
+    assert not (root / "releases" / release.id).exists()
 
 
 def test_an_archive_with_another_manifest_is_not_the_release(root: Path, release: Release) -> None:

@@ -1,6 +1,7 @@
 """Snapshots made by hand, for tests that need no node."""
 
 import asyncio
+import gzip
 import io
 import json
 import tarfile
@@ -32,6 +33,23 @@ def archive(path: Path, members: Mapping[str, bytes | tarfile.TarInfo]) -> None:
                 member = tarfile.TarInfo(name)
                 member.size = len(content)
                 tar.addfile(member, io.BytesIO(content))
+
+
+def header(name: str, kind: bytes = tarfile.REGTYPE, size: int = 0) -> bytes:
+    """Return a member's header as it stands in a .tar."""
+    info = tarfile.TarInfo(name)
+    info.type, info.size = kind, size
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+END = bytes(2 * tarfile.BLOCKSIZE)
+
+
+def zipped(path: Path, *parts: bytes) -> None:
+    """Write a .tar.gz of bytes as they are given."""
+    with gzip.open(path, "wb", 1) as file:
+        for part in parts:
+            file.write(part)
 
 
 def state(path: Path, **changes: Any) -> None:

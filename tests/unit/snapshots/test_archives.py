@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from workflow_backend.errors import RecoveryRefused
+from workflow_backend.operations import archives
 from workflow_backend.operations.archives import look_through
 
-from .made import archive
+from .made import END, archive, header, zipped
 
 ROOM = 1 << 20
 
@@ -83,4 +84,70 @@ def test_a_name_twice_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.tar.gz"
     archive(path, {"a": b"one", "second": member("a", tarfile.REGTYPE)})
     with pytest.raises(RecoveryRefused, match="twice"):
+        look_through(path, most_bytes=ROOM)
+
+
+LONG = 17 << 10
+KINDS = [tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_header_that_would_be_read_at_once_is_refused_by_its_length(
+    tmp_path: Path, kind: bytes
+) -> None:
+    path = tmp_path / "a.tar.gz"
+    text = b"%d comment=%s\n" % (LONG, b"a" * (LONG - 15))
+    zipped(path, header("h", kind, LONG), text + bytes(-len(text) % 512), header("b"), END)
+    with pytest.raises(RecoveryRefused, match="header, or an end, that is longer"):
+        look_through(path, most_bytes=ROOM)
+
+
+def test_headers_of_one_member_are_bounded_together(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar.gz"
+    long_name = header("h", tarfile.GNUTYPE_LONGNAME, 4) + b"name" + bytes(508)
+    zipped(path, long_name * 2000, header("b"), END)
+    with pytest.raises(RecoveryRefused, match="header, or an end, that is longer"):
+        look_through(path, most_bytes=ROOM)
+
+
+def test_what_is_behind_the_last_member_is_bounded(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar.gz"
+    zipped(path, header("b"), END, bytes(1 << 19))
+    assert look_through(path, most_bytes=ROOM) == {}
+    zipped(path, header("b"), END, bytes(2 << 20))
+    with pytest.raises(RecoveryRefused, match="header, or an end, that is longer"):
+        look_through(path, most_bytes=ROOM)
+
+
+def test_members_and_their_names_are_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.tar.gz"
+    archive(path, {f"{number:03}": b"" for number in range(20)})
+    assert look_through(path, most_bytes=ROOM) == {}
+    with monkeypatch.context() as patched:
+        patched.setattr(archives, "MEMBERS", 19)
+        with pytest.raises(RecoveryRefused, match="more than 19 files and folders"):
+            look_through(path, most_bytes=ROOM)
+    with monkeypatch.context() as patched:
+        patched.setattr(archives, "_NAMES", 59)
+        with pytest.raises(RecoveryRefused, match="names that are longer together"):
+            look_through(path, most_bytes=ROOM)
+    archive(path, {"a" * 4097: b""})
+    with pytest.raises(RecoveryRefused, match="a name of 4097 characters"):
+        look_through(path, most_bytes=ROOM)
+
+
+def test_its_time_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.tar.gz"
+    archive(path, {"a": b"one"})
+    monkeypatch.setattr(archives, "_SECONDS", -1.0)
+    with pytest.raises(RecoveryRefused, match="takes more than"):
+        look_through(path, most_bytes=ROOM)
+
+
+def test_a_sparse_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar.gz"
+    zipped(path, header("b", tarfile.GNUTYPE_SPARSE), END)
+    with pytest.raises(RecoveryRefused, match="a device or the like"):
         look_through(path, most_bytes=ROOM)

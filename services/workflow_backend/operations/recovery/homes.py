@@ -24,7 +24,7 @@ SIGNED = "data/priv_validator_state.json"
 BLOCKS = "data/blockstore.db"
 STATE = "xian/lmdb/data.mdb"
 
-_LARGEST = 64 << 20
+_LARGEST = 16 << 20
 """Bytes of a genesis at most."""
 
 
@@ -176,7 +176,7 @@ def _signed(wanted: Home, text: bytes | None) -> Object | None:
 def _object(wanted: Home, name: str, text: bytes) -> dict[str, Any]:
     try:
         found = json.loads(text)
-    except ValueError:
+    except ValueError, RecursionError:
         found = None
     if not isinstance(found, dict):
         raise RecoveryRefused(

@@ -197,7 +197,7 @@ def require_state(archive: Path, told: Manifest) -> None:
     try:
         metadata = json.loads(found[_METADATA])
         state = (metadata["chain_id"], int(metadata["height"]), metadata["app_hash"])
-    except (ValueError, LookupError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise RecoveryRefused(f"{archive} does not say what it is: {error!r}") from error
     if state != (told.chain_id, told.height, told.app_hash):
         raise RecoveryRefused(
