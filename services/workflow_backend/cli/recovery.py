@@ -9,7 +9,7 @@ _SNAPSHOTS = (
     *("make", "list", "prune", "sign", "agree", "verify", "drill"),
     *("prepare", "status", "swap", "finish", "undo", "projection", "levels"),
 )
-_UPGRADES = ("plan", "verb", "take-down", "well", "rest", "stopped", "note")
+_UPGRADES = ("plan", "verb", "restarts", "take-down", "well", "rest", "stopped", "note")
 _RECOVERY = ("gate", "new-home", "home", "alone", "trust", "sync", "index-now", "index", "note")
 
 
