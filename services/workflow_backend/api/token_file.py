@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from ..errors import SettingError
 
@@ -51,6 +52,16 @@ def check_name(name: str) -> None:
             f"{name!r} is no token's name: wanted a client's of 1 to 64 of the characters "
             "A-Z a-z 0-9 _ -, and where it has several tokens a dot and as many for the token"
         )
+
+
+def require(name: str, entry: Any) -> None:
+    """Raise SettingError where a token's name or entry is none, without the hash in it."""
+    check_name(name)
+    try:
+        Entry(**entry)
+    except TypeError, ValueError:
+        scopes = ", ".join(SCOPES)
+        raise SettingError(f"{name} needs scopes, a list of {scopes}, and a sha256") from None
 
 
 @contextlib.contextmanager

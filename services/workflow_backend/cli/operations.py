@@ -86,13 +86,19 @@ def _preflight(arguments: argparse.Namespace) -> int:
             f"preflight needs {error.name}, which this environment lacks",
             hint="run it on the control machine, where Ansible is",
         ) from None
+    from ..api import token_file
     from ..operations import asking
     from ..processor.handlers import configuration
 
     # Programs and modules are looked for on the host, where they have to be.
     read_handlers = partial(configuration.load, elsewhere=True)
     request = asking.read(sys.stdin)
-    answer = preflight(request, rehearsal=arguments.check, read_handlers=read_handlers)
+    answer = preflight(
+        request,
+        rehearsal=arguments.check,
+        read_handlers=read_handlers,
+        check_token=token_file.require,
+    )
     print(json.dumps(answer))
     return 0
 

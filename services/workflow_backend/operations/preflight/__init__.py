@@ -16,6 +16,7 @@ from ...errors import SettingError
 from ..asking import Request, parse
 from . import (
     addresses,
+    certificates,
     credentials,
     databases,
     exposure,
@@ -76,11 +77,16 @@ class Asked(Request):
 
 
 def preflight(
-    request: dict[str, Any], *, rehearsal: bool, read_handlers: Callable[[Path], object]
+    request: dict[str, Any],
+    *,
+    rehearsal: bool,
+    read_handlers: Callable[[Path], object],
+    check_token: Callable[[str, object], None],
 ) -> dict[str, Any]:
     """Judge an inventory and its hosts; in a rehearsal there need not be a network yet.
 
-    `read_handlers` raises SettingError for a handlers' file that is wrong.
+    `read_handlers` raises SettingError for a handlers' file that is wrong, `check_token` for a
+    token's name and entry that the API would not take.
     """
     asked = parse(Asked, request, "preflight")
     catalogue = reading.catalogue(asked.roles, asked.variables)
@@ -96,6 +102,8 @@ def preflight(
         _releases(known, asked.folder, asked.roles.parent / "dist" / "latest.json"),
         _absent(known),
         _wrong_handlers(known, read_handlers),
+        _wrong_tokens(known, check_token),
+        {name: certificates.read(host) for name, host in known.items()},
     )
     control = Control(time.time(), platform.machine())
     found += judge(
@@ -129,6 +137,7 @@ def judge(
         *databases.judge(inventory),
         *wallets.judge(inventory),
         *exposure.judge(inventory),
+        *certificates.judge(inventory),
         *plain.judge(inventory, catalogue.secrets),
         *machines.judge(inventory, control),
     ]
@@ -162,6 +171,21 @@ def _wrong_handlers(known: dict[str, Host], read: Callable[[Path], object]) -> d
                 read(Path(path))
             except SettingError as error:
                 found[path] = str(error)
+    return found
+
+
+def _wrong_tokens(
+    known: dict[str, Host], check: Callable[[str, object], None]
+) -> dict[str, list[str]]:
+    """Return what is wrong with the tokens of hosts, without what is in them."""
+    found: dict[str, list[str]] = {}
+    for host in known.values():
+        tokens = host.values.get("workflow_services_tokens")
+        for name, entry in tokens.items() if isinstance(tokens, dict) else ():
+            try:
+                check(name, entry)
+            except SettingError as error:
+                found.setdefault(host.name, []).append(str(error))
     return found
 
 

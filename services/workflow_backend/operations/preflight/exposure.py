@@ -16,6 +16,9 @@ def judge(inventory: Inventory) -> Iterator[Finding]:
             yield from _open(host)
             yield from _certificate(host)
             yield from _operator(host)
+            for what in inventory.tokens.get(host.name, ()):
+                hint = "workflow-backend tokens add makes them: docs/api.md"
+                yield Finding("tokens", (host.name,), f"workflow_services_tokens: {what}", hint)
 
 
 def _open(host: Host) -> Iterator[Finding]:

@@ -118,6 +118,20 @@ class Release:
 
 
 @dataclass(frozen=True)
+class Pem:
+    """What lies in PEM on the control machine for a host; None is a file that can't be looked into.
+
+    `authorities` are by the variable that names them. `plain_key` is a file beside the API's
+    certificate that has its key in plain text, `open_key` whether others may read that.
+    """
+
+    certificate: bytes | None = None
+    authorities: Mapping[str, bytes | None] = field(default_factory=dict)
+    plain_key: str = ""
+    open_key: bool = False
+
+
+@dataclass(frozen=True)
 class Network:
     """What everybody may know of a network: what network.json and wallets.json in its folder say.
 
@@ -141,8 +155,9 @@ class Inventory:
 
     `networks` holds what each network folder that a host names has, None where there is none;
     `files` the texts of the inventory's own files; `absent` those that variables name and that are
-    not there; `handlers` the handlers' files that are wrong, with what is; `releases` the release
-    of each host that is given one. `play` are the hosts that the deployment is about.
+    not there; `handlers` the handlers' files that are wrong, with what is; `tokens` what is wrong
+    with the tokens of a host; `releases` the release and `certificates` the certificates of each
+    host that is given some. `play` are the hosts that the deployment is about.
     """
 
     hosts: Mapping[str, Host]
@@ -152,6 +167,8 @@ class Inventory:
     releases: Mapping[str, Release] = field(default_factory=dict)
     absent: frozenset[str] = frozenset()
     handlers: Mapping[str, str] = field(default_factory=dict)
+    tokens: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    certificates: Mapping[str, Pem] = field(default_factory=dict)
 
     @property
     def nodes(self) -> list[Host]:

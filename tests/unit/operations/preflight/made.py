@@ -125,8 +125,12 @@ def found(
     absent: Collection[str] = (),
     rehearsal: bool = False,
     change: bool = False,
+    **read: Any,
 ) -> list[Finding]:
-    """Judge an inventory, of which `files` are the texts of files by their names."""
+    """Judge an inventory, of which `files` are the texts of files by their names.
+
+    `read` is what else was read on the control machine, as in Inventory.
+    """
     names = [host.name for host in hosts]
     inventory = Inventory(
         {host.name: host for host in hosts},
@@ -135,6 +139,7 @@ def found(
         {Path(name): text for name, text in (files or {}).items()},
         {host.name: release for host in hosts if host.systemd},
         frozenset(absent),
+        **read,
     )
     return merged(
         judge(inventory, CATALOGUE, PREFIXES, CONTROL, rehearsal=rehearsal, change=change)

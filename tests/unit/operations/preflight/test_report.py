@@ -5,7 +5,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from tls_harness import Authority
 
+from workflow_backend.api import token_file
 from workflow_backend.errors import SettingError
 from workflow_backend.operations import preflight as module
 from workflow_backend.operations.preflight.findings import (
@@ -20,7 +22,11 @@ from workflow_backend.processor.handlers import configuration
 
 from .made import PREFIXES, ROLES
 
-preflight = partial(module.preflight, read_handlers=partial(configuration.load, elsewhere=True))
+preflight = partial(
+    module.preflight,
+    read_handlers=partial(configuration.load, elsewhere=True),
+    check_token=token_file.require,
+)
 
 DISK = Finding("disk", ("b",), "it is full", "free some")
 CLOCK = Finding("clock", ("a",), "it is late", level=Level.WARNING)
@@ -127,7 +133,7 @@ def test_a_file_that_a_variable_names_is_there(tmp_path: Path) -> None:
     assert preflight(asked, rehearsal=False)["findings"][0]["what"] == (
         f"workflow_services_api_ca: there is no file {file}"
     )
-    file.touch()
+    Authority(tmp_path, "ca")
     assert preflight(asked, rehearsal=False)["findings"] == []
 
 
