@@ -24,6 +24,7 @@ options:
   release: {description: Folder of the releases, type: str, required: true}
   data: {description: Folder of the data, type: str, required: true}
   home: {description: A node's home; none where empty, type: str, default: ""}
+  further: {description: Other folders with data, type: list, elements: str, default: []}
 attributes:
   check_mode: {support: full}
   diff_mode: {support: none}
@@ -50,10 +51,12 @@ def main():
             "release": {"type": "str", "required": True},
             "data": {"type": "str", "required": True},
             "home": {"type": "str", "default": ""},
+            "further": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
     release, data = Path(module.params["release"]), Path(module.params["data"])
+    further = [Path(folder) for folder in module.params["further"]]
     module.exit_json(
         changed=False,
         machine={
@@ -76,7 +79,7 @@ def main():
             "runs": target(release / "current"),
             "programs": sorted(path.stem for path in UNITS.glob("workflow-backend-*.service")),
             "deployed": DEPLOYED.exists(),
-            "places": {str(path): place(path) for path in (release, data)},
+            "places": {str(path): place(path) for path in (release, data, *further)},
             "listeners": listeners(),
             "home": home(Path(module.params["home"])) if module.params["home"] else NO_HOME,
         },

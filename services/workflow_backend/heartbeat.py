@@ -9,6 +9,7 @@ import contextlib
 import json
 import logging
 import os
+import stat
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,11 +17,16 @@ from typing import Any
 
 from . import notify
 from .background import background
+from .errors import WorkflowError
 from .pulse import Pulse
 
 log = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 1.0
+
+LARGEST = 64 << 10
+LATEST = 1e11
+"""Seconds since 1970 at most that a heartbeat may tell: a calendar ends."""
 
 
 class Heartbeat:
@@ -91,3 +97,28 @@ class Heartbeat:
 def path(state_dir: Path, service: str) -> Path:
     """Return where a service's heartbeat lies."""
     return state_dir / f"{service}.heartbeat.json"
+
+
+def read(file: Path) -> dict[str, Any] | None:
+    """Return what a service told of itself last, with `pid` and `at`; None where it tells nothing.
+
+    The folder is another account's: a link is not followed, a pipe not waited for, and no more is
+    read than a heartbeat has. Raises WorkflowError for what is no heartbeat.
+    """
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise WorkflowError(f"its heartbeat can't be read: {error}") from error
+    with os.fdopen(descriptor, "rb") as stream:
+        regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        text = stream.read(LARGEST + 1) if regular else b""
+    try:
+        beat = json.loads(text)
+        told = {**beat, "pid": int(beat["pid"]), "at": float(beat["at"])}
+    except ValueError, LookupError, TypeError, RecursionError, OverflowError:
+        told = None
+    if told is None or len(text) > LARGEST or not 0 < told["at"] < LATEST or told["pid"] < 1:
+        raise WorkflowError(f"{file} is no heartbeat", hint="see who wrote it; it is made anew")
+    return told

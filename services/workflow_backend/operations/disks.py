@@ -20,7 +20,7 @@ class FileSystem:
 
 
 def file_systems(places: Mapping[str, Path]) -> list[FileSystem]:
-    """Return the file system of each folder, once each; one that is not there yet is to be there."""
+    """Return the file system of each folder, once each; a folder may be one that is to come."""
     names: dict[int, list[str]] = {}
     found: dict[int, Path] = {}
     for name, path in places.items():

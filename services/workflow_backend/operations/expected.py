@@ -20,8 +20,9 @@ class Expected:
 
     `workers`, `former_workers` and `wallets` are public keys. `fund_target` is in units of the
     chain's currency. `services` gives the state directory of each service that runs on this host,
-    by its name. `block_age` is the age in seconds that the newest block may have, None where it may
-    have any. `index` tells whether the node keeps one.
+    by its name, `disks` further folders with data of this host. `block_age` is the age in seconds
+    that the newest block may have, None where it may have any. `index` tells whether the node keeps
+    one.
     """
 
     contract_source: Path | None
@@ -31,7 +32,7 @@ class Expected:
     paid: bool
     fund_target: float
     services: Mapping[str, Path]
-    disks: tuple[Path, ...]
+    disks: Mapping[str, Path]
     block_age: float | None
     index: bool
 
@@ -55,7 +56,7 @@ class Expected:
             paid=_paid(env),
             fund_target=_positive(env, "XIAN_WORKFLOW_FUND_TARGET", FUND_TARGET),
             services=_services(env),
-            disks=tuple(Path(part) for part in parts(env, "XIAN_WORKFLOW_DISKS")),
+            disks=_disks(env),
             block_age=_positive(env, "XIAN_WORKFLOW_BLOCK_AGE_SECONDS", 0.0) if age else None,
             index=_index(env),
         )
@@ -124,3 +125,16 @@ def _services(env: Mapping[str, str]) -> dict[str, Path]:
             )
         services[service] = Path(directory)
     return services
+
+
+def _disks(env: Mapping[str, str]) -> dict[str, Path]:
+    name = "XIAN_WORKFLOW_DISKS"
+    disks: dict[str, Path] = {}
+    for part in parts(env, name):
+        what, _, folder = part.partition("=")
+        if not what or not folder.startswith("/"):
+            raise SettingError(
+                f"{name} must be NAME=FOLDER with whole paths, separated by commas, one is {part!r}"
+            )
+        disks[what] = Path(folder)
+    return disks

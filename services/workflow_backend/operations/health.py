@@ -1,24 +1,23 @@
 """Health: everything on this host is looked at side by side, within a few seconds."""
 
 import asyncio
-import json
-import shutil
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .. import heartbeat
 from ..chain.node import ChainStatus, IndexStatus, Node
 from ..chain.rpc import Rpc
-from ..client import ApiClient, ApiError
+from ..client import ApiClient, ApiError, ApiUnavailable
 from ..errors import NodeUnavailable, WorkflowError
 from ..redaction import redact
 from ..settings import Settings
 from ..store import open_store
 from . import judge
+from .disks import file_systems
 from .expected import Expected, read_source
 from .judge import Check, State
 
@@ -29,21 +28,43 @@ STILL_SECONDS = 5.0
 """An index that is behind, or a chain with work before it, must move within this time."""
 
 ANSWER_SECONDS = 5.0
+
 POLL_SECONDS = 0.2
 
 
-async def wait_for_health(settings: Settings, seconds: float) -> list[Check]:
-    """Check again and again until all is well or the time is over; returns the last checks."""
-    deadline = time.monotonic() + seconds
+class Found(NamedTuple):
+    """All checks, in a fixed order, and the height of a node that catches up; None where it has."""
+
+    checks: list[Check]
+    catching_up: int | None = None
+
+
+async def wait_for_health(
+    settings: Settings, seconds: float, look: Callable[[Settings], Awaitable[Found]] | None = None
+) -> list[Check]:
+    """Check again and again until all is well or the time is over; returns the last checks.
+
+    The time begins anew with each block that a node takes in which catches up with its network:
+    how long that takes nobody knows beforehand, and it ends once no more of them come.
+    """
+    look = look or check_health
+    deadline = _now() + seconds
+    height = 0
     while True:
-        checks = await check_health(settings)
-        if judge.all_well(checks) or time.monotonic() > deadline:
-            return checks
+        found = await look(settings)
+        if found.catching_up is not None and found.catching_up > height:
+            height, deadline = found.catching_up, _now() + seconds
+        if judge.all_well(found.checks) or _now() > deadline:
+            return found.checks
         await asyncio.sleep(POLL_SECONDS)
 
 
-async def check_health(settings: Settings) -> list[Check]:
-    """Return all checks, in a fixed order; raises SettingError where a setting is wrong."""
+def _now() -> float:
+    return time.monotonic()
+
+
+async def check_health(settings: Settings) -> Found:
+    """Look at everything; raises SettingError where a setting is wrong."""
     expected = Expected.load(settings.environment)
     source = read_source(expected.contract_source) if expected.contract_source else None
     beats = {name: _Beat(name, path) for name, path in expected.services.items()}
@@ -54,7 +75,7 @@ async def check_health(settings: Settings) -> list[Check]:
         )
         if "projector" in beats:
             parts.append(await look.projection(beats["projector"]))
-    return [check for part in parts for check in part]
+    return Found([check for part in parts for check in part], look.catching_up)
 
 
 class _Look:
@@ -68,6 +89,9 @@ class _Look:
         self._node = node
         self._source = source
         self._indexed: int | None = None
+        self._node_seen = asyncio.Event()
+        self._frozen = False
+        self.catching_up: int | None = None
 
     async def chain(self) -> list[Check]:
         """Look at the node and, where it is the right one, at all that it can tell."""
@@ -85,14 +109,26 @@ class _Look:
         ]
         try:
             status = await self._answer(self._node.status())
+            reached = await self._frozen_app() or judge.chain(status, self._settings.chain_id)
         except WorkflowError as error:
             reached = Check("node", State.FAILED, str(error), error.hint)
         else:
-            reached = judge.chain(status, self._settings.chain_id)
-            if status.chain_id == self._settings.chain_id:
+            self.catching_up = status.height if status.catching_up else None
+            if not self._frozen and status.chain_id == self._settings.chain_id:
                 found = [_guarded(name, other(status)) for name, other in others]
                 return [reached, *await asyncio.gather(*found)]
+        finally:
+            self._node_seen.set()
         return [reached, *(Check(name, State.UNKNOWN, "see the node") for name, _ in others)]
+
+    async def _frozen_app(self) -> Check | None:
+        """Ask the app itself: CometBFT goes on answering for one that does nothing any more."""
+        try:
+            await asyncio.wait_for(self._node.rpc.call("abci_info"), ANSWER_SECONDS)
+        except TimeoutError:
+            self._frozen = True
+            return judge.frozen_app(ANSWER_SECONDS)
+        return None
 
     async def _blocks(self, before: ChainStatus) -> Check:
         after, waiting = before, await self._waiting()
@@ -157,17 +193,27 @@ class _Look:
             except ApiError as error:
                 what = redact(f"{client.url}: {error}")
                 return Check("api /health", State.FAILED, what, judge.FOREIGN)
+            except ApiUnavailable:
+                await self._node_seen.wait()
+                if self._frozen:  # the API asks the app too, and waits for it
+                    return Check("api /health", State.UNKNOWN, "see the node")
+                raise
             return judge.api(answer, self._settings.chain_id, self._settings.contract)
 
         return [await _guarded("api /health", ask())]
 
     async def disks(self) -> list[Check]:
         """Look at every file system that data lies on, once each."""
-        folders: dict[int, Path] = {}
-        for path in (*self._expected.services.values(), *self._expected.disks):
-            if path.exists():
-                folders.setdefault(path.stat().st_dev, path)
-        return [judge.disk(path, shutil.disk_usage(path).free) for path in folders.values()]
+        places = dict(self._expected.disks) | dict(self._expected.services)
+
+        def measure() -> list[Check]:
+            return [judge.disk(found) for found in file_systems(places)]
+
+        try:
+            return await asyncio.wait_for(asyncio.to_thread(measure), ANSWER_SECONDS)
+        except (OSError, TimeoutError) as error:
+            reason = str(error) or f"no answer in {ANSWER_SECONDS:g} s"
+            return [Check("disk", State.FAILED, reason, "see that every file system is there")]
 
     async def projection(self, beat: _Beat) -> list[Check]:
         """Look at the projection, once index and projector were looked at."""
@@ -214,13 +260,7 @@ class _Beat:
         return judge.heartbeat(self._service, self._before, self._after, process, time.time())
 
     def _read(self) -> dict[str, Any] | None:
-        try:
-            beat: dict[str, Any] = json.loads(self._path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            raise WorkflowError(f"its heartbeat can't be read: {error}") from error
-        return beat
+        return heartbeat.read(self._path)
 
 
 def _process_state(pid: int) -> str | None:

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..chain.node import ChainStatus, IndexStatus
+from .disks import FileSystem
 from .expected import same_source
 
 LAG_LIMIT = 20
@@ -18,6 +18,7 @@ LOW_BALANCE = 0.25
 
 DISK_FAILED = 1 << 30
 DISK_WARNING = 5 << 30
+FILES_FAILED = 1000
 
 _LOG = "its log tells more; the playbook start.yml starts it"
 _RESTART = "its log tells more; the playbook restart.yml restarts it"
@@ -90,6 +91,17 @@ def chain(status: ChainStatus, chain_id: str) -> Check:
             "wait; where the height does not move, see its peers and CometBFT's log",
         )
     return Check("node", State.OK, f"{chain_id} at height {status.height}")
+
+
+def frozen_app(seconds: float) -> Check:
+    """Judge an app that does not answer while CometBFT does."""
+    return Check(
+        "node",
+        State.FAILED,
+        f"its app does not answer in {seconds:g} s, CometBFT does",
+        "see the app's log, and whether its process is stopped by a signal; the playbook "
+        "restart.yml restarts it",
+    )
 
 
 def blocks(
@@ -283,15 +295,17 @@ def api(answer: dict[str, Any], chain_id: str, contract_name: str) -> Check:
     return _one("api /health", told, f"it serves {contract_name}")
 
 
-def disk(path: Path, free: int) -> Check:
-    """Judge the free bytes of the file system that a folder is on."""
-    what = f"{free / (1 << 30):.1f} GiB free at {path}"
+def disk(found: FileSystem) -> Check:
+    """Judge the room of a file system: bytes, and files where those have a limit."""
+    what = f"{found.free / (1 << 30):.1f} GiB free on {found.mount} ({', '.join(found.names)})"
     hint = (
         "free some: a full disk stops the node, and a node that was stopped so may need a restore"
     )
-    if free < DISK_FAILED:
+    if found.files is not None and found.files < FILES_FAILED:
+        return Check("disk", State.FAILED, f"room for {found.files} files more, {what}", hint)
+    if found.free < DISK_FAILED:
         return Check("disk", State.FAILED, what, hint)
-    if free < DISK_WARNING:
+    if found.free < DISK_WARNING:
         return Check("disk", State.WARNING, what, hint)
     return Check("disk", State.OK, what)
 

@@ -1,9 +1,9 @@
 """The state of things in a few figures; what can't be had says why."""
 
 import asyncio
-import json
 from collections.abc import Awaitable
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +15,25 @@ from ..errors import WorkflowError, WrongChain
 from ..settings import Settings
 from .expected import Expected
 
+ANSWER_SECONDS = 5.0
+
 
 async def status(settings: Settings) -> dict[str, Any]:
-    """Return chain, index, items by status, and each service's last heartbeat."""
+    """Return the chain and what this host has: index, items by status, each service's heartbeat."""
     expected = Expected.load(settings.environment)
-    client = ApiClient.from_environment(settings.environment)
+    looks: dict[str, Awaitable[dict[str, Any]]] = {}
     async with Rpc(settings.node_url) as rpc:
         node = Node(rpc, settings.contract)
-        chain, index, items = await asyncio.gather(
-            _or_reason(_chain(node, settings.chain_id)),
-            _or_reason(_index(node)),
-            _or_reason(asyncio.to_thread(_items, client, settings)),
-        )
-    services = {
-        name: _last_beat(heartbeat.path(path, name)) for name, path in expected.services.items()
-    }
-    return {"chain": chain, "index": index, "items": items, "services": services}
+        looks["chain"] = _or_reason(_chain(node, settings.chain_id))
+        if expected.index:
+            looks["index"] = _or_reason(_index(node))
+        if "api" in expected.services or "XIAN_WORKFLOW_API_URL" in settings.environment:
+            client = ApiClient.from_environment(settings.environment, ANSWER_SECONDS)
+            looks["items"] = _or_reason(asyncio.to_thread(_items, client, settings))
+        found: dict[str, Any] = dict(zip(looks, await asyncio.gather(*looks.values()), strict=True))
+    for name, path in expected.services.items():
+        found.setdefault("services", {})[name] = _last_beat(heartbeat.path(path, name))
+    return found
 
 
 def _items(client: ApiClient, settings: Settings) -> dict[str, Any]:
@@ -54,16 +57,19 @@ async def _index(node: Node) -> dict[str, Any]:
 
 async def _or_reason(look: Awaitable[dict[str, Any]]) -> dict[str, Any]:
     try:
-        return await look
+        return await asyncio.wait_for(look, ANSWER_SECONDS)
+    except TimeoutError:
+        return {"problem": f"no answer in {ANSWER_SECONDS:g} s"}
     except WorkflowError as error:
         return {"problem": error.explain()}
 
 
 def _last_beat(path: Path) -> dict[str, Any]:
     try:
-        beat: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        beat = heartbeat.read(path)
+    except WorkflowError as error:
+        return {"problem": error.explain()}
+    if beat is None:
         return {"problem": "it does not run: it has no heartbeat"}
-    except (OSError, ValueError) as error:
-        return {"problem": f"its heartbeat can't be read: {error}"}
-    return beat
+    at = datetime.fromtimestamp(beat["at"], UTC).isoformat(timespec="seconds")
+    return beat | {"at": at.replace("+00:00", "Z")}

@@ -9,6 +9,7 @@ import pytest
 
 from workflow_backend.chain.node import ChainStatus, IndexStatus
 from workflow_backend.operations import judge
+from workflow_backend.operations.disks import FileSystem
 from workflow_backend.operations.judge import Check, State
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -198,8 +199,17 @@ def test_an_api_of_another_stack_is_not_ours() -> None:
 
 
 def test_a_disk_is_low_before_it_is_full() -> None:
-    states = [judge.disk(Path("/data"), gib << 30).state for gib in (0, 2, 9)]
-    assert states == [State.FAILED, State.WARNING, State.OK]
+    disk = FileSystem(Path("/data"), ("node", "index"), 9 << 30, 10**6)
+    found = [judge.disk(replace(disk, free=gib << 30)) for gib in (0, 2, 9)]
+    assert [check.state for check in found] == [State.FAILED, State.WARNING, State.OK]
+    assert found[2].what == "9.0 GiB free on /data (node, index)"
+
+
+def test_a_disk_without_room_for_files_is_full() -> None:
+    disk = FileSystem(Path("/data"), ("node",), 9 << 30, 12)
+    assert judge.disk(disk).state == State.FAILED
+    assert judge.disk(disk).what.startswith("room for 12 files more")
+    assert judge.disk(replace(disk, files=None)).state == State.OK
 
 
 def test_all_is_well_with_warnings_and_never_with_what_could_not_be_checked() -> None:

@@ -149,37 +149,46 @@ def _clock(host: Host, seen: Mapping[str, Any], control: Control) -> Iterator[Fi
 
 def _disks(host: Host, seen: Mapping[str, Any], release: Release) -> Iterator[Finding]:
     """Each file system has room for all that comes onto it."""
-    rooms = dict.fromkeys(seen["places"], DISK_FAILED)
-    if host.systemd and release.name not in seen["releases"]:
-        rooms[seen["release"]] = release.needs
-    else:
-        del rooms[seen["release"]]  # it is there already, or there will be none
+    paths = list(seen["places"])
+    if not host.systemd or release.name in seen["releases"]:
+        paths.remove(seen["release"])  # it is there already, or there will be none
     systems: dict[int, list[str]] = {}
-    for path in rooms:
+    for path in paths:
         systems.setdefault(seen["places"][path]["device"], []).append(path)
-    for paths in systems.values():
-        place, names = seen["places"][paths[0]], " and ".join(paths)
-        free, needed = place["free"], sum(rooms[path] for path in paths)
-        wished = needed
-        if paths != [seen["release"]]:
-            wished += DISK_WARNING - DISK_FAILED
-        if free < wished:
-            short = free < needed
+    for on in systems.values():
+        room = seen["places"][on[0]]
+        data = [path for path in on if path != seen["release"]]
+        needed = DISK_FAILED * bool(data) + release.needs * (seen["release"] in on)
+        wished = needed + (DISK_WARNING - DISK_FAILED) * bool(data)
+        names = " and ".join(_outermost(on))
+        if room["free"] < wished:
+            short = room["free"] < needed
             yield Finding(
                 "disk",
                 (host.name,),
-                f"{free / GIB:.1f} GiB are free for {names}",
+                f"{room['free'] / GIB:.1f} GiB are free for {names}",
                 f"{(needed if short else wished) / GIB:.1f} GiB are "
                 f"{'needed' if short else 'better'}: a full disk stops a node",
                 Level.PROBLEM if short else Level.WARNING,
             )
-        if place["inodes"] and place["inodes_free"] < FILES * len(paths):
+        files = FILES * (bool(data) + (seen["release"] in on))
+        if room["inodes"] and room["inodes_free"] < files:
             yield Finding(
                 "disk",
                 (host.name,),
-                f"the file system of {names} has room for {place['inodes_free']} files more",
-                f"{FILES * len(paths)} are needed: remove small files, or give it more inodes",
+                f"the file system of {names} has room for {room['inodes_free']} files more",
+                f"{files} are needed: remove small files, or give it more inodes",
             )
+
+
+def _outermost(paths: list[str]) -> list[str]:
+    """Leave out those that are below another one."""
+    pure = {path: PurePosixPath(path) for path in paths}
+    return [
+        path
+        for path in paths
+        if not any(other != path and pure[path].is_relative_to(other) for other in paths)
+    ]
 
 
 def _ports(host: Host, seen: Mapping[str, Any]) -> Iterator[Finding]:
@@ -227,8 +236,9 @@ def _release(host: Host, seen: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _strange(host: Host, seen: Mapping[str, Any]) -> Iterator[Finding]:
     """Data that lies where nothing was deployed yet came from elsewhere."""
-    for path, place in seen["places"].items():
-        if path != seen["release"] and place["entries"] and not seen["deployed"]:
+    for path in _outermost([path for path in seen["places"] if path != seen["release"]]):
+        place = seen["places"][path]
+        if place["entries"] and not seen["deployed"]:
             yield Finding(
                 "data",
                 (host.name,),

@@ -128,6 +128,25 @@ def test_disks_have_room(release: float, data: float, together: bool, levels: li
     assert all(finding.check == "disk" for finding in findings)
 
 
+def test_each_file_system_is_named_by_what_lies_outermost_on_it() -> None:
+    index, snapshots, node = f"{DATA}/postgres", "/snapshots", f"{DATA}/node"
+    places = {
+        RELEASE: place(1),
+        DATA: place(2, free=2 * GIB),
+        node: place(2, free=2 * GIB),
+        index: place(3, free=0),
+        snapshots: place(4, free=GIB // 2),
+    }
+    findings = found(host(seen=machine(places=places)))
+    assert sorted(finding.what for finding in findings) == [
+        f"0.0 GiB are free for {index}",
+        f"0.5 GiB are free for {snapshots}",
+        f"2.0 GiB are free for {DATA}",
+    ]
+    # However many folders lie on one, it needs room for data once.
+    assert [finding.level for finding in findings].count(Level.WARNING) == 1
+
+
 def test_a_release_that_is_there_needs_no_room() -> None:
     places = {RELEASE: place(1, free=0), DATA: place(2)}
     assert problem(found(host(seen=machine(places=places))), "disk")
