@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import time
 from pathlib import Path
 
-from places import Places, places
+from places import Places, leave_own_tools, places
 from steps import Trouble, fail, say
 
 REPO = Path(__file__).resolve().parent.parent
+
+_EXEC_SECONDS = 1.0
 
 
 def main() -> int:
@@ -44,15 +47,30 @@ def running_from(*folders: Path) -> list[int]:
     for process in Path("/proc").iterdir():
         if not process.name.isdigit() or int(process.name) == os.getpid():
             continue
-        try:
-            arguments = (process / "cmdline").read_bytes().split(b"\0")
-        except OSError:  # it has just ended
-            continue
         # A script shows its interpreter first and itself second.
-        if any(argument.startswith(starts) for argument in arguments[:2]):
+        if any(word.startswith(starts) for word in command_of(process)[:2]):
             found.append(int(process.name))
     return sorted(found)
 
 
+def command_of(process: Path) -> list[bytes]:
+    """The words of a process's command; none where it has ended or is another account's.
+
+    In the middle of an exec the kernel shows none either, and who asks then asks again.
+    """
+    deadline = time.monotonic() + _EXEC_SECONDS
+    while True:
+        try:
+            if command := (process / "cmdline").read_bytes():
+                return command.split(b"\0")
+            (process / "exe").readlink()  # what has ended has none, nor a thread of the kernel
+        except OSError:
+            return []
+        if time.monotonic() > deadline:
+            return []
+        time.sleep(0.001)
+
+
 if __name__ == "__main__":
+    leave_own_tools(REPO)
     sys.exit(main())

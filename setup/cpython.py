@@ -54,13 +54,18 @@ def make(where: Places, uv: Uv) -> tuple[Python, Python]:
     homes = [where.runtime / "python"]
     if where.for_root:
         homes.insert(0, where.cache / "python")
-    missing = [home for home in homes if _recorded(home) is None]
+    # One that its account can't run, as from a clone in root's home, is made anew.
+    missing = [home for home in homes if not _runs(_recorded(home), home, where)]
     if missing:
         _make(where, uv, missing)
     known = [_recorded(home) for home in homes]
     if known[0] is None or known[-1] is None:
         raise Trouble("CPython changed while it was set up", "run the same command again")
     return known[0], known[-1]
+
+
+def _runs(python: Python | None, home: Path, where: Places) -> bool:
+    return python is not None and _probe(python.executable, _user(home, where)) is not None
 
 
 def _make(where: Places, uv: Uv, homes: list[Path]) -> None:
@@ -99,11 +104,19 @@ def _make(where: Places, uv: Uv, homes: list[Path]) -> None:
 
 
 def _on_path(where: Places) -> Path | None:
+    user = where.account if where.for_root else None
     for folder in os.get_exec_path():
-        answer = _probe(Path(folder) / f"python{SERIES}", where)
+        answer = _probe(Path(folder) / f"python{SERIES}", user)
         if answer and answer["usual"] and answer["series"] == SERIES:
-            return Path(answer["executable"])
+            executable = Path(answer["executable"])
+            if not _is_made(executable):
+                return executable
     return None
+
+
+def _is_made(executable: Path) -> bool:
+    """Whether a set-up made it, of this clone or of another: it goes with what it is for."""
+    return any((folder / _RECORD).exists() for folder in executable.parents)
 
 
 def from_uv(where: Places, uv: Uv) -> Path:
@@ -133,9 +146,9 @@ def relocatable(where: Places) -> Path | None:
     return None
 
 
-def version(executable: Path, where: Places) -> str:
+def version(executable: Path) -> str:
     """The version of an interpreter, as it says itself."""
-    answer = _probe(executable, where)
+    answer = _probe(executable)
     if answer is None:
         raise Trouble(f"{executable} does not run", "read its own error by starting it")
     return str(answer["version"])
@@ -145,9 +158,11 @@ def _record(
     home: Path, executable: Path, where: Places, way: str, packages: dict[str, str] | None = None
 ) -> None:
     """Prove that the interpreter runs for whoever will run it, then write down which it is."""
-    answer = _probe(executable, where)
+    user = _user(home, where)
+    answer = _probe(executable, user)
     if answer is None or answer["series"] != SERIES:
-        raise Trouble(f"{executable} does not run", "read its own error by starting it")
+        as_whom = f" as {user}" if user else ""
+        raise Trouble(f"{executable} does not run{as_whom}", "read its own error by starting it")
     python = Python(
         executable, answer["version"], file_digest(executable), way, dict(packages or {})
     )
@@ -164,12 +179,16 @@ def _recorded(home: Path) -> Python | None:
         return None
 
 
-def _probe(executable: Path, where: Places) -> dict[str, Any] | None:
-    """What an interpreter says of itself; None where it can't be run."""
+def _user(home: Path, where: Places) -> str | None:
+    """The account that runs the interpreter of `home`; None for whoever asks."""
+    return where.account if where.for_root and where.runtime in home.parents else None
+
+
+def _probe(executable: Path, user: str | None = None) -> dict[str, Any] | None:
+    """What an interpreter says of itself; None where that account can't run it."""
     as_account: dict[str, Any] = {}
-    if where.for_root and where.repo not in executable.parents:
-        # Root's own interpreter may lie where the account can't go.
-        account = pwd.getpwnam(where.account)
+    if user:
+        account = pwd.getpwnam(user)
         as_account = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
     try:
         answer = subprocess.run(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from cpython import Python
 from places import Places
-from steps import file_digest, is_made, mark_made, remove, step, tree_digest, unmark
+from steps import STAMP, file_digest, is_made, mark_made, remove, step, tree_digest, unmark
 from uv import Uv
 
 _OWN = ".own-distributions.json"
@@ -36,16 +37,34 @@ NODE = Distribution(
 )
 
 
-def make(where: Places, uv: Uv, control: Python, runtime: Python) -> dict[str, str]:
-    """Make every environment; return the digest of the sources installed in each by its name."""
+def make(where: Places, uv: Uv, control: Python, runtime: Python) -> None:
+    """Make every environment, and install in each what of ours belongs there."""
     _environment(where, uv, "control", where.venv, control)
     for name in ("services", "node", "supervisor"):
         _environment(where, uv, name, where.runtime / name, runtime)
     _postgres(where, uv, runtime)
     _install_editable(where, uv)
+    _install(where, uv, SERVICES, where.runtime / "services")
+    _install(where, uv, NODE, where.runtime / "node")
+
+
+def builds(where: Places) -> dict[str, str]:
+    """Digest of all that each kind of program runs from, once everything is made.
+
+    That is our sources, the locked requirements, the interpreter and the programs of others: a
+    program that was started from another build has to be started anew.
+    """
+    services, node = where.runtime / "services", where.runtime / "node"
+    of_node = (node / STAMP, node / _OWN)
+    made_from = {
+        "services": (services / STAMP, services / _OWN),
+        "node": (*of_node, where.runtime / "bin" / STAMP),
+        "postgres": (*of_node, where.runtime / "postgres" / STAMP),
+        "supervisor": (where.runtime / "supervisor" / STAMP,),
+    }
     return {
-        "services": _install(where, uv, SERVICES, where.runtime / "services"),
-        "node": _install(where, uv, NODE, where.runtime / "node"),
+        name: hashlib.sha256("".join(map(file_digest, stamps)).encode()).hexdigest()
+        for name, stamps in made_from.items()
     }
 
 
@@ -109,11 +128,10 @@ def _install_editable(where: Places, uv: Uv) -> None:
     mark_made(where.venv, made_from, _OWN)
 
 
-def _install(where: Places, uv: Uv, distribution: Distribution, folder: Path) -> str:
-    digest = distribution.digest(where.repo)
-    made_from = {"sources": digest}
+def _install(where: Places, uv: Uv, distribution: Distribution, folder: Path) -> None:
+    made_from = {"sources": distribution.digest(where.repo)}
     if is_made(folder, made_from, _OWN):
-        return digest
+        return
     name = distribution.name
     with step(f"{name} installed"), tempfile.TemporaryDirectory() as wheels:
         unmark(folder, _OWN)
@@ -132,4 +150,3 @@ def _install(where: Places, uv: Uv, distribution: Distribution, folder: Path) ->
             log=name,
         )
     mark_made(folder, made_from, _OWN)
-    return digest

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import uv
-from places import Places, places
+from places import Places, leave_own_tools, places
 from steps import Trouble, fail, step, write_text
 
 REPO = Path(__file__).resolve().parent.parent
@@ -60,4 +60,5 @@ def _compiled(where: Places, our_uv: uv.Uv, name: str, sources: tuple[str, ...])
 
 
 if __name__ == "__main__":
+    leave_own_tools(REPO)
     sys.exit(main())

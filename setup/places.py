@@ -6,8 +6,10 @@ import hashlib
 import os
 import pwd
 import re
+import shutil
 import stat
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,6 +82,24 @@ def _short_run(repo: Path) -> Path:
         return inside
     clone = hashlib.sha256(os.fsencode(repo)).hexdigest()[:8]
     return Path("/tmp") / f"workflow-backend-{os.geteuid()}-{clone}"  # noqa: S108 -- see _own
+
+
+def leave_own_tools(repo: Path) -> None:
+    """Take nothing for the machine's that an earlier run made: go on without it on PATH.
+
+    Make puts `.venv/bin` there, and so does whoever activates it. Its interpreter is of this clone
+    alone, where not every account can go, and it can't make environments.
+    """
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    others = [folder for folder in folders if not _is_inside(repo, folder)]
+    os.environ["PATH"] = os.pathsep.join(others)
+    another = shutil.which("python3")
+    if another and _is_inside(repo, sys.prefix):
+        os.execv(another, [another, *sys.argv])  # noqa: S606 -- the same program, by another Python
+
+
+def _is_inside(repo: Path, path: str) -> bool:
+    return repo in Path(os.path.realpath(path)).parents
 
 
 def refuse_odd(repo: Path) -> None:

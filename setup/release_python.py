@@ -84,7 +84,7 @@ def _of_debian(where: Places, packages: dict[str, str], folder: Path) -> Interpr
 
 def _of_uv(where: Places, source: Path, folder: Path) -> Interpreter:
     program = f"bin/python{cpython.SERIES}"
-    version = cpython.version(source / program, where)
+    version = cpython.version(source / program)
     made_from = {"program": file_digest(source / program), "by": _own_digest()}
     if not is_made(folder, made_from):
         with step("CPython of the release from uv"):

@@ -113,8 +113,13 @@ def run(
             cwd="/",
             env=environment(extra),
         )
-    except FileNotFoundError as error:
-        raise Trouble(f"{what}: {arguments[0]} is missing", f"install {arguments[0]}") from error
+    except OSError as error:
+        # Where PATH has a folder that is closed, what is in no folder is "Permission denied", too.
+        if shutil.which(arguments[0], path=environment(extra)["PATH"]) is None:
+            missing = f"{what}: {arguments[0]} is missing"
+            raise Trouble(missing, f"install {arguments[0]}") from error
+        said = f"{what}: {arguments[0]} can't be started: {error.strerror}"
+        raise Trouble(said, "mend that and run the same command again") from error
     with _running_lock:
         _running.add(process)
     try:

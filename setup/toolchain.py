@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import errno
 import os
+import pwd
 import re
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -26,7 +28,7 @@ import cpython
 import environments
 import owner
 import uv
-from places import Places, places, prepare, refuse_odd
+from places import Places, leave_own_tools, places, prepare, refuse_odd
 from steps import Trouble, fail, file_digest, locked, stop_running, write_json
 
 REPO = Path(__file__).resolve().parent.parent
@@ -49,6 +51,7 @@ def main() -> int:
                     owner.refuse_other(where)  # another clone may have been first
                     owner.claim(where)
                 toolchain = make(where)
+                refuse_closed(where, toolchain)
                 write_json(where.cache / "toolchain.json", toolchain)
     except Trouble as trouble:
         return fail(trouble)
@@ -67,7 +70,7 @@ def make(where: Places) -> dict[str, Any]:
         building = background.submit(comet.make, where, our_uv)
         try:
             control, runtime = cpython.make(where, our_uv)
-            builds = environments.make(where, our_uv, control, runtime)
+            environments.make(where, our_uv, control, runtime)
         except BaseException:
             stop_running()
             raise
@@ -88,10 +91,39 @@ def make(where: Places) -> dict[str, Any]:
         "services_python": str(bin_of["services"] / "python"),
         "supervisord": str(bin_of["supervisor"] / "supervisord"),
         "supervisorctl": str(bin_of["supervisor"] / "supervisorctl"),
-        "services_build": builds["services"],
-        "node_build": builds["node"],
+        **{f"{name}_build": digest for name, digest in environments.builds(where).items()},
         "versions": _versions(where, binary, runtime),
     }
+
+
+def refuse_closed(where: Places, toolchain: dict[str, Any]) -> None:
+    """Go no further where the account of what runs for ever can't execute it."""
+    if not where.for_root:
+        return  # who made it runs it
+    names = ("cometbft", "node_python", "services_python", "supervisorctl", "supervisord")
+    programs = [*(toolchain[name] for name in names), f"{toolchain['postgres_bin']}/postgres"]
+    account = pwd.getpwnam(where.account)
+    closed = subprocess.run(
+        [
+            "/bin/sh",
+            "-c",
+            'for program; do [ -x "$program" ] || echo "$program"; done',
+            "sh",
+            *programs,
+        ],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd="/",
+        user=account.pw_uid,
+        group=account.pw_gid,
+        extra_groups=[],
+    ).stdout.split()
+    if closed:
+        raise Trouble(
+            f"the account {where.account} can't execute {', '.join(closed)}",
+            "see with namei -l which folder on the way is closed; make clean has them made anew",
+        )
 
 
 def _versions(where: Places, binary: Path, python: cpython.Python) -> dict[str, Any]:
@@ -123,4 +155,5 @@ def _explained(error: OSError) -> Trouble:
 
 
 if __name__ == "__main__":
+    leave_own_tools(REPO)
     sys.exit(main())

@@ -4,9 +4,11 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self, cast
 
 import pytest
 
+from clean import command_of
 from dev_down import take_down
 from places import Places
 
@@ -62,6 +64,27 @@ def test_a_pid_that_went_to_another_program_is_left_alone(
     (where.run / "supervisord.pid").write_text(f"{stranger.pid}\n")
     take_down(where)
     assert stranger.poll() is None
+
+
+class InAnExec:
+    """A process that the kernel shows no command of, until it has been asked three times."""
+
+    def __init__(self) -> None:
+        self.answers = [b"", b"", b"/tools/program\0-c\0"]
+
+    def __truediv__(self, name: str) -> Self:
+        assert name in {"cmdline", "exe"}
+        return self
+
+    def read_bytes(self) -> bytes:
+        return self.answers.pop(0)
+
+    def readlink(self) -> str:
+        return "/tools/program"
+
+
+def test_a_process_in_the_middle_of_an_exec_is_asked_again() -> None:
+    assert command_of(cast("Path", InAnExec())) == [b"/tools/program", b"-c", b""]
 
 
 def test_it_may_be_said_twice(where: Places, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import environments
 import lint_contracts
 import places
 import steps
+import toolchain as set_up
 
 REPO = Path(__file__).resolve().parents[3]
 COPYLEFT = re.compile(r"(?<!L)(A?GPL|(?<!Lesser )General Public License)", re.IGNORECASE)
@@ -121,8 +121,88 @@ def test_the_set_up_again_says_and_changes_nothing(toolchain: dict[str, Any]) ->
 
 
 def test_what_is_installed_is_what_the_sources_say(toolchain: dict[str, Any]) -> None:
-    assert toolchain["services_build"] == environments.SERVICES.digest(REPO)
-    assert toolchain["node_build"] == environments.NODE.digest(REPO)
+    runtime = Path(toolchain["runtime"])
+    for name, distribution in (("services", environments.SERVICES), ("node", environments.NODE)):
+        made_from = {"sources": distribution.digest(REPO)}
+        assert steps.is_made(runtime / name, made_from, environments._OWN)
+
+
+@pytest.mark.parametrize(
+    ("changed", "kinds"),
+    [
+        ("services/.made-from.json", {"services"}),  # its requirements, or the interpreter
+        ("services/.own-distributions.json", {"services"}),
+        ("node/.made-from.json", {"node", "postgres"}),
+        ("node/.own-distributions.json", {"node", "postgres"}),
+        ("postgres/.made-from.json", {"postgres"}),
+        ("bin/.made-from.json", {"node"}),
+        ("supervisor/.made-from.json", {"supervisor"}),
+    ],
+)
+def test_what_a_program_runs_from_gives_its_build_another_name(
+    tmp_path: Path, changed: str, kinds: set[str]
+) -> None:
+    where = replace(places.places(REPO), repo=tmp_path, runtime=tmp_path / "runtime")
+    for name in ("services", "node", "postgres", "bin", "supervisor"):
+        for stamp in (steps.STAMP, environments._OWN):
+            (where.runtime / name).mkdir(parents=True, exist_ok=True)
+            (where.runtime / name / stamp).write_text("{}")
+    before = environments.builds(where)
+    (where.runtime / changed).write_text('{"another": 1}')
+    after = environments.builds(where)
+    assert {name for name in before if before[name] != after[name]} == kinds
+
+
+def test_an_interpreter_that_a_set_up_made_is_not_taken_for_the_machines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where another clone's environment is active: its interpreter goes with that clone."""
+    made = tmp_path / "python" / "bin" / f"python{cpython.SERIES}"
+    made.parent.mkdir(parents=True)
+    answer = {"series": cpython.SERIES, "version": "3.14.0", "usual": True, "executable": str(made)}
+    made.write_text(f"#!/bin/sh\necho '{json.dumps(answer)}'\n")
+    made.chmod(0o755)
+    monkeypatch.setenv("PATH", str(made.parent))
+    where = replace(places.places(REPO), runtime=tmp_path / "runtime")  # as an ordinary user's
+    assert cpython._on_path(where) == made
+    (tmp_path / "python" / "python.json").write_text("{}")
+    assert cpython._on_path(where) is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's programs run as another account")
+def test_what_the_account_can_not_run_is_refused_and_made_anew(
+    toolchain: dict[str, Any], tmp_path: Path
+) -> None:
+    where = places.places(REPO)
+    closed = tmp_path / "supervisord"
+    closed.symlink_to("/bin/true")
+    tmp_path.chmod(0o700)
+    with pytest.raises(steps.Trouble, match=f"{where.account} can't execute {closed}"):
+        set_up.refuse_closed(where, toolchain | {"supervisord": str(closed)})
+    python = cpython.Python(closed, "3.14.0", "", "PATH")
+    assert not cpython._runs(python, where.runtime / "python", where)
+
+
+def test_the_set_up_leaves_the_tools_that_it_made(tmp_path: Path) -> None:
+    """Whoever has activated `.venv`, or uses make, would else build on them."""
+    file = tmp_path / "script.py"
+    file.write_text(
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "sys.path.insert(0, sys.argv[1])\n"
+        "import places\n"
+        "places.leave_own_tools(Path(sys.argv[1]).parent)\n"
+        "print(sys.prefix, os.environ['PATH'])\n"
+    )
+    said = subprocess.run(
+        [REPO / ".venv" / "bin" / "python3", file, REPO / "setup"],
+        env={**os.environ, "PATH": f"{REPO}/.venv/bin:/usr/bin:/bin"},
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    assert said.endswith(" /usr/bin:/bin\n")
+    assert str(REPO) not in said
 
 
 def test_the_tools_are_removed_unless_they_run(tmp_path: Path) -> None:
@@ -133,10 +213,6 @@ def test_the_tools_are_removed_unless_they_run(tmp_path: Path) -> None:
     program.chmod(0o755)
     with subprocess.Popen([program], stdin=subprocess.PIPE) as process:
         try:
-            # It is started before the kernel shows what it is.
-            deadline = time.monotonic() + 10
-            while not clean.running_from(where.runtime) and time.monotonic() < deadline:
-                time.sleep(0.01)
             with pytest.raises(steps.Trouble, match=str(process.pid)):
                 clean.clean(where)
             assert program.exists()

@@ -41,6 +41,23 @@ def test_a_missing_program_is_named(tmp_path: Path) -> None:
         steps.run(["no-such-program"], what="the thing", log=tmp_path / "a.log")
 
 
+def test_a_missing_program_is_missing_where_path_has_a_closed_folder_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of such a folder the kernel says "Permission denied", to everybody but root."""
+    monkeypatch.setenv("PATH", f"{__file__}:/usr/bin")  # a file is as closed, and to root as well
+    with pytest.raises(steps.Trouble, match="no-such-program is missing"):
+        steps.run(["no-such-program"], what="the thing", log=tmp_path / "a.log")
+
+
+def test_a_program_that_can_not_be_started_says_why(tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    program.write_text("#!/no/such/interpreter\n")
+    program.chmod(0o755)
+    with pytest.raises(steps.Trouble, match="can't be started: No such file"):
+        steps.run([program], what="the thing", log=tmp_path / "a.log")
+
+
 def test_a_program_that_hangs_is_ended(tmp_path: Path) -> None:
     with pytest.raises(steps.Trouble, match="the thing"):
         steps.run(
