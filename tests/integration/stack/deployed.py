@@ -12,6 +12,14 @@ from typing import Any
 from node_harness import REPO, Client, Toolchain, free_port, wait_until
 
 SERVICES = ("handlers", "projector", "processor", "api")
+# What a shell has after `. .dev/env` of another stack: nothing of it is this one's.
+STRAY = {
+    "XIAN_WALLET_PRIVATE_KEY": "5" * 64,
+    "XIAN_NODE_URL": "http://127.0.0.1:1/stray",
+    "XIAN_CHAIN_ID": "stray-1",
+    "XIAN_WORKFLOW_API_URL": "http://127.0.0.1:1/stray",
+    "XIAN_WORKFLOW_PROJECTION_PATH": "/stray/projection.sqlite3",
+}
 PROGRAMS = ("postgres", "abci", "cometbft", *SERVICES)
 
 
@@ -66,7 +74,12 @@ class Deployed(Client):
             capture_output=True,
             text=True,
             check=False,
-            env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CONFIG": str(REPO / "ansible.cfg")},
+            env={
+                **os.environ,
+                **STRAY,
+                "ANSIBLE_NOCOLOR": "1",
+                "ANSIBLE_CONFIG": str(REPO / "ansible.cfg"),
+            },
         )
 
     def deploy_all(self) -> None:

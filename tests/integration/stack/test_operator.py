@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from node_harness import Toolchain, wait_until
 from workflow_backend.client import ApiClient
 from workflow_backend.errors import WorkflowError
 
-from .deployed import PROGRAMS, SERVICES, Deployed
+from .deployed import PROGRAMS, SERVICES, STRAY, Deployed
 
 ODD = (Path(__file__).parents[1] / "node" / "con_odd.s.py").read_text()
 
@@ -56,6 +57,74 @@ def test_a_second_run_changes_nothing(deployed: Deployed) -> None:
     done = deployed.play("dev", "--diff")
     assert re.search(r"changed=0 .*failed=0", done.stdout), done.stdout + done.stderr
     assert deployed.pids() == before
+
+
+def strays(stack: Deployed) -> dict[int, list[str]]:
+    """The settings of the shell that each process of the stack inherited."""
+    marks = [os.fsencode(f"{name}={value}") for name, value in STRAY.items()]
+    found = {}
+    for pid in stack.processes():
+        try:
+            environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        except OSError:  # it has just ended
+            continue
+        found[pid] = [os.fsdecode(entry) for entry in environment if entry in marks]
+    return found
+
+
+def test_no_program_inherits_the_settings_of_a_shell(deployed: Deployed) -> None:
+    found = strays(deployed)
+    assert len(found) > len(PROGRAMS)
+    assert set(map(tuple, found.values())) == {()}
+
+
+def test_programs_that_inherited_some_are_started_anew(deployed: Deployed) -> None:
+    os.kill(deployed.supervisor(), signal.SIGTERM)
+    wait_until(lambda: not deployed.processes(), 90, "programs gone")
+    configuration = deployed.data / "supervisor" / "supervisord.conf"
+    command = [*deployed.toolchain.as_account, deployed.toolchain["supervisord"]]
+    subprocess.run(
+        [*command, "-c", str(configuration)],
+        cwd=deployed.data,
+        env=os.environ | STRAY,
+        check=True,
+    )
+    wait_until(lambda: deployed.pid("processor"), 30, "the processor runs")
+    before = deployed.pids()
+    assert strays(deployed)[before["processor"]]
+    rehearsed = deployed.play("dev", "--check")
+    assert re.search(r"changed=1 .*failed=0", rehearsed.stdout), rehearsed.stdout
+    assert deployed.pid("processor") == before["processor"]
+    done = deployed.play("dev")
+    assert re.search(r"changed=1 .*failed=0", done.stdout), done.stdout + done.stderr
+    assert not set(deployed.pids().values()) & set(before.values())
+    assert set(map(tuple, strays(deployed).values())) == {()}
+
+
+def test_an_interrupted_update_goes_on_and_another_build_starts_what_runs_from_it(
+    deployed: Deployed,
+) -> None:
+    """Files that are as they should be say nothing of what runs."""
+    definition = deployed.data / "supervisor" / "conf.d" / "services.conf"
+    written = definition.read_text()
+    definition.write_text(written.replace('WORKFLOW_REVISION="', 'WORKFLOW_REVISION="0'))
+    control = [*deployed.toolchain.as_account, deployed.toolchain["supervisorctl"]]
+    control += ["-c", str(deployed.data / "supervisor" / "supervisord.conf")]
+    subprocess.run([*control, "update", "api"], check=True, stdout=subprocess.DEVNULL)
+    definition.write_text(written)  # another run wrote this and was cut
+    before = deployed.pids()
+    rehearsed = deployed.play("dev", "--check")
+    assert re.search(r"changed=1 .*failed=0", rehearsed.stdout), rehearsed.stdout
+    done = deployed.play("dev")
+    assert re.search(r"changed=1 .*failed=0", done.stdout), done.stdout + done.stderr
+    after = deployed.pids()
+    assert {name for name in PROGRAMS if after[name] != before[name]} == {"api"}
+
+    deployed.variables["toolchain"]["services_build"] = "another"
+    done = deployed.play("dev")
+    assert done.returncode == 0, done.stdout + done.stderr
+    last = deployed.pids()
+    assert {name for name in PROGRAMS if last[name] != after[name]} == set(SERVICES)
 
 
 def test_a_rehearsal_tells_what_would_change(deployed: Deployed) -> None:
