@@ -39,9 +39,21 @@ def set_up() -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
-def complain(reason: str) -> None:
-    """Say why a command ends: in the log of a service, in a line of its own for a person."""
+def complain(reason: str, fault: Exception | None = None) -> None:
+    """Say why a command ends: in the log of a service, in a line of its own for a person.
+
+    The log has the trace of `fault` as well.
+    """
     if logging.getLogger().hasHandlers():
-        logging.getLogger("workflow_backend").error(reason)
-    else:
-        print(f"workflow-backend: {redact(reason)}", file=sys.stderr)
+        logging.getLogger("workflow_backend").error("%s", reason, exc_info=fault)
+    elif sys.stderr is not None:
+        print(f"workflow-backend: {one_line(redact(reason))}", file=sys.stderr)
+
+
+def one_line(text: str) -> str:
+    """Return a text for a terminal: what others wrote moves no cursor and forges no line."""
+    words = " ".join(text.split())
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape", "backslashreplace").decode()
+        for sign in words
+    )

@@ -5,6 +5,8 @@ import errno
 import os
 import sqlite3
 import sys
+import traceback
+from pathlib import Path
 
 from .. import __version__, logs
 from ..errors import WorkflowError
@@ -13,19 +15,35 @@ from . import clients, operations, recovery, release, services
 
 def main() -> None:
     """Run one command and exit: 0 when it did what was asked, 1 when not, 2 on a wrong call."""
-    arguments = _parser().parse_args()
+    code = 1
     try:
-        sys.exit(arguments.run(arguments))
+        code = _run()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except* BrokenPipeError:
-        # Whoever read our output has gone, as `head` does: there is nobody left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    except* (WorkflowError, OSError, sqlite3.Error) as group:
-        for error in _leaves(group):
-            logs.complain(_explain(error))
-        sys.exit(1)
+        _leave_output()  # whoever read it has gone, as `head` does: there is nobody left to tell
     except* KeyboardInterrupt:
-        sys.exit(130)
+        code = 130
+    except* Exception as group:
+        code = 1
+        for error in _leaves(group):
+            _complain(error)
+    sys.exit(code)
+
+
+def _run() -> int:
+    try:
+        arguments = _parser().parse_args()
+    except SystemExit as ended:  # it has said what was asked for, or what is wrong
+        return int(ended.code or 0)
+    code: int = arguments.run(arguments)
+    return code
+
+
+def _leave_output() -> None:
+    """Let what could not be written go: Python would try again at its end, and complain."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _leaves(group: BaseExceptionGroup[Exception]) -> list[Exception]:
@@ -35,14 +53,26 @@ def _leaves(group: BaseExceptionGroup[Exception]) -> list[Exception]:
     return found
 
 
+def _complain(error: Exception) -> None:
+    """Say why the command ends; the log of a service has the trace of a fault of ours as well."""
+    if isinstance(error, WorkflowError):
+        logs.complain(error.explain())
+    elif isinstance(error, (OSError, sqlite3.Error)):
+        logs.complain(_of_the_machine(error))
+        _leave_output()
+    else:
+        *_, last = traceback.extract_tb(error.__traceback__)
+        where = f"{Path(last.filename).name}, line {last.lineno}"
+        said = f"{type(error).__name__}: {error} ({where})"
+        logs.complain(f"this is a fault of this program, please report it: {said}", error)
+
+
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS}
 
 
-def _explain(error: Exception) -> str:
-    if isinstance(error, WorkflowError):
-        return error.explain()
+def _of_the_machine(error: OSError | sqlite3.Error) -> str:
     said = f"{type(error).__name__}: {error}"
-    if isinstance(error, sqlite3.Error) or (isinstance(error, OSError) and error.errno in _DISK):
+    if isinstance(error, sqlite3.Error) or error.errno in _DISK:
         return f"{said} (is there room on the disk, and may this account write there?)"
     return said
 

@@ -13,7 +13,9 @@ import uvloop
 from .. import logs
 from ..client import ApiClient
 from ..errors import SettingError
+from ..items import STATUSES
 from ..settings import Settings
+from . import arguments as given
 
 
 def add(commands: Any) -> None:
@@ -29,32 +31,34 @@ def _add_items(commands: Any) -> None:
     )
     actions = items.add_subparsers(required=True, metavar="action")
     submit = actions.add_parser("submit", help="submit an item")
-    submit.add_argument("item_id")
-    submit.add_argument("payload_uri")
-    submit.add_argument("--kind", default="job")
-    submit.add_argument("--metadata-ref", default="")
+    submit.add_argument("item_id", type=given.item_id)
+    submit.add_argument("payload_uri", type=given.plain_text)
+    submit.add_argument("--kind", type=given.plain_text, default="job")
+    submit.add_argument("--metadata-ref", type=given.plain_text, default="")
     submit.set_defaults(
         run=_through_api(
             lambda api, a: api.submit(a.item_id, a.payload_uri, a.kind, a.metadata_ref)
         )
     )
     get = actions.add_parser("get", help="print an item as the contract has it")
-    get.add_argument("item_id")
+    get.add_argument("item_id", type=given.item_id)
     get.set_defaults(run=_through_api(lambda api, a: api.item(a.item_id)))
     listing = actions.add_parser("list", help="print projected items, newest first")
-    listing.add_argument("--status")
-    listing.add_argument("--limit", type=int, default=20)
+    listing.add_argument("--status", choices=STATUSES)
+    listing.add_argument("--limit", type=given.page_size, default=20)
     listing.set_defaults(run=_through_api(lambda api, a: api.items(a.status, a.limit)))
     cancel = actions.add_parser("cancel", help="cancel a submitted item")
-    cancel.add_argument("item_id")
-    cancel.add_argument("--reason", default="")
+    cancel.add_argument("item_id", type=given.item_id)
+    cancel.add_argument("--reason", type=given.plain_text, default="")
     cancel.set_defaults(run=_through_api(lambda api, a: api.cancel(a.item_id, a.reason)))
     retry = actions.add_parser("retry", help="make a failed item claimable again")
-    retry.add_argument("item_id")
+    retry.add_argument("item_id", type=given.item_id)
     retry.set_defaults(run=_through_api(lambda api, a: api.retry(a.item_id)))
     watch = actions.add_parser("watch", help="print an item's changes until it is settled")
-    watch.add_argument("item_id")
-    watch.add_argument("--timeout", type=float, default=300.0, help="seconds (default: 300)")
+    watch.add_argument("item_id", type=given.item_id)
+    watch.add_argument(
+        "--timeout", type=given.seconds, default=300.0, help="seconds (default: 300)"
+    )
     watch.set_defaults(run=_watch)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from ..client import ApiClient
 from ..errors import SettingError
 from ..settings import Settings
+from . import arguments as given
 
 
 def add(commands: Any) -> None:
@@ -45,13 +46,20 @@ def add(commands: Any) -> None:
         help="write the checks as JSON too; - is standard output, the table is on the other one",
     )
     health.add_argument(
-        "--wait", type=float, default=0.0, metavar="SECONDS", help="wait until all is well"
+        "--wait", type=given.seconds, default=0.0, metavar="SECONDS", help="wait until all is well"
     )
     health.set_defaults(run=_health)
     what = "send one item through the whole backend and time each step"
     smoke = commands.add_parser("smoke", help=what, description=what)
-    smoke.add_argument("--item", metavar="ID", help="follow this one if it is there (default: new)")
-    smoke.add_argument("--timeout", type=float, default=60.0, help="seconds a step (default: 60)")
+    smoke.add_argument(
+        "--item",
+        type=given.item_id,
+        metavar="ID",
+        help="follow this one if it is there (default: new)",
+    )
+    smoke.add_argument(
+        "--timeout", type=given.seconds, default=60.0, help="seconds a step (default: 60)"
+    )
     smoke.set_defaults(run=_smoke)
     what = "print heights, items by status and the services' heartbeats"
     commands.add_parser("status", help=what, description=what).set_defaults(run=_status)
@@ -63,7 +71,7 @@ def _add_operator(commands: Any) -> None:
     actions = operator.add_subparsers(required=True, metavar="action")
     what = "offer the role to an account, with the operator's key; it stays until that one accepts"
     propose = actions.add_parser("propose", help=what, description=what)
-    propose.add_argument("account", help="public key, 64 hexadecimal digits")
+    propose.add_argument("account", type=given.account, help="public key, 64 hexadecimal digits")
     propose.set_defaults(run=_operator(lambda operator, s, a: operator.propose(s, a.account)))
     what = "take the role, with the key of the account that it was offered to"
     accept = actions.add_parser("accept", help=what, description=what)

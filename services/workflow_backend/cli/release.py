@@ -5,6 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from . import arguments as given
+
 
 def add(commands: Any) -> None:
     """Add the command that builds releases."""
@@ -20,7 +22,11 @@ def add(commands: Any) -> None:
         help="the folder that it will work in on every host (default: /opt/workflow-backend)",
     )
     build.add_argument(
-        "--keep", type=int, default=4, metavar="N", help="earlier releases that stay (default: 4)"
+        "--keep",
+        type=given.count,
+        default=4,
+        metavar="N",
+        help="earlier releases that stay (default: 4)",
     )
     build.add_argument(
         "--consensus-compatible-with",

@@ -16,12 +16,21 @@ class Request(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def read(stream: IO[str]) -> Object:
+LONGEST = 64 << 20
+"""Characters of a request at most: one of a preflight has all variables of all hosts."""
+
+
+def read(stream: IO[str] | None) -> Object:
     """Return the request; raises SettingError where there is none."""
     try:
-        request = json.load(stream)
+        text = stream.read(LONGEST + 1) if stream else ""
+        if len(text) > LONGEST:
+            raise SettingError(f"the request on standard input is longer than {LONGEST >> 20} MiB")
+        request = json.loads(text)
+    except RecursionError:
+        raise SettingError("the request on standard input is nested too deeply") from None
     except ValueError as error:
-        raise SettingError(f"the request on standard input is not JSON: {error}") from None
+        raise SettingError(f"the request on standard input is not JSON in UTF-8: {error}") from None
     if not isinstance(request, dict):
         raise SettingError("the request on standard input is no JSON object")
     return request

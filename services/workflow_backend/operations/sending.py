@@ -1,5 +1,6 @@
 """Transactions of the operator, one after the other, each awaited: few, and by hand."""
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Self
@@ -17,6 +18,10 @@ from ..errors import NodeUnavailable, TransactionFailed
 from ..settings import Settings
 
 CALL_CHI = 20_000
+
+_ASSERTION = re.compile(
+    r"""AssertionError(?:: |\((?P<quote>['"]))(?P<said>.*?)(?:(?P=quote),?\))?"""
+)
 
 
 class Sender:
@@ -72,4 +77,10 @@ class Sender:
         receipt = sent.receipt
         if receipt is None or not receipt.success:
             reason = receipt.message if receipt else sent.message
-            raise TransactionFailed(f"can't {what}: {reason}")
+            raise TransactionFailed(f"can't {what}: {_plain(reason)}")
+
+
+def _plain(reason: object) -> str:
+    """What the contract says, without the name of Python's error that it says it by."""
+    match = _ASSERTION.fullmatch(str(reason or "no reason given").strip())
+    return match["said"] if match else str(reason)

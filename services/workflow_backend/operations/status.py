@@ -1,6 +1,7 @@
 """The state of things in a few figures; what can't be had says why."""
 
 import asyncio
+import time
 from collections.abc import Awaitable
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -72,4 +73,5 @@ def _last_beat(path: Path) -> dict[str, Any]:
     if beat is None:
         return {"problem": "it does not run: it has no heartbeat"}
     at = datetime.fromtimestamp(beat["at"], UTC).isoformat(timespec="seconds")
-    return beat | {"at": at.replace("+00:00", "Z")}
+    age = round(max(0.0, time.time() - beat["at"]), 1)
+    return beat | {"at": at.replace("+00:00", "Z"), "age_seconds": age}
