@@ -9,6 +9,8 @@ export PATH := $(BIN):$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 # Ansible starts Python twenty times: without compiled files that takes twice as long.
 unexport PYTHONDONTWRITEBYTECODE
+# A shell that has read .dev/env, or another chain's settings, means none of what is made or tried here.
+unexport $(filter XIAN_%,$(.VARIABLES))
 
 PLAY := $(BIN)/ansible-playbook -i inventories/dev
 CONTRACTS := $(sort $(wildcard contracts/*.s.py contracts/genesis/*.s.py))

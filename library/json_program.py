@@ -2,6 +2,7 @@
 """Ansible's side of the programs that are asked in JSON and answer in JSON."""
 
 import json
+import os
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -49,6 +50,9 @@ def main():
     request = module.params["request"]
     if request is not None:
         request = {**request, **module.params["secrets"]}
+    # On the control machine a module has the environment of the shell that started the playbook.
+    for name in [name for name in os.environ if name.startswith("XIAN_")]:
+        del os.environ[name]
     argv = module.params["argv"] + (["--check"] if module.check_mode else [])
     status, out, err = module.run_command(
         argv,

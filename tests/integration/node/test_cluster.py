@@ -139,7 +139,7 @@ def test_only_peers_on_the_socket_are_let_in(toolchain: Toolchain, folder: Path)
         assert ask(toolchain, folder, "SHOW listen_addresses") == ("", "")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be other accounts")
+@pytest.mark.as_root
 def test_who_may_enter_the_folder_connects_under_its_own_name_alone(
     toolchain: Toolchain, folder: Path
 ) -> None:

@@ -89,12 +89,12 @@ def test_programs_that_inherited_some_are_started_anew(deployed: Deployed) -> No
         env=os.environ | STRAY,
         check=True,
     )
-    wait_until(lambda: deployed.pid("processor"), 30, "the processor runs")
+    wait_until(lambda: deployed.pid("postgres"), 30, "programs run")
     before = deployed.pids()
-    assert strays(deployed)[before["processor"]]
+    assert strays(deployed)[before["postgres"]]
     rehearsed = deployed.play("dev", "--check")
     assert re.search(r"changed=1 .*failed=0", rehearsed.stdout), rehearsed.stdout
-    assert deployed.pid("processor") == before["processor"]
+    assert deployed.pid("postgres") == before["postgres"]
     done = deployed.play("dev")
     assert re.search(r"changed=1 .*failed=0", done.stdout), done.stdout + done.stderr
     assert not set(deployed.pids().values()) & set(before.values())

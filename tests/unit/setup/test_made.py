@@ -169,7 +169,7 @@ def test_an_interpreter_that_a_set_up_made_is_not_taken_for_the_machines(
     assert cpython._on_path(where) is None
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root's programs run as another account")
+@pytest.mark.as_root
 def test_what_the_account_can_not_run_is_refused_and_made_anew(
     toolchain: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -16,7 +16,6 @@ from node_harness import Toolchain
 from workflow_backend.store import files
 
 GROUP, PROJECTOR, API = 61_050, 61_001, 61_002
-AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root has several accounts")
 
 # Does what it is told, a line each, and stays in between: with the file open.
 PROGRAM = """
@@ -105,7 +104,7 @@ def account(shared: Path) -> Iterator[Callable[[int, int], Account]]:
         process.kill()
 
 
-@AS_ROOT
+@pytest.mark.as_root
 def test_two_accounts_and_root_share_a_projection(
     shared: Path, account: Callable[[int, int], Account]
 ) -> None:
@@ -132,7 +131,7 @@ def test_two_accounts_and_root_share_a_projection(
     assert {path.stat().st_gid for path in shared.iterdir()} == {GROUP}
 
 
-@AS_ROOT
+@pytest.mark.as_root
 def test_root_may_be_the_first(shared: Path, account: Callable[[int, int], Account]) -> None:
     assert account(0, 0o022)("rebuild", 1) is None
     assert account(PROJECTOR, 0o007)("write", 2) is None
