@@ -1,4 +1,4 @@
-"""Playbooks that name their hosts otherwise refuse where they would do nothing, and say so."""
+"""What every playbook does: it refuses where it would do nothing, or without its settings."""
 
 import json
 import os
@@ -48,3 +48,49 @@ def test_a_playbook_that_would_do_nothing_fails(
     tmp_path: Path, name: str, arguments: tuple[str, ...], told: str
 ) -> None:
     assert told in play(tmp_path, name, *arguments)
+
+
+@pytest.mark.parametrize("name", ["deploy", "health", "restore-state-snapshot", "upgrade"])
+def test_without_its_settings_a_playbook_says_what_to_do(tmp_path: Path, name: str) -> None:
+    """In another folder Ansible finds no ansible.cfg, and would take facts for variables."""
+    inventory = tmp_path / "inventory.json"
+    inventory.write_text(json.dumps({"xian_node": {"hosts": HOSTS}}))
+    command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(inventory)]
+    environment = {name: text for name, text in os.environ.items() if name != "ANSIBLE_CONFIG"}
+    done = subprocess.run(
+        [*command, str(REPO / "playbooks" / f"{name}.yml")],
+        cwd=tmp_path,
+        env=environment | {"HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert f"start it in {REPO}, or set ANSIBLE_CONFIG={REPO}/ansible.cfg" in done.stdout
+    assert "ok=0" in done.stdout
+
+
+def test_a_failure_prints_its_text_once(tmp_path: Path) -> None:
+    """With -v it says as well where in the roles it was."""
+    tasks = [
+        {"ansible.builtin.fail": {"msg": "the reason"}, "ignore_errors": True},
+        {"ansible.builtin.debug": {"msg": "{{ absent_variable }}"}, "ignore_errors": True},
+    ]
+    play = {"hosts": "localhost", "gather_facts": False, "tasks": tasks}
+    (tmp_path / "play.yml").write_text(json.dumps([play]))
+
+    def said(*arguments: str) -> str:
+        return subprocess.run(
+            [Path(sys.executable).with_name("ansible-playbook"), "play.yml", *arguments],
+            cwd=tmp_path,
+            env=os.environ | {"ANSIBLE_CONFIG": str(REPO / "ansible.cfg")},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+
+    plain = said()
+    assert plain.count("the reason") == 1
+    assert plain.count("is undefined") == 1
+    assert "Origin: " not in plain
+    assert "Origin: " in said("-v")
