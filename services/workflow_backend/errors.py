@@ -111,6 +111,15 @@ class ProjectionBusy(WorkflowError):
     hint = "wait until it is done"
 
 
+class HistoryDiverged(WorkflowError):
+    """The chain has another history than what was read from it before."""
+
+    hint = (
+        "was the node's home restored to the wrong state, put that right; is this the chain's "
+        "history now, make what follows it anew: workflow-backend projection rebuild"
+    )
+
+
 class BadCursor(WorkflowError):
     """The cursor is none that this list gave."""
 

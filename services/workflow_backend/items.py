@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from typing import Any, NamedTuple, Self
 
 from .errors import ForeignRecord
@@ -11,6 +12,11 @@ STATUSES = ("submitted", "processing", "completed", "failed", "cancelled")
 
 SETTLED = frozenset({"completed", "failed", "cancelled"})
 """The statuses in which nobody works on an item."""
+
+
+def mark(*names: str) -> str:
+    """Return a word for these names, by which a cursor of others is known."""
+    return sha256("\n".join(names).encode()).hexdigest()[:16]
 
 
 class Place(NamedTuple):
@@ -23,6 +29,10 @@ class Place(NamedTuple):
     def __str__(self) -> str:
         return f"{self.height}-{self.tx_index}-{self.event_index}"
 
+    def cursor(self, chain_id: str, contract: str, block_hash: str) -> str:
+        """Return the place as a cursor that is good for this contract and history alone."""
+        return f"{self}.{mark(chain_id, contract, block_hash)}"
+
     @classmethod
     def parse(cls, text: str) -> Self:
         """Return the place that `str` wrote; raises ValueError."""
@@ -34,9 +44,22 @@ START = Place(-1, -1, -1)
 """Before every event."""
 
 
+class Block(NamedTuple):
+    """A block that is committed for good. Times are RFC 3339.
+
+    `time` is when it was committed, `contract_time` the `now` that its transactions saw: when the
+    block before it was committed.
+    """
+
+    height: int
+    hash: str
+    contract_time: str
+    time: str
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
-    """The contract's record of one item. Times are the chain's `str(now)`, in UTC.
+    """The contract's record of one item. Times are its `str(now)`, in UTC: see `Block`.
 
     `client` is the requester's own word for whom it submitted the item, empty where it gave none.
     `attempt` counts claims; `lease_seconds` is the current claim's lease, 0 when nobody holds the
@@ -80,8 +103,8 @@ class Item:
 class Event:
     """One event of the contract as the index tells it.
 
-    `index_id` is the row's number in the index: it has gaps, and a rebuilt index gives others, so
-    it only helps to find a place again.
+    `created_at` is the contract's time, as in a record. `index_id` is the row's number in the
+    index: it has gaps, and a rebuilt index gives others, so it only helps to find a place again.
     """
 
     place: Place

@@ -12,10 +12,11 @@ from urllib.parse import urlencode
 from xian_py import Wallet
 
 from workflow_backend.chain.events import Cursor
-from workflow_backend.items import START, Event, Item, Place
+from workflow_backend.items import START, Block, Event, Item, Place
 from workflow_backend.settings import Settings
 from workflow_backend.store import open_for_writing, open_store
 from workflow_backend.store.base import Change, ItemFilter, Whose
+from workflow_backend.times import rfc3339
 
 from .memory import Memory
 from .processes import CLIENT, Served, guarded_api
@@ -127,12 +128,19 @@ async def _fill(settings: Settings, size: int, account: str) -> None:
             items = [_item(number, account) for number in range(start, min(start + PAGE, size))]
             events = [_event(number, item) for number, item in enumerate(items, start)]
             cursor = Cursor(events[-1].place)
-            await store.apply(Change(since, events, items, cursor, events[-1].place.height))
+            blocks = {event.place.height: _block(event.place.height) for event in events}
+            height = events[-1].place.height
+            await store.apply(Change(since, events, items, cursor, height, blocks))
             since = cursor.place
 
 
 def _time(number: int) -> str:
     return str((FIRST + timedelta(seconds=number)).replace(tzinfo=None))
+
+
+def _block(height: int) -> Block:
+    first = FIRST + timedelta(seconds=100 * (height - 1))
+    return Block(height, f"{height:064X}", rfc3339(first), rfc3339(first + timedelta(seconds=100)))
 
 
 def _event(number: int, item: Item) -> Event:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from ..chain.blocks import Blocks
 from ..chain.funds import Funds
 from ..chain.heads import Heads
 from ..chain.node import Node
@@ -58,6 +59,7 @@ class Backend:
     serving: Pulse
     lag: ProjectionLag
     feed: EventFeed
+    blocks: Blocks
     metrics: Metrics
     stopping: asyncio.Event
     streams: Counter[str] = field(default_factory=Counter)
@@ -115,6 +117,7 @@ async def open_backend(settings: Settings, *, read_only: bool) -> AsyncIterator[
                     heartbeat.watch("the HTTP server"),
                     lag,
                     feed,
+                    Blocks(node, heads),
                     metrics,
                     stopping,
                 )

@@ -18,6 +18,7 @@ from ..background import background
 from ..errors import WorkflowError
 from ..items import Place
 from ..store.base import Store, Whose
+from .records import streamed_event
 
 log = logging.getLogger(__name__)
 
@@ -159,4 +160,5 @@ async def _first(*events: asyncio.Event) -> None:
 
 
 def _message(row: dict[str, Any]) -> bytes:
-    return f"id: {row['id']}\nevent: {row['event']}\ndata: {json.dumps(row)}\n\n".encode()
+    data = json.dumps(streamed_event(row))
+    return f"id: {row['cursor']}\nevent: {row['event']}\ndata: {data}\n\n".encode()

@@ -17,13 +17,16 @@ _EVENT_OF = dict(zip(STATUSES, ITEM_EVENTS, strict=True))
 
 
 def _in_utc(time: datetime) -> datetime:
-    """Return a time with a zone: one without is meant as those of the records are."""
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
+    """Return a time in UTC, which one without a zone is in; raises ValueError."""
+    try:
+        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    except OverflowError:
+        raise ValueError("wanted a time of the years 1 to 9999 in UTC") from None
 
 
 _Time = Annotated[
     Annotated[datetime, AfterValidator(_in_utc)] | None,
-    Field(description="such as 2026-01-31T12:00:00Z, in UTC where it has no zone"),
+    Field(description="as answers tell times: RFC 3339, in UTC where it has no zone"),
 ]
 
 

@@ -1,6 +1,7 @@
 """Routes that tell how things are: for people, for a load balancer, for Prometheus."""
 
 import contextlib
+from datetime import datetime
 
 from fastapi import APIRouter, HTTPException, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -114,10 +115,15 @@ async def metrics(used: Used, _: Reader) -> Response:
             numbers.balance.set(used.writing.funds.balance)
     numbers.height.clear()
     numbers.items.clear()
+    numbers.block_time.clear()
     with contextlib.suppress(WorkflowError):  # a gap in a series tells that it can't be read
         for status, count in (await used.store.counts()).items():
             numbers.items.labels(status).set(count)
-        numbers.height.labels("projection").set((await used.store.position()).height)
-        numbers.height.labels("chain").set((await used.node.status()).height)
+        position, chain = await used.store.position(), await used.node.status()
+        numbers.height.labels("projection").set(position.height)
+        numbers.height.labels("chain").set(chain.height)
+        for of, time in (("projection", position.time), ("chain", chain.block_time)):
+            if time is not None:
+                numbers.block_time.labels(of).set(datetime.fromisoformat(time).timestamp())
         numbers.height.labels("index").set(await used.node.indexed_height())
     return Response(generate_latest(numbers.registry), media_type=CONTENT_TYPE_LATEST)

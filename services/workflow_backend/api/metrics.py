@@ -32,6 +32,11 @@ class Metrics:
         self.height = self._gauge(
             "height", "Block height of the chain, index and projection.", "of"
         )
+        self.block_time = self._gauge(
+            "block_time_seconds",
+            "Time of the chain's newest block, and of the last projected event, as Unix seconds.",
+            "of",
+        )
         self.waiting = self._gauge("submitter_waiting", "Actions that wait for a transaction.")
         self.balance = self._gauge("wallet_balance", "What the wallet has to pay fees with.")
         self.in_flight = self._gauge("submitter_in_flight", "Transactions on their way.")

@@ -13,6 +13,8 @@ Account = Annotated[str, Text(IDENTIFIER, 1, 128)]
 Uri = Annotated[str, Text(PRINTABLE, 1, 1024)]
 Reference = Annotated[str, Text(PRINTABLE, 0, 1024)]
 Reason = Annotated[str, Text(PRINTABLE, 0, 512)]
+Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+"""RFC 3339 in UTC, with a Z."""
 Status = Literal["submitted", "processing", "completed", "failed", "cancelled"]
 Event = Literal["ItemSubmitted", "ItemClaimed", "ItemCompleted", "ItemFailed", "ItemCancelled"]
 
@@ -48,9 +50,10 @@ class Cancellation(BaseModel):
 
 
 class ItemRecord(BaseModel):
-    """An item as the contract keeps it; times are the chain's, in UTC.
+    """An item as the contract keeps it. `client` is whose token the item was submitted with.
 
-    `client` is whose token the item was submitted with.
+    `created_at` and `updated_at` are when the blocks of its first and last change were committed.
+    The others are the contract's own times, by which leases run: of the commit before each block.
     """
 
     item_id: str
@@ -63,15 +66,20 @@ class ItemRecord(BaseModel):
     worker: str | None
     result_uri: str | None
     failure_reason: str | None
-    created_at: str
-    updated_at: str
+    created_at: Time
+    updated_at: Time
     attempt: int
     lease_seconds: int
-    contested_at: str | None
+    contract_created_at: Time
+    contract_updated_at: Time
+    contract_contested_at: Time | None
 
 
 class EventRecord(BaseModel):
-    """An event of the contract; `id` is its place in the chain."""
+    """An event of the contract; `id` is its place in the chain.
+
+    `created_at` is when its block was committed, `contract_created_at` the contract's time.
+    """
 
     id: str
     block_height: int
@@ -79,7 +87,8 @@ class EventRecord(BaseModel):
     item_id: str | None
     data: dict[str, Any]
     tx_hash: str
-    created_at: str
+    created_at: Time
+    contract_created_at: Time
 
 
 class ItemList(BaseModel):

@@ -8,11 +8,13 @@ from ..errors import ProjectionUnavailable
 from ..items import SETTLED
 from ..store.base import EventFilter, Listed
 from .access import Reader, seen_item, whose
+from .authority import chain_item
 from .backend import Used
 from .caller import CallerDep
 from .filters import EventsAsked, ItemsAsked
 from .models import Activity, ItemId, ItemList, ItemView, Summary
 from .problems import responses
+from .records import event, projected_item
 
 router = APIRouter()
 
@@ -39,9 +41,8 @@ async def items(used: Used, who: Reader, asked: ItemsAsked) -> ItemList:
     """List projected items, newest first; by last change or by id where that is asked for."""
     which = asked.which(whose(used, who, asked.client))
     page = await used.store.items(which, asked.limit, asked.cursor)
-    return ItemList.model_validate(
-        {"count": len(page.rows), "items": page.rows, "next_cursor": page.next_cursor}
-    )
+    found = [projected_item(row) for row in page.rows]
+    return ItemList(count=len(found), items=found, next_cursor=page.next_cursor)
 
 
 @router.get("/items/{item_id}", responses=responses(401, 403, 404, 422, 429, 503))
@@ -66,8 +67,10 @@ async def item(
         recent = (await used.store.events(EventFilter(item_id=item_id), RECENT)).rows
     except ProjectionUnavailable:
         projected = None  # the authoritative read stands without it
-    return ItemView.model_validate(
-        {"item": record.as_dict(), "projection": projected, "recent_activity": recent}
+    return ItemView(
+        item=await chain_item(used, record),
+        projection=None if projected is None else projected_item(projected),
+        recent_activity=[event(row) for row in recent],
     )
 
 
@@ -89,11 +92,9 @@ async def recent_activity(used: Used, who: Reader, asked: EventsAsked) -> Activi
 
 
 def _activity(item_id: str | None, page: Listed) -> Activity:
-    return Activity.model_validate(
-        {
-            "item_id": item_id,
-            "count": len(page.rows),
-            "events": page.rows,
-            "next_cursor": page.next_cursor,
-        }
+    return Activity(
+        item_id=item_id,
+        count=len(page.rows),
+        events=[event(row) for row in page.rows],
+        next_cursor=page.next_cursor,
     )

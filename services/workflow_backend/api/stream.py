@@ -59,7 +59,8 @@ async def stream(
 ) -> StreamingResponse:
     """Send each event of the contract as it is projected, from now on.
 
-    With `Last-Event-ID` it goes on behind that event; `0` begins at the first.
+    With `Last-Event-ID` it goes on behind that event; `0` begins at the first. An id that is none
+    of this contract's on this chain is refused with 422.
     """
     place = await _start(used, last_event_id)
     return StreamingResponse(
@@ -71,14 +72,35 @@ async def stream(
 
 async def _start(used: Backend, last_event_id: str | None) -> Place:
     if last_event_id is None:
-        last_event_id = (await used.store.position()).last_event or "0"
+        last_event = (await used.store.position()).last_event
+        return Place.parse(last_event) if last_event else START
     if last_event_id == "0":
         return START
     try:
-        return Place.parse(last_event_id)
+        place = Place.parse(last_event_id.partition(".")[0])
     except ValueError:
         detail = f"Last-Event-ID must be an event's id or 0, it is {last_event_id!r}"
         raise HTTPException(422, detail) from None
+    if not await _is_ours(used, place, last_event_id):
+        detail = (
+            f"Last-Event-ID {last_event_id!r} is no event of {used.settings.contract} on "
+            f"{used.settings.chain_id} as it is now: begin without it, or with 0"
+        )
+        raise HTTPException(422, detail)
+    return place
+
+
+async def _is_ours(used: Backend, place: Place, cursor: str) -> bool:
+    """Tell whether a place is one of this history; without a mark an event has to be there."""
+    if "." not in cursor:
+        return await used.store.has_event(place)
+    block = await used.store.block(place.height)
+    if block is None:  # another host's projection may be ahead of this one's
+        block = (await used.blocks.committed({place.height})).get(place.height)
+    settings = used.settings
+    return block is not None and cursor == place.cursor(
+        settings.chain_id, settings.contract, block.hash
+    )
 
 
 async def _events(

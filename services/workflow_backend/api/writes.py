@@ -14,6 +14,7 @@ from ..errors import IndexUnavailable, NodeUnavailable, ProjectionUnavailable, W
 from ..items import SETTLED, Item, Outcome
 from ..store.base import EventFilter
 from .access import Canceller, Requester, seen_item, sees
+from .authority import chain_item
 from .backend import Backend, Used
 from .caller import CallerDep
 from .models import (
@@ -86,7 +87,7 @@ async def submit(
         settled = await used.waiting.settled(submission.item_id, seconds, caller)
         with contextlib.suppress(NodeUnavailable):  # it is in a block: no other answer is right
             record = settled or await seen_item(used, who, submission.item_id)
-            accepted = accepted.model_copy(update={"item": _record(record)})
+            accepted = accepted.model_copy(update={"item": await chain_item(used, record)})
     return accepted
 
 
@@ -144,11 +145,12 @@ async def _submit(used: Backend, who: Principal, submission: Submission) -> Acce
         return _pending(ticket)
     if outcome.ok:
         used.remember(submission.item_id, outcome.tx_hash)
-        return _accepted(submission.item_id, outcome.tx_hash, outcome.item)
+        return await _accepted(used, submission.item_id, outcome.tx_hash, outcome.item)
     if outcome.code == "exists":
         record = await used.node.item(submission.item_id)
         if record is not None and _is_same(used, who, record, submission):
-            return _accepted(submission.item_id, await _first_tx(used, record.item_id), record)
+            first = await _first_tx(used, record.item_id)
+            return await _accepted(used, submission.item_id, first, record)
     raise _refused(outcome)
 
 
@@ -162,7 +164,7 @@ async def _directed(
         return _pending(ticket)
     if not outcome.ok:
         raise _refused(outcome)
-    return _accepted(item_id, outcome.tx_hash, outcome.item)
+    return await _accepted(used, item_id, outcome.tx_hash, outcome.item)
 
 
 async def _decided(ticket: Ticket) -> Outcome | None:
@@ -178,13 +180,13 @@ def _pending(ticket: Ticket) -> Accepted:
     )
 
 
-def _accepted(item_id: str, tx_hash: str | None, record: Item | None) -> Accepted:
-    item = _record(record) if record else None
+async def _accepted(
+    used: Backend, item_id: str, tx_hash: str | None, record: Item | None
+) -> Accepted:
+    item: ItemRecord | None = None
+    with contextlib.suppress(NodeUnavailable):  # it is in a block: no other answer is right
+        item = await chain_item(used, record) if record else None
     return Accepted(item_id=item_id, tx_hash=tx_hash, finalized=True, item=item)
-
-
-def _record(item: Item) -> ItemRecord:
-    return ItemRecord.model_validate(item.as_dict())
 
 
 def _is_same(used: Backend, who: Principal, record: Item, submission: Submission) -> bool:

@@ -34,14 +34,18 @@ and where many come they are read together, for a page has its price however lit
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """How far a reader is: the last event it took in, and where each name's last one stands."""
+    """How far a reader is: the last event it took in, and where each name's last one stands.
+
+    `hash` is that of the block at its place, empty where that was not looked at.
+    """
 
     place: Place = START
     seen: dict[str, tuple[int, Place]] = field(default_factory=dict)
+    hash: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return what `from_json` takes."""
-        return {"place": self.place, "seen": self.seen}
+        return {"place": self.place, "seen": self.seen, "hash": self.hash}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Self:
@@ -49,7 +53,7 @@ class Cursor:
         seen = {
             name: (index_id, Place(*place)) for name, (index_id, place) in value["seen"].items()
         }
-        return cls(Place(*value["place"]), seen)
+        return cls(Place(*value["place"]), seen, value.get("hash", ""))
 
 
 @dataclass(frozen=True, slots=True)

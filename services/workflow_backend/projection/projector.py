@@ -9,22 +9,26 @@ read once.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from itertools import islice
 
+from ..chain.blocks import Blocks
+from ..chain.committed import CommittedEvents, CommittedPage
 from ..chain.contract import ITEM_EVENTS
-from ..chain.events import EventReader, Page
 from ..chain.heads import Heads
 from ..chain.node import Node
-from ..errors import IndexUnavailable
+from ..errors import IndexUnavailable, ProjectionMoved
 from ..items import Item, Place
 from ..pulse import Pulse
 from ..store.base import Change, WritableStore
 
+log = logging.getLogger(__name__)
+
 REMEMBERED = 50_000
 """Items of which the projector knows which block the record has that it read last."""
 
-type _Pages = asyncio.Queue[tuple[Place, Page] | None]
+type _Pages = asyncio.Queue[tuple[Place, CommittedPage] | None]
 type _Changes = asyncio.Queue[Change | None]
 
 
@@ -49,7 +53,8 @@ class Projector:
         self._store = store
         self._heads = heads
         self._applied = applied
-        self._reader = EventReader(node, ITEM_EVENTS)
+        self._blocks = Blocks(node, heads)
+        self._reader = CommittedEvents(node, heads, ITEM_EVENTS)
         self._read_at: dict[str, int] = {}
 
     async def run(self, *, until_level: bool = False) -> None:
@@ -61,10 +66,19 @@ class Projector:
         read: _Pages = asyncio.Queue(maxsize=1)
         loaded: _Changes = asyncio.Queue(maxsize=1)
         self._read_at.clear()  # what was read may not have been written
+        await self._complete()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._read(read, until_level), name="read")
             tasks.create_task(self._load(read, loaded), name="load")
             tasks.create_task(self._write(loaded), name="write")
+
+    async def _complete(self) -> None:
+        """Give events their blocks that an earlier release took in without them."""
+        while places := await self._store.without_blocks():
+            self._writing()
+            log.info("the blocks of events from %s on are read", places[0])
+            blocks = await self._blocks.committed({place.height for place in places})
+            await self._store.add_blocks(places, blocks)
 
     async def _read(self, read: _Pages, until_level: bool) -> None:
         cursor = await self._store.cursor()
@@ -72,35 +86,30 @@ class Projector:
         while True:
             self._reading()
             page = await self._reader.page(cursor)
-            if page.height < cursor.place.height:
-                raise IndexUnavailable(
-                    f"the index is at height {page.height}, the projection at "
-                    f"{cursor.place.height}: it was restored or is being rebuilt",
-                    hint="it is waited for; was the whole chain made anew, rebuild the projection",
-                )
             if page.events or _height(page) != height:
                 await read.put((cursor.place, page))
             cursor, height = page.cursor, _height(page)
             if until_level and not page.more:
                 await read.put(None)
                 return
-            await self._reader.until_more(page, self._heads)
+            await self._reader.until_more(page)
 
     async def _load(self, read: _Pages, loaded: _Changes) -> None:
         while (found := await _taken(read, self._loading)) is not None:
             since, page = found
             items = await self._records(page)
-            await loaded.put(Change(since, page.events, items, page.cursor, _height(page)))
+            change = Change(since, page.events, items, page.cursor, _height(page), page.blocks)
+            await loaded.put(change)
         await loaded.put(None)
 
-    async def _records(self, page: Page) -> list[Item]:
+    async def _records(self, page: CommittedPage) -> list[Item]:
         heights = {event.item_id: event.place.height for event in page.events if event.item_id}
         ids = [
             item_id for item_id, height in heights.items() if height > self._read_at.get(item_id, 0)
         ]
         if not ids:
             return []
-        known = max(page.height, self._heads.height)
+        known = max(page.committed, self._heads.height)
         records = await self._node.items(ids)
         missing = [item_id for item_id, item in zip(ids, records, strict=True) if item is None]
         if missing:
@@ -120,7 +129,9 @@ class Projector:
 
     async def _write(self, loaded: _Changes) -> None:
         while (change := await _taken(loaded, self._writing)) is not None:
-            await self._store.apply(change)
+            if not await self._store.apply(change):
+                # The records that were read for it are in no row: another's may be older.
+                raise ProjectionMoved(f"another process took in what follows {change.since}")
             self._applied(change)
 
 
@@ -131,6 +142,6 @@ async def _taken[T](queue: asyncio.Queue[T], pulse: Pulse) -> T:
     return found
 
 
-def _height(page: Page) -> int:
+def _height(page: CommittedPage) -> int:
     """Return the height up to which nothing is left behind a page."""
     return page.cursor.place.height - 1 if page.more else page.height

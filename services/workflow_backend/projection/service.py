@@ -8,6 +8,7 @@ from ..chain.heads import Heads
 from ..chain.node import Node
 from ..chain.rpc import Rpc
 from ..errors import (
+    HistoryDiverged,
     IndexUnavailable,
     NodeRefused,
     NodeUnavailable,
@@ -55,8 +56,9 @@ async def project(projector: Projector, report: Report, *, until_level: bool = F
         try:
             await projector.run(until_level=until_level)
         except* ProjectionMoved as group:
-            log.info("%s", _first(group))  # nothing is wrong: the next run begins where it is now
+            report.moved(_first(group))
         except* (
+            HistoryDiverged,
             IndexUnavailable,
             NodeRefused,
             NodeUnavailable,
@@ -74,6 +76,7 @@ class Report:
     def __init__(self, heartbeat: Heartbeat | None = None) -> None:
         self._heartbeat = heartbeat
         self._told: set[str] = set()
+        self._moved = False
         self._height = 0
 
     def well(self, change: Change) -> None:
@@ -83,6 +86,11 @@ class Report:
             self._told.clear()
         self._height = change.height
         self._say("")
+
+    def moved(self, error: WorkflowError) -> None:
+        """Tell once that another process writes, too: nothing is wrong, a run begins there anew."""
+        log.log(logging.DEBUG if self._moved else logging.INFO, "%s", error)
+        self._moved = True
 
     def trouble(self, error: WorkflowError) -> None:
         """Tell why nothing goes on; the log has each kind of trouble once until it is over."""

@@ -7,17 +7,21 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from ..chain.events import Cursor
-from ..items import Event, Item, Place
+from ..items import Block, Event, Item, Place
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """How far a projection is: the height that it took in and the place of its last event."""
+    """How far a projection is: the height that it took in and the place of its last event.
+
+    `time` is when the block of that event was committed, as far as it is known.
+    """
 
     chain_id: str
     contract: str
     height: int
     last_event: str | None
+    time: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,8 @@ class Whose:
 class ItemFilter:
     """Which items a list has; a field that is None lets all through.
 
-    A time range begins with its first time and ends before its second; times carry a zone.
+    A time range begins with its first time and ends before its second; times carry a zone and are
+    those of the blocks, created or last changed.
     """
 
     status: str | None = None
@@ -90,7 +95,8 @@ class Change:
     """A page of events behind the place `since`, with the cursor and the index's height behind it.
 
     `items` are the records of the items that the events touch. One may be left out where an
-    earlier change had it with all that these events did to it.
+    earlier change had it with all that these events did to it. `blocks` are those of the events,
+    by height.
     """
 
     since: Place
@@ -98,13 +104,17 @@ class Change:
     items: Sequence[Item]
     cursor: Cursor
     height: int
+    blocks: Mapping[int, Block]
 
 
 class Store(Protocol):
     """The projection of one contract on one chain, as readers see it.
 
-    An item's row has the fields of `Item`. An event's row has id ("height-tx-event"),
-    block_height, event, item_id, kind, requester, client, worker, data, tx_hash and created_at.
+    An item's row has the fields of `Item`, and created_time and updated_time: when the blocks of
+    its first and last event were committed. An event's row has id ("height-tx-event"), cursor,
+    block_height, event, item_id, kind, requester, client, worker, data, tx_hash, created_at (the
+    contract's) and time. Where a block is not known yet, its times are the contract's, and the
+    cursor is the id alone.
     Every method raises ProjectionUnavailable where the database can't be read, and
     ProjectionMismatch where it is another contract's or another chain's.
     """
@@ -134,6 +144,18 @@ class Store(Protocol):
         """Return the events behind a place, oldest first."""
         ...
 
+    async def has_event(self, place: Place) -> bool:
+        """Tell whether there is an event at this place."""
+        ...
+
+    async def block(self, height: int) -> Block | None:
+        """Return a block with events, None where the projection does not know it."""
+        ...
+
+    async def block_in_which_it_was(self, contract_time: str) -> Block | None:
+        """Return the block with events in which the contract's `now` was this time, or None."""
+        ...
+
     async def counts(self, whose: Whose | None = None) -> dict[str, int]:
         """Return the number of items by status, every status named."""
         ...
@@ -157,12 +179,23 @@ class WritableStore(Store, Protocol):
         """Return where to read on."""
         ...
 
-    async def apply(self, change: Change) -> None:
-        """Take in a change in one transaction; one that is in already changes nothing.
+    async def apply(self, change: Change) -> bool:
+        """Take in a change in one transaction; tell whether it did, or it was in already.
 
         Raises ProjectionMoved where the projection is somewhere before `since`, or in the middle
         of the page: `cursor` tells where to read on.
         """
+        ...
+
+    async def without_blocks(self) -> list[Place]:
+        """Return places of events, in order, that an earlier release took in without their blocks.
+
+        There are at most a page of them at a time, and none once `add_blocks` had all.
+        """
+        ...
+
+    async def add_blocks(self, places: Sequence[Place], blocks: Mapping[int, Block]) -> None:
+        """Take in the blocks of events that `without_blocks` told, as far as they are known."""
         ...
 
     def rebuilding(self) -> AbstractAsyncContextManager[WritableStore]:

@@ -8,13 +8,20 @@ import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from ..errors import BadCursor
 from .base import EventFilter, ItemFilter, Whose
 
 LOOK_THROUGH = 500
+
+SHOWN = {
+    "items": "*, (SELECT time FROM blocks WHERE height = place >> 32) AS created_time, "
+    "(SELECT time FROM blocks WHERE height = last_place >> 32) AS updated_time",
+    "events": "*, (SELECT time FROM blocks WHERE height = place >> 32) AS time, "
+    "(SELECT hash FROM blocks WHERE height = place >> 32) AS block_hash",
+}
+"""The columns of a table's rows with what their blocks tell: a place begins with the height."""
 
 type Source = Callable[[str, str | None], str]
 """Gives the text after FROM for a table of which one index is to be walked (None: the key)."""
@@ -53,11 +60,11 @@ _ITEMS_NEWEST = _Order(
     },
 )
 _ITEMS_CHANGED = _Order(
-    ("updated_at", "place"),
+    ("last_place",),
     {
-        ("client",): "items_client_updated",
-        ("status",): "items_status_updated",
-        (): "items_updated",
+        ("client",): "items_client_changed",
+        ("status",): "items_status_changed",
+        (): "items_changed",
     },
 )
 _ITEMS_BY_ID = _Order(
@@ -129,12 +136,8 @@ class Walk:
             conditions.parts.clear()
         for column, comparison, value in self.looked:
             conditions.add([column], comparison, value if comparison == "IN" else [value])
-        return f"{self._select('*', table, conditions)} LIMIT {rows}", conditions.values
-
-    def cursor(self, key: Sequence[Any]) -> str:
-        """Return the cursor behind the row that has this key."""
-        text = json.dumps([self.table, *key], separators=(",", ":"))
-        return urlsafe_b64encode(text.encode()).decode()
+        shown = SHOWN[self.table]
+        return f"{self._select(shown, table, conditions)} LIMIT {rows}", conditions.values
 
     def key(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
         """Return where a row stands in the list."""
@@ -174,7 +177,7 @@ class Walk:
         return bool(self.begin[0] < value if self.order.descending else self.begin[0] >= value)
 
 
-def items(which: ItemFilter, created: Places, cursor: str | None) -> Walk:
+def items(which: ItemFilter, created: Places, changed: Places, begin: Sequence[Any] | None) -> Walk:
     """Return the walk of a list of items; raises BadCursor."""
     if which.id_prefix is not None:
         order = _ITEMS_BY_ID
@@ -187,13 +190,13 @@ def items(which: ItemFilter, created: Places, cursor: str | None) -> Walk:
     others = [
         *_requesters(which.whose),
         *_prefix(which.id_prefix),
-        *_range("updated_at", as_text(which.updated_from), as_text(which.updated_before)),
+        *_range("last_place", *changed),
         *_range("place", *created),
     ]
-    return _walk("items", order, equal, others, cursor)
+    return _walk("items", order, equal, others, begin)
 
 
-def events(which: EventFilter, created: Places, cursor: str | None) -> Walk:
+def events(which: EventFilter, created: Places, begin: Sequence[Any] | None) -> Walk:
     """Return the walk of a list of events; raises BadCursor."""
     columns = ("item_id", "name", "kind", "requester", "worker")
     equal = {name: getattr(which, name) for name in columns} | _client(which.whose)
@@ -202,23 +205,24 @@ def events(which: EventFilter, created: Places, cursor: str | None) -> Walk:
         *_prefix(which.id_prefix),
         *_range("place", *created),
     ]
-    return _walk("events", _EVENTS_NEWEST, equal, others, cursor)
+    return _walk("events", _EVENTS_NEWEST, equal, others, begin)
 
 
-def first_place(table: str, source: Source, created: datetime) -> Query:
-    """Return the query for the first place of a table at a time or later.
-
-    Time never goes back from block to block, so a range of times is a range of places.
-    """
-    return (
-        f"SELECT place FROM {source(table, f'{table}_created')} "  # noqa: S608 - no caller's text
-        "WHERE created_at >= $1 ORDER BY created_at, place LIMIT 1"
-    ), [as_text(created)]
+def cursor(mark: str, walk: Walk, key: Sequence[Any]) -> str:
+    """Return the cursor behind a row; `mark` stands for the projection's chain and contract."""
+    text = json.dumps([mark, _name(walk.table, walk.order), *key], separators=(",", ":"))
+    return urlsafe_b64encode(text.encode()).decode()
 
 
-def as_text(time: datetime | None) -> str | None:
-    """Return a time as the contract writes it; texts then compare as the times do."""
-    return None if time is None else str(time.astimezone(UTC).replace(tzinfo=None))
+def begin(mark: str, cursor: str) -> list[Any]:
+    """Return list and key of what `cursor` made; raises BadCursor where the mark is another."""
+    try:
+        of, *key = json.loads(urlsafe_b64decode(cursor.encode("ascii")))
+    except ValueError, TypeError:
+        raise BadCursor from None
+    if of != mark:
+        raise BadCursor
+    return [*key]
 
 
 def _walk(
@@ -226,7 +230,7 @@ def _walk(
     order: _Order,
     equal: Mapping[str, str | None],
     others: Sequence[_Condition],
-    cursor: str | None,
+    begin: Sequence[Any] | None,
 ) -> Walk:
     given = {name: value for name, value in equal.items() if value is not None}
     found, index = next(entry for entry in order.indexes.items() if set(entry[0]) <= given.keys())
@@ -238,7 +242,7 @@ def _walk(
         order,
         walked=[entry for entry in conditions if entry[0] in answered and entry[1] != "IN"],
         looked=[entry for entry in conditions if entry[0] not in answered or entry[1] == "IN"],
-        begin=None if cursor is None else _key(table, order, cursor),
+        begin=None if begin is None else _key(table, order, begin),
     )
 
 
@@ -259,20 +263,21 @@ def _range(column: str, first: Any, behind: Any) -> list[_Condition]:
     return [end for end in ends if end[2] is not None]
 
 
-def _key(table: str, order: _Order, cursor: str) -> tuple[Any, ...]:
-    try:
-        of, *key = json.loads(urlsafe_b64decode(cursor.encode("ascii")))
-    except ValueError, TypeError:
-        raise BadCursor from None
+def _key(table: str, order: _Order, begin: Sequence[Any]) -> tuple[Any, ...]:
+    of, *key = begin or [""]
     fits = len(key) == len(order.columns) and all(
         _fits(*part) for part in zip(order.columns, key, strict=False)
     )
-    if of != table or not fits:
+    if of != _name(table, order) or not fits:
         raise BadCursor
     return tuple(key)
 
 
+def _name(table: str, order: _Order) -> str:
+    return f"{table}.{order.columns[0]}"
+
+
 def _fits(column: str, value: Any) -> bool:
-    if column == "place":
+    if column != "item_id":
         return type(value) is int and 0 <= value <= LARGEST_PLACE
     return isinstance(value, str) and value.isascii() and value.isprintable()

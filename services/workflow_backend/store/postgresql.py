@@ -14,7 +14,8 @@ import asyncpg
 from ..chain.events import Cursor
 from ..errors import ProjectionBusy, ProjectionUnavailable, SettingError
 from . import migrations
-from .sql import Decide, Rows, SqlStore
+from .changes import Rows
+from .sql import Decide, SqlStore
 
 LIVE = "workflow_projection"
 BESIDE = "workflow_projection_rebuild"
@@ -69,7 +70,7 @@ class PostgresqlStore(SqlStore):
                 await session.execute(f"DROP SCHEMA IF EXISTS {BESIDE} CASCADE")
 
     async def _swap(self, session: asyncpg.Connection) -> None:
-        tables = ("projection", "items", "events", "counts")
+        tables = ("projection", "items", "events", "blocks", "counts", "client_counts")
         await session.execute("ANALYZE " + ", ".join(f"{BESIDE}.{table}" for table in tables))
         async with session.transaction():
             if await session.fetchval("SELECT to_regclass('projection')::oid"):

@@ -7,51 +7,19 @@ and the words that the two do not share.
 import json
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from functools import partial
-from operator import attrgetter
 from typing import Any, ClassVar
 
 from ..chain.events import Cursor
 from ..errors import ProjectionMismatch, ProjectionMoved, ProjectionUnavailable
-from ..items import STATUSES, Event, Item, Place
-from . import lists
+from ..items import START, STATUSES, Block, Place, mark
+from ..times import rfc3339
+from . import changes, lists
 from .base import Change, EventFilter, ItemFilter, Listed, Position, Whose
+from .changes import Rows, Statements
+from .rows import pack, shown_event, shown_item, unpack
 
-_fields = attrgetter(*Item.__slots__)
-
-_UPSERT_ITEM = """
-INSERT INTO items (
-    place, item_id, requester, kind, payload_uri, metadata_ref, client, status, worker,
-    result_uri, failure_reason, created_at, updated_at, attempt, lease_seconds, contested_at
-) VALUES (
-    $1, $2, $3, $4, $5, $6, nullif($7, ''), $8, $9, $10, $11, $12, $13, $14, $15, $16
-)
-ON CONFLICT (item_id) DO UPDATE SET
-    status = excluded.status,
-    worker = excluded.worker,
-    result_uri = excluded.result_uri,
-    failure_reason = excluded.failure_reason,
-    updated_at = excluded.updated_at,
-    attempt = excluded.attempt,
-    lease_seconds = excluded.lease_seconds,
-    contested_at = excluded.contested_at
-"""
-_INSERT_EVENT = """
-INSERT INTO events (
-    place, name, item_id, kind, requester, client, worker, data, tx_hash, created_at
-) VALUES ($1, $2, $3, $4, $5, nullif($6, ''), $7, $8, $9, $10) ON CONFLICT DO NOTHING
-"""
-_COUNT = (
-    "INSERT INTO counts (status, number) VALUES ($1, $2) "
-    "ON CONFLICT (status) DO UPDATE SET number = counts.number + excluded.number"
-)
-_COUNT_CLIENT = (
-    "INSERT INTO client_counts (client, requester, status, number) VALUES ($1, $2, $3, $4) "
-    "ON CONFLICT (client, requester, status) "
-    "DO UPDATE SET number = client_counts.number + excluded.number"
-)
 _RECOUNT = """
 SELECT status AS counted, number, (
     SELECT count(*) FROM items WHERE items.status = counts.status
@@ -64,8 +32,8 @@ SELECT status || ' of ' || client || ' by ' || requester, number, (
 ) FROM client_counts AS counted
 """
 
-type Rows = Sequence[Mapping[str, Any]]
-type Statements = Iterable[tuple[str, Iterable[Sequence[Any]]]]
+PAGE = 1_000
+
 type Decide = Callable[[Mapping[str, Any], Rows], Statements]
 """From the projection's state and what it has of the touched items (item_id, status, kind,
 requester, client): statements, each with the rows of values that it is run with."""
@@ -83,6 +51,7 @@ class SqlStore(ABC):
         self._name = name
         self._chain_id = chain_id
         self._contract = contract
+        self._mark = mark(chain_id, contract)
 
     @abstractmethod
     async def _fetch(self, sql: str, *values: Any) -> Rows:
@@ -103,40 +72,63 @@ class SqlStore(ABC):
         """Return how far the projection is."""
         row = await self._state()
         place = Place(*json.loads(row["cursor"])["place"])
-        return Position(
-            row["chain_id"],
-            row["contract"],
-            row["height"],
-            str(place) if place.height >= 0 else None,
-        )
+        if place == START:
+            return Position(row["chain_id"], row["contract"], row["height"], None)
+        block = await self.block(place.height)
+        time = block.time if block else None
+        return Position(row["chain_id"], row["contract"], row["height"], str(place), time)
 
     async def item(self, item_id: str) -> dict[str, Any] | None:
         """Return one projected item, or None."""
-        rows = await self._fetch("SELECT * FROM items WHERE item_id = $1", item_id)
-        return _item(rows[0]) if rows else None
+        sql = f"SELECT {lists.SHOWN['items']} FROM items WHERE item_id = $1"  # noqa: S608
+        rows = await self._fetch(sql, item_id)
+        return shown_item(rows[0]) if rows else None
 
     async def items(self, which: ItemFilter, limit: int = 100, cursor: str | None = None) -> Listed:
         """Return items, newest first; raises BadCursor."""
-        created = await self._places("items", which.created_from, which.created_before)
-        rows, behind = await self._page(lists.items(which, created, cursor), limit)
-        return Listed([_item(row) for row in rows], behind)
+        created = await self._places(which.created_from, which.created_before)
+        changed = await self._places(which.updated_from, which.updated_before)
+        walk = lists.items(which, created, changed, self._begin(cursor))
+        rows, behind = await self._page(walk, limit)
+        return Listed([shown_item(row) for row in rows], behind)
 
     async def events(
         self, which: EventFilter, limit: int = 100, cursor: str | None = None
     ) -> Listed:
         """Return events, newest first; raises BadCursor."""
-        created = await self._places("events", which.created_from, which.created_before)
-        rows, behind = await self._page(lists.events(which, created, cursor), limit)
-        return Listed([_event(row) for row in rows], behind)
+        created = await self._places(which.created_from, which.created_before)
+        rows, behind = await self._page(lists.events(which, created, self._begin(cursor)), limit)
+        return Listed([self._event(row) for row in rows], behind)
 
     async def events_after(self, place: Place, limit: int = 1_000) -> list[dict[str, Any]]:
         """Return the events behind a place, oldest first."""
-        rows = await self._fetch(
-            "SELECT * FROM events WHERE place > $1 ORDER BY place LIMIT $2",
-            min(_pack(place), lists.LARGEST_PLACE),
-            limit,
+        sql = (
+            f"SELECT {lists.SHOWN['events']} FROM events "  # noqa: S608 - no caller's text
+            "WHERE place > $1 ORDER BY place LIMIT $2"
         )
-        return [_event(row) for row in rows]
+        rows = await self._fetch(sql, min(pack(place), lists.LARGEST_PLACE), limit)
+        return [self._event(row) for row in rows]
+
+    def _event(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        return shown_event(row, self._chain_id, self._contract)
+
+    async def has_event(self, place: Place) -> bool:
+        """Tell whether there is an event at this place."""
+        packed = min(pack(place), lists.LARGEST_PLACE)
+        return bool(await self._fetch("SELECT place FROM events WHERE place = $1", packed))
+
+    async def block(self, height: int) -> Block | None:
+        """Return a block with events, None where the projection does not know it."""
+        return await self._block("height = $1", min(height, lists.LARGEST_PLACE))
+
+    async def block_in_which_it_was(self, contract_time: str) -> Block | None:
+        """Return the block with events in which the contract's `now` was this time, or None."""
+        return await self._block("contract_time = $1", contract_time)
+
+    async def _block(self, which: str, value: Any) -> Block | None:
+        sql = f"SELECT height, hash, contract_time, time FROM blocks WHERE {which}"  # noqa: S608
+        rows = await self._fetch(sql, value)
+        return Block(**rows[0]) if rows else None
 
     async def counts(self, whose: Whose | None = None) -> dict[str, int]:
         """Return the number of items by status, every status named."""
@@ -160,26 +152,45 @@ class SqlStore(ABC):
         """Return where to read on."""
         return Cursor.from_json(json.loads((await self._state())["cursor"]))
 
-    async def apply(self, change: Change) -> None:
-        """Take in a change in one transaction; one that is in already changes nothing."""
-        touched = {event.item_id for event in change.events if event.item_id is not None}
-        await self._write(list(touched), partial(self._decide, change))
+    async def apply(self, change: Change) -> bool:
+        """Take in a change in one transaction; tell whether it did, or it was in already."""
+        is_new = True
 
-    def _decide(self, change: Change, state: Mapping[str, Any], before: Rows) -> Statements:
-        self._require(state)
-        place = Place(*json.loads(state["cursor"])["place"])
-        if place != change.since:
-            if change.cursor.place <= place:
-                return
-            raise ProjectionMoved(
-                f"{self._name} is at {place}, not at {change.since}: "
-                "another process wrote or replaced it"
-            )
-        if change.events:
-            yield from _take_in(change, before)
-        cursor = json.dumps(change.cursor.as_json())
-        height = max(state["height"], change.height)
-        yield "UPDATE projection SET cursor = $1, height = $2", [(cursor, height)]
+        def decide(state: Mapping[str, Any], before: Rows) -> Statements:
+            nonlocal is_new
+            self._require(state)
+            place = Place(*json.loads(state["cursor"])["place"])
+            if place == change.since:
+                return changes.take_in(change, state, before)
+            if change.cursor.place > place:
+                raise ProjectionMoved(
+                    f"{self._name} is at {place}, not at {change.since}: "
+                    "another process wrote or replaced it"
+                )
+            is_new = False
+            return ()
+
+        touched = {event.item_id for event in change.events if event.item_id is not None}
+        await self._write(list(touched), decide)
+        return is_new
+
+    async def without_blocks(self) -> list[Place]:
+        """Return places of events, in order, that an earlier release took in without blocks."""
+        sql = (
+            "SELECT place FROM events WHERE place > (SELECT blocks_place FROM projection) "
+            "ORDER BY place LIMIT $1"
+        )
+        rows = await self._fetch(sql, PAGE)
+        return [unpack(row["place"]) for row in rows]
+
+    async def add_blocks(self, places: Sequence[Place], blocks: Mapping[int, Block]) -> None:
+        """Take in the blocks of events that `without_blocks` told, as far as they are known."""
+
+        def decide(state: Mapping[str, Any], _: Rows) -> Statements:
+            self._require(state)
+            return changes.complete(places, blocks)
+
+        await self._write([], decide)
 
     async def _page(
         self, walk: lists.Walk, limit: int
@@ -193,19 +204,24 @@ class SqlStore(ABC):
         rows = list(await self._fetch(sql, *values))
         if len(rows) > limit:
             end = walk.key(rows[limit - 1])
-        return rows[:limit], None if end is None else walk.cursor(end)
+        return rows[:limit], None if end is None else lists.cursor(self._mark, walk, end)
 
-    async def _places(
-        self, table: str, first: datetime | None, behind: datetime | None
-    ) -> lists.Places:
-        from_place = None if first is None else await self._first_place(table, first)
-        before = None if behind is None else await self._first_place(table, behind)
+    def _begin(self, cursor: str | None) -> list[Any] | None:
+        return None if cursor is None else lists.begin(self._mark, cursor)
+
+    async def _places(self, first: datetime | None, behind: datetime | None) -> lists.Places:
+        from_place = None if first is None else await self._first_place(first)
+        before = None if behind is None else await self._first_place(behind)
         return from_place, before
 
-    async def _first_place(self, table: str, created: datetime) -> int:
-        sql, values = lists.first_place(table, self._source, created)
-        rows = await self._fetch(sql, *values)
-        return rows[0]["place"] if rows else lists.LARGEST_PLACE
+    async def _first_place(self, time: datetime) -> int:
+        """Return where the first block begins that was committed at a time or later.
+
+        Time never goes back from block to block, so a range of times is a range of places.
+        """
+        sql = "SELECT height FROM blocks WHERE time >= $1 ORDER BY time LIMIT 1"
+        rows = await self._fetch(sql, rfc3339(time))
+        return pack(Place(rows[0]["height"], 0, 0)) if rows else lists.LARGEST_PLACE
 
     async def _state(self) -> Mapping[str, Any]:
         rows = await self._fetch("SELECT chain_id, contract, height, cursor FROM projection")
@@ -221,71 +237,3 @@ class SqlStore(ABC):
                 f"{self._name} projects {state['contract']} on {state['chain_id']}, "
                 f"not {self._contract} on {self._chain_id}"
             )
-
-
-def _take_in(change: Change, before: Rows) -> Statements:
-    records = {item.item_id: item for item in change.items}
-    first: dict[str | None, int] = {}
-    for event in change.events:
-        first.setdefault(event.item_id, _pack(event.place))
-    about: dict[str | None, tuple[Any, ...]] = {None: (None, None, None)}
-    about |= {row["item_id"]: (row["kind"], row["requester"], row["client"]) for row in before}
-    about |= {item.item_id: (item.kind, item.requester, item.client) for item in change.items}
-    yield _INSERT_EVENT, (_event_row(event, about[event.item_id]) for event in change.events)
-    yield _UPSERT_ITEM, ((first[item.item_id], *_fields(item)) for item in records.values())
-    moved = Counter((item.client, item.requester, item.status) for item in records.values())
-    moved.subtract(
-        (row["client"] or "", row["requester"], row["status"])
-        for row in before
-        if row["item_id"] in records
-    )
-    by_status = Counter[str]()
-    for (_, _, status), number in moved.items():
-        by_status[status] += number
-    yield _COUNT, [entry for entry in by_status.items() if entry[1]]
-    yield _COUNT_CLIENT, [(*of, number) for of, number in moved.items() if of[0] and number]
-
-
-def _pack(place: Place) -> int:
-    """Return a place as one integer that sorts as places do."""
-    if place.height < 0:
-        return -1
-    return place.height << 32 | place.tx_index << 16 | place.event_index
-
-
-def _event_row(event: Event, about: tuple[Any, ...]) -> tuple[Any, ...]:
-    return (
-        _pack(event.place),
-        event.name,
-        event.item_id,
-        *about,
-        event.data.get("worker"),
-        json.dumps(event.data),
-        event.tx_hash,
-        event.created_at,
-    )
-
-
-def _item(row: Mapping[str, Any]) -> dict[str, Any]:
-    record = dict(row)
-    del record["place"]  # where the item stands in a list is the store's own affair
-    record["client"] = record["client"] or ""
-    return record
-
-
-def _event(row: Mapping[str, Any]) -> dict[str, Any]:
-    place = row["place"]
-    where = Place(place >> 32, place >> 16 & 0xFFFF, place & 0xFFFF)
-    return {
-        "id": str(where),
-        "block_height": where.height,
-        "event": row["name"],
-        "item_id": row["item_id"],
-        "kind": row["kind"],
-        "requester": row["requester"],
-        "client": row["client"] or "",
-        "worker": row["worker"],
-        "data": json.loads(row["data"]),
-        "tx_hash": row["tx_hash"],
-        "created_at": row["created_at"],
-    }

@@ -10,6 +10,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+from workflow_backend.times import rfc3339
+
 from .stack import Stack, eventually
 
 
@@ -112,7 +114,7 @@ async def test_each_filter_of_each_list(running: Stack) -> None:
     # A range begins with its first time and ends before its second; records tell times in UTC.
     when = first["events"][0]["created_at"]
     behind = datetime.fromisoformat(when) + timedelta(microseconds=1)
-    between = f"created_from={when}&created_before={behind.isoformat()}Z"
+    between = f"created_from={when}&created_before={rfc3339(behind)}"
     assert await told(f"id_prefix=each-&{between}") == [completed[1]]
     assert completed[1] not in await told(f"id_prefix=each-&created_before={when}")
     assert await told(f"created_from={when}&status=completed", path) == [completed[1]]

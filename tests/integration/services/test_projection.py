@@ -77,7 +77,7 @@ async def test_verify_finds_what_differs_and_rebuild_mends_it_under_running_serv
         UPDATE items SET status = 'failed' WHERE item_id = 'a';
         DELETE FROM items WHERE item_id = 'b';
         INSERT INTO items SELECT place + 100, 'z', requester, kind, '', '', status, worker, '', '',
-            created_at, updated_at, 1, 0, NULL, NULL FROM items WHERE item_id = 'c';
+            created_at, updated_at, 1, 0, NULL, NULL, NULL FROM items WHERE item_id = 'c';
         DELETE FROM events WHERE item_id = 'd' AND name = 'ItemClaimed';
         """,
     )

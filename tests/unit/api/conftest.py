@@ -46,6 +46,7 @@ def fake_backend(
     store: Any = None,
     lag: ProjectionLag | None = None,
     feed: EventFeed | None = None,
+    blocks: Any = None,
     stopping: asyncio.Event | None = None,
 ) -> Backend:
     """A backend whose parts are those given; there is no node where none is."""
@@ -63,6 +64,7 @@ def fake_backend(
         Pulse("server"),
         lag or ProjectionLag(),
         feed or EventFeed(store or projection, lambda: 0.0),
+        blocks or nothing,
         Metrics(),
         stopping or asyncio.Event(),
     )

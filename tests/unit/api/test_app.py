@@ -111,6 +111,19 @@ async def test_two_words_for_one_thing_are_refused(api: Open) -> None:
         assert "status and event" in answer.json()["detail"]
 
 
+@pytest.mark.parametrize("path", ["/items", "/activity/recent", "/items/a/activity"])
+@pytest.mark.parametrize(
+    "time",
+    ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "0000-01-01T00:00:00Z", "1e300"],
+)
+async def test_times_beyond_the_calendar_are_refused(api: Open, path: str, time: str) -> None:
+    for name in ("created_from", "created_before", "updated_from", "updated_before"):
+        if path == "/items" or name.startswith("created"):
+            answer = await api().get(path, params={name: time})
+            assert answer.status_code == 422
+            assert answer.json()["errors"][0]["field"] == name
+
+
 async def test_every_list_takes_the_same_filters(api: Open) -> None:
     described = (await api().get("/openapi.json")).json()
     taken = {

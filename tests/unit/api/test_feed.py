@@ -29,6 +29,9 @@ class Store:
         return [
             {
                 "id": f"{height}-0-0",
+                "cursor": f"{height}-0-0",
+                "created_at": "2026-01-01 00:00:00",
+                "time": "2026-01-01T00:00:01.000000Z",
                 "event": "ItemSubmitted",
                 "client": "odd" if height % 2 else "even",
                 "requester": "r",

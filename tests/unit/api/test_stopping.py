@@ -10,7 +10,7 @@ import pytest
 
 from workflow_backend.api import server
 from workflow_backend.api.waiting import Waiting
-from workflow_backend.items import Item
+from workflow_backend.items import Block, Item
 from workflow_backend.pulse import Pulse
 from workflow_backend.settings import Settings
 
@@ -62,6 +62,9 @@ class Heads:
 class Store:
     async def item(self, _: str) -> None:
         return None
+
+    async def block_in_which_it_was(self, contract_time: str) -> Block:
+        return Block(1, "AB", contract_time, contract_time)
 
     async def events(self, *_: Any) -> Any:
         return SimpleNamespace(rows=[])

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from workflow_backend.api import stream as stream_module
 from workflow_backend.api.backend import Backend
 from workflow_backend.api.feed import EventFeed
+from workflow_backend.items import Block, Place
 from workflow_backend.settings import Settings
 
 from .conftest import fake_backend
@@ -92,3 +94,44 @@ async def test_stream_that_nobody_reads_costs_no_memory() -> None:
                 await asyncio.sleep(0.5)
         assert last > 0
         writer.transport.abort()
+
+
+@pytest.mark.parametrize(
+    ("last", "status"),
+    [
+        ("0", 200),
+        ("7-0-0", 200),  # of an earlier release, or an activity's
+        ("8-0-0", 422),
+        (Place(7, 0, 0).cursor("chain-1", "con_job_workflow", "AB"), 200),
+        (Place(9, 0, 0).cursor("chain-1", "con_job_workflow", "CD"), 200),  # not projected yet
+        (Place(7, 0, 0).cursor("chain-2", "con_job_workflow", "AB"), 422),
+        (Place(7, 0, 0).cursor("chain-1", "con_other", "AB"), 422),
+        (Place(7, 0, 0).cursor("chain-1", "con_job_workflow", "EF"), 422),
+        (Place(99, 0, 0).cursor("chain-1", "con_job_workflow", "AB"), 422),
+        ("7-0", 422),
+        ("é", 422),
+    ],
+)
+async def test_stream_begins_only_behind_what_is_of_its_chain(last: str, status: int) -> None:
+    store: Any = Store(1)
+
+    async def block(height: int) -> Block | None:
+        return Block(7, "AB", "", "") if height == 7 else None
+
+    async def has_event(place: Place) -> bool:
+        return place == Place(7, 0, 0)
+
+    async def committed(heights: set[int]) -> dict[int, Block]:
+        return {height: Block(9, "CD", "", "") for height in heights if height == 9}
+
+    store.block, store.has_event = block, has_event
+    blocks = SimpleNamespace(committed=committed)
+    backend = fake_backend(Settings.load({"XIAN_CHAIN_ID": "chain-1"}), store=store, blocks=blocks)
+    async with serving(backend) as served:
+        reader, writer = await served.connect()
+        ask = f"GET /stream HTTP/1.1\r\nHost: x\r\nLast-Event-ID: {last}\r\n\r\n"
+        writer.write(ask.encode("latin-1"))
+        head = await _until(reader, b"\r\n\r\n")
+        assert int(head.split()[1]) == status
+        writer.close()
+        backend.stopping.set()

@@ -1,7 +1,9 @@
 """The projector between an index that changes under it and a store: each event once, in order."""
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+import sqlite3
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +16,16 @@ from workflow_backend.chain.events import EventReader
 from workflow_backend.chain.heads import Heads
 from workflow_backend.chain.node import Newest
 from workflow_backend.chain.rpc import Rpc
-from workflow_backend.errors import IndexUnavailable, NodeUnavailable, ProjectionUnavailable
-from workflow_backend.items import START, STATUSES, Event, Item, Place
+from workflow_backend.errors import (
+    HistoryDiverged,
+    IndexUnavailable,
+    NodeUnavailable,
+    ProjectionUnavailable,
+)
+from workflow_backend.items import START, STATUSES, Block, Event, Item, Place
 from workflow_backend.projection import projector as module
 from workflow_backend.projection.projector import Projector
+from workflow_backend.projection.service import Report, project
 from workflow_backend.pulse import Pulse
 from workflow_backend.store.base import Change, EventFilter, ItemFilter, WritableStore
 from workflow_backend.store.sqlite import SqliteStore
@@ -34,8 +42,8 @@ SUBMITTED = Item(
     worker="",
     result_uri="",
     failure_reason="",
-    created_at="0",
-    updated_at="0",
+    created_at="2026-01-01 00:00:00",
+    updated_at="2026-01-01 00:00:00",
     attempt=0,
     lease_seconds=0,
     contested_at=None,
@@ -55,23 +63,41 @@ class Chain:
         self.records: dict[str, Item] = {}
         self.events_told: list[Event] = []
         self.indexed = 0
+        self.history = "a"
+        self.uncommitted: dict[str, Item] = {}
         self.step = 1
         self.reads = 0
         self.answers: list[Answer] = []
 
+    @property
+    def height(self) -> int:
+        """The newest block that holds events."""
+        return self.events_told[-1].place.height if self.events_told else 0
+
     def block(self, items: Sequence[tuple[str, int]], indexed: bool) -> None:
         """Make a block in which each item takes its next steps, so many."""
+        self.commit()
+        self.uncommitted_block(items, indexed)
+        self.commit()
+
+    def commit(self) -> None:
+        """Have the state what the newest block did to it, and a block behind that."""
+        self.records |= self.uncommitted
+        self.uncommitted.clear()
+
+    def uncommitted_block(self, items: Sequence[tuple[str, int]], indexed: bool) -> None:
+        """Make a block that the index knows, and the state does not yet."""
         height, tx = len({each.place.height for each in self.events_told}) + 1, 0
         for item_id, steps in items:
             for _ in range(steps):
-                before = self.records.get(item_id)
+                before = self.uncommitted.get(item_id) or self.records.get(item_id)
                 number = 0 if before is None else min(STATUSES.index(before.status) + 1, 2)
                 now = replace(
                     before or replace(SUBMITTED, item_id=item_id),
                     status=STATUSES[number],
-                    updated_at=f"{height}.{tx}",
+                    updated_at=f"2026-01-01 00:{height:02}:{tx:02}",
                 )
-                self.records[item_id] = now
+                self.uncommitted[item_id] = now
                 place = Place(height, tx, 0)
                 told = Event(place, NAMES[number], {"item_id": item_id}, "AB", str(height), 0)
                 self.events_told.append(told)
@@ -115,6 +141,16 @@ class Chain:
         self.reads += len(ids)
         return [self.records.get(item_id) for item_id in ids]
 
+    async def committed(self, heights: Collection[int]) -> dict[int, Block]:
+        """Answer as `Blocks` does."""
+        await self._asked()
+        top = self.height - bool(self.uncommitted)
+        return {
+            height: Block(height, f"{self.history}{height}", f"contract {height}", f"time {height}")
+            for height in heights
+            if height <= top
+        }
+
 
 class Notices(Heads):
     """Block notices of this chain, which is ahead of its index, while they are heard."""
@@ -126,8 +162,7 @@ class Notices(Heads):
 
     @property
     def height(self) -> int:
-        told = self._chain.events_told
-        return told[-1].place.height if told and self._heard else 0
+        return self._chain.height - bool(self._chain.uncommitted) if self._heard else 0
 
     @height.setter
     def height(self, _: int) -> None:
@@ -137,7 +172,8 @@ class Notices(Heads):
 def projector(chain: Chain, store: WritableStore, page: int, *, heard: bool = False) -> Projector:
     heads = Notices(chain, heard=heard)
     made = Projector(chain, store, heads, lambda _: None)  # type: ignore[arg-type]
-    made._reader = EventReader(chain, NAMES, page=page)  # type: ignore[arg-type]
+    made._blocks = made._reader._blocks = chain  # type: ignore[assignment]
+    made._reader._reader = EventReader(chain, NAMES, page=page)  # type: ignore[arg-type]
     return made
 
 
@@ -147,6 +183,7 @@ answers = st.lists(st.none() | st.none() | st.just("away") | block, max_size=30)
 happenings = st.lists(
     st.one_of(
         st.tuples(st.just("block"), block, st.booleans()),
+        st.tuples(st.just("uncommitted"), block, st.booleans()),
         st.tuples(st.just("project"), answers),
         st.tuples(st.just("project"), answers),
         st.tuples(st.just("restart")),
@@ -188,6 +225,9 @@ async def test_whatever_the_index_does_each_event_is_taken_in_once(
         match name:
             case "block":
                 chain.block(*arguments)  # type: ignore[arg-type]
+            case "uncommitted":
+                chain.commit()
+                chain.uncommitted_block(*arguments)  # type: ignore[arg-type]
             case "project":
                 (chain.answers,) = arguments  # type: ignore[assignment]
                 with suppress(NodeUnavailable, IndexUnavailable):
@@ -204,12 +244,18 @@ async def test_whatever_the_index_does_each_event_is_taken_in_once(
         told = (await store.events(EventFilter(), 1_000)).rows
         ids = [str(each.place) for each in chain.events_told]
         assert [row["id"] for row in reversed(told)] == ids[: len(told)]
-    chain.indexed = len(chain.events_told)
+    chain.commit()
+    chain.indexed = chain.height
     await runner.run(until_level=True)
     told = (await store.events(EventFilter(), 1_000)).rows
     assert [row["id"] for row in reversed(told)] == [str(e.place) for e in chain.events_told]
     rows = (await store.items(ItemFilter(), 1_000)).rows
-    assert {row["item_id"]: row for row in rows} == {
+    last = {each.item_id: each.place.height for each in chain.events_told}
+    assert {row["item_id"]: row["updated_time"] for row in rows} == {
+        item_id: f"time {height}" for item_id, height in last.items()
+    }
+    records = [{name: row[name] for name in Item.__slots__} for row in rows]
+    assert {row["item_id"]: row for row in records} == {
         item_id: record.as_dict() for item_id, record in chain.records.items()
     }
     assert all(number == there for number, there in (await store.recount()).values())
@@ -276,7 +322,7 @@ async def test_an_index_below_the_projection_is_waited_for(store: SqliteStore) -
     await runner.run(until_level=True)
     chain.indexed = 1
     with pytest.RaisesGroup(
-        pytest.RaisesExc(IndexUnavailable, match="index is at height 1, the projection at 2")
+        pytest.RaisesExc(IndexUnavailable, match="index is at height 1, what was read .* at 2")
     ):
         await runner.run()
 
@@ -288,6 +334,110 @@ async def test_an_index_of_another_state_is_not_taken_in(store: SqliteStore) -> 
     with pytest.RaisesGroup(pytest.RaisesExc(IndexUnavailable, match="items that the chain does")):
         await projector(chain, store, page=5).run()
     assert (await store.position()).last_event is None
+
+
+async def test_projector_waits_for_the_commit_of_a_block(store: SqliteStore) -> None:
+    """The index knows a block before the state: its item's record is still the one before."""
+    chain = Chain()
+    chain.block([("a", 1)], indexed=True)
+    chain.uncommitted_block([("a", 1), ("b", 1)], indexed=True)
+    runner = projector(chain, store, page=5)
+    await runner.run(until_level=True)
+    assert (await store.position()).last_event == "1-0-0"
+    assert (await store.position()).height == 1
+    chain.commit()
+    await runner.run(until_level=True)
+    assert (await store.item("a") or {})["status"] == "processing"
+    assert (await store.counts())["submitted"] == 1
+
+
+async def test_projector_takes_nothing_in_of_another_history(store: SqliteStore) -> None:
+    """A home was restored to an older block, and the chain has grown over the cursor since."""
+    chain = Chain()
+    for _ in range(2):
+        chain.block([("a", 1)], indexed=True)
+    await projector(chain, store, page=5).run(until_level=True)
+    chain.history = "b"
+    for item_id in ("b", "c"):
+        chain.block([(item_id, 1)], indexed=True)
+    runner = projector(chain, store, page=5)
+    for _ in range(2):
+        with pytest.RaisesGroup(pytest.RaisesExc(HistoryDiverged, match="block 2 is b2")):
+            await runner.run(until_level=True)
+    assert (await store.position()).last_event == "2-0-0"
+    chain.history = "a"  # the right home is back
+    await runner.run(until_level=True)
+    assert (await store.counts())["submitted"] == 2
+
+
+async def test_projector_notices_another_history_without_new_events(store: SqliteStore) -> None:
+    chain = Chain()
+    chain.block([("a", 1)], indexed=True)
+    runner = projector(chain, store, page=5)
+    await runner.run(until_level=True)
+    chain.history = "b"
+    chain.indexed += 1  # a block of others
+    with pytest.RaisesGroup(HistoryDiverged):
+        await runner.run(until_level=True)
+
+
+async def test_rows_are_mended_where_another_projector_was_first(
+    tmp_path: Path, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one read its records before: what this one read of later blocks is in no row."""
+    chain = Chain()
+    chain.block([("a", 1)], indexed=True)
+    its_store = SqliteStore(tmp_path / "p.sqlite3", "c", "con_c")
+    it_has_read, it_may_write = asyncio.Event(), asyncio.Event()
+    write_its = its_store.apply
+
+    async def held(change: Change) -> bool:
+        it_has_read.set()
+        await it_may_write.wait()
+        return await write_its(change)
+
+    monkeypatch.setattr(its_store, "apply", held)
+    other = asyncio.create_task(projector(chain, its_store, page=5).run(until_level=True))
+    await asyncio.wait_for(it_has_read.wait(), 10)
+    chain.block([("a", 1)], indexed=False)
+    write = store.apply
+
+    async def second(change: Change) -> bool:
+        it_may_write.set()
+        await other
+        chain.indexed = chain.height
+        return await write(change)
+
+    runner = projector(chain, store, page=5, heard=True)
+    taken = asyncio.Queue[Change]()
+    runner._applied = taken.put_nowait
+    monkeypatch.setattr(store, "apply", second)
+    running = asyncio.create_task(project(runner, Report()))
+    while (await asyncio.wait_for(taken.get(), 10)).cursor.place.height < 2:
+        pass
+    running.cancel()
+    await asyncio.wait({running})
+    assert (await store.item("a") or {})["status"] == "processing"
+    assert (await store.counts())["processing"] == 1
+    await its_store.close()
+
+
+async def test_projector_reads_the_blocks_that_an_earlier_release_left_out(
+    tmp_path: Path, store: SqliteStore
+) -> None:
+    chain = Chain()
+    for item_id in ("a", "b", "a"):
+        chain.block([(item_id, 1)], indexed=True)
+    await projector(chain, store, page=2).run(until_level=True)
+    expected = [await store.item(item_id) for item_id in ("a", "b")]
+    with contextlib.closing(sqlite3.connect(tmp_path / "p.sqlite3")) as earlier, earlier:
+        earlier.execute("DELETE FROM blocks WHERE height > 1")
+        earlier.execute("UPDATE items SET last_place = NULL WHERE item_id = 'b'")
+        earlier.execute("UPDATE items SET last_place = place WHERE item_id = 'a'")
+        earlier.execute("UPDATE projection SET blocks_place = ?", [1 << 32])
+    assert [await store.item(item_id) for item_id in ("a", "b")] != expected
+    await projector(chain, store, page=2).run(until_level=True)
+    assert [await store.item(item_id) for item_id in ("a", "b")] == expected
 
 
 async def test_one_that_is_level_goes_on_with_the_next_block(store: SqliteStore) -> None:

@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from workflow_backend.chain.events import Cursor
-from workflow_backend.items import START, Event, Item, Place
+from workflow_backend.items import START, Block, Event, Item, Place
 from workflow_backend.store.base import Change
+from workflow_backend.times import rfc3339
 
 CHAIN, CONTRACT = "chain-1", "con_job_workflow"
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -51,13 +52,25 @@ def event(
     )
 
 
+def block(height: int) -> Block:
+    """A block that was committed a second after its contract's time, as `at` of the next tells."""
+    return Block(height, f"{height:064X}", rfc3339(at(height)), rfc3339(at(height + 1)))
+
+
 def change(since: Place, events: Sequence[Event], items: Sequence[Item], height: int = 0) -> Change:
     """A page behind a place."""
     place = events[-1].place if events else since
     seen = {each.name: (each.index_id, each.place) for each in events}
-    return Change(since, events, items, Cursor(place, seen), max(height, place.height))
+    blocks = {each.place.height: block(each.place.height) for each in events}
+    height = max(height, place.height)
+    return Change(since, events, items, Cursor(place, seen), height, blocks)
 
 
 def first_page(*events: Event, items: Sequence[Item]) -> Change:
     """A page at the beginning."""
     return change(START, events, items)
+
+
+def record_of(row: dict[str, Any]) -> Item:
+    """The contract's record in a row."""
+    return Item.from_record({name: row[name] for name in Item.__slots__})

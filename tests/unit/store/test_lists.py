@@ -1,7 +1,9 @@
 """Lists against a model: every filter and every page, in each database."""
 
+import json
+from base64 import urlsafe_b64encode
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -9,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from workflow_backend.errors import BadCursor
-from workflow_backend.items import START, STATUSES, Event, Item, Place
+from workflow_backend.items import START, STATUSES, Event, Item, Place, mark
 from workflow_backend.store import lists
 from workflow_backend.store.base import EventFilter, ItemFilter, Listed, Whose, WritableStore
 
-from .records import at, change, event, item
+from .records import CHAIN, CONTRACT, at, block, change, event, item
 
 HEIGHTS = 20
 KINDS, ACCOUNTS = ("job", "mail"), ("a" * 64, "b" * 64, "c" * 64)
@@ -30,7 +32,6 @@ ITEMS = [
         requester=ACCOUNTS[number // 5 % 3],
         worker=ACCOUNTS[number // 7 % 3],
         client=CLIENTS[number // 2 % 3],
-        updated_at=str(at(1 + (number * 7) % 40).replace(tzinfo=None)),
     )
     for number in range(3 * HEIGHTS)
 ]
@@ -39,8 +40,10 @@ EVENTS = [
     for number, each in enumerate(ITEMS)
 ] + [
     event(HEIGHTS + 1 + number // 3, each.item_id, "ItemClaimed", number % 3, worker=each.worker)
-    for number, each in enumerate(ITEMS)
+    for number, each in enumerate(ITEMS[7 * number % len(ITEMS)] for number in range(len(ITEMS)))
 ]
+CREATED = {each.item_id: each.place.height for each in EVENTS[: len(ITEMS)]}
+CHANGED = {each.item_id: each.place for each in EVENTS[len(ITEMS) :]}
 
 
 def optional(values: tuple[str, ...]) -> st.SearchStrategy[str | None]:
@@ -93,6 +96,10 @@ async def filled(store: WritableStore, monkeypatch: pytest.MonkeyPatch) -> Writa
     return store
 
 
+def encoded(cursor: Any) -> str:
+    return urlsafe_b64encode(json.dumps(cursor).encode()).decode()
+
+
 async def all_pages(page: Callable[[int, str | None], Any], limit: int) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     cursor = None
@@ -105,8 +112,8 @@ async def all_pages(page: Callable[[int, str | None], Any], limit: int) -> list[
             return rows
 
 
-def in_range(text: str, first: datetime | None, behind: datetime | None) -> bool:
-    moment = datetime.fromisoformat(text).replace(tzinfo=UTC)
+def in_range(height: int, first: datetime | None, behind: datetime | None) -> bool:
+    moment = datetime.fromisoformat(block(height).time)
     return (first is None or moment >= first) and (behind is None or moment < behind)
 
 
@@ -117,15 +124,15 @@ def expected_items(which: ItemFilter) -> list[Item]:
         for each in ITEMS
         if all(getattr(which, name) in (None, getattr(each, name)) for name in equal)
         and each.item_id.startswith(which.id_prefix or "")
-        and in_range(each.created_at, which.created_from, which.created_before)
-        and in_range(each.updated_at, which.updated_from, which.updated_before)
+        and in_range(CREATED[each.item_id], which.created_from, which.created_before)
+        and in_range(CHANGED[each.item_id].height, which.updated_from, which.updated_before)
         and (which.whose is None or which.whose.has(each.as_dict()))
     ]
     if which.id_prefix is not None:
         return sorted(found, key=lambda each: each.item_id)
     found.reverse()
     if which.updated_from or which.updated_before:
-        found.sort(key=lambda each: each.updated_at, reverse=True)
+        found.sort(key=lambda each: CHANGED[each.item_id], reverse=True)
     return found
 
 
@@ -142,7 +149,7 @@ def expected_events(which: EventFilter) -> list[Event]:
             and which.requester in (None, record.requester)
             and which.worker in (None, record.worker)
             and each.item_id.startswith(which.id_prefix or "")
-            and in_range(each.created_at, which.created_from, which.created_before)
+            and in_range(each.place.height, which.created_from, which.created_before)
             and (which.whose is None or which.whose.has(record.as_dict()))
         )
 
@@ -155,7 +162,14 @@ async def test_the_pages_of_items_hold_what_the_filter_says(
     filled: WritableStore, which: ItemFilter, limit: int
 ) -> None:
     rows = await all_pages(lambda limit, cursor: filled.items(which, limit, cursor), limit)
-    assert rows == [each.as_dict() for each in expected_items(which)]
+    assert rows == [
+        each.as_dict()
+        | {
+            "created_time": block(CREATED[each.item_id]).time,
+            "updated_time": block(CHANGED[each.item_id].height).time,
+        }
+        for each in expected_items(which)
+    ]
 
 
 @examples
@@ -194,12 +208,20 @@ async def test_a_page_goes_on_where_it_was_although_newer_items_came(
         "a",
         "é",
         "AAAA",
-        "bnVsbA==",  # null
-        "WyJpdGVtcyJd",  # ["items"]
-        "WyJpdGVtcyIsIngiXQ==",  # ["items","x"]
-        "WyJpdGVtcyIsLTFd",  # ["items",-1]
-        "WyJpdGVtcyIsOTIyMzM3MjAzNjg1NDc3NTgwOF0=",  # ["items",9223372036854775808]
-        "WyJldmVudHMiLDFd",  # ["events",1]
+        encoded(None),
+        encoded([]),
+        encoded(["items.place", 1]),
+        *(
+            encoded([mark(CHAIN, CONTRACT), *behind])
+            for behind in (
+                [],
+                ["items.place"],
+                ["items.place", "x"],
+                ["items.place", -1],
+                ["items.place", 2**63],
+                ["events.place", 1],
+            )
+        ),
     ],
 )
 async def test_a_cursor_of_another_list_or_of_none_is_refused(
@@ -207,6 +229,16 @@ async def test_a_cursor_of_another_list_or_of_none_is_refused(
 ) -> None:
     with pytest.raises(BadCursor):
         await store.items(ItemFilter(), 10, cursor)
+
+
+@pytest.mark.parametrize("other", [("chain-2", CONTRACT), (CHAIN, "con_other")])
+async def test_cursor_names_its_chain_and_contract(
+    store: WritableStore, other: tuple[str, str]
+) -> None:
+    behind = ["items.place", 1]
+    await store.items(ItemFilter(), 10, encoded([mark(CHAIN, CONTRACT), *behind]))
+    with pytest.raises(BadCursor):
+        await store.items(ItemFilter(), 10, encoded([mark(*other), *behind]))
 
 
 async def test_a_cursor_fits_only_the_order_it_came_from(filled: WritableStore) -> None:

@@ -18,7 +18,7 @@ from workflow_backend.store.base import EventFilter, ItemFilter
 from workflow_backend.store.sqlite import SqliteStore
 
 from .databases import Database, Postgresql, Sqlite, everything
-from .records import CHAIN, CONTRACT, change, event, item
+from .records import CHAIN, CONTRACT, at, block, change, event, item
 
 _ITEM = "INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
@@ -70,6 +70,30 @@ async def test_a_projection_of_the_first_schema_keeps_its_rows(first: Path) -> N
     await store.close()
 
 
+async def test_older_events_get_their_blocks(first: Path) -> None:
+    store = SqliteStore(first, CHAIN, CONTRACT)
+    await store.prepare()
+    row = await store.item("a") or {}
+    assert row["updated_time"] == "2026-01-02T00:00:00.000000Z"  # the contract's, until then
+    places = await store.without_blocks()
+    assert [str(place) for place in places] == ["5-0-0", "6-0-0", "7-0-1"]
+    await store.add_blocks(places, {height: block(height) for height in (5, 6, 7)})
+    assert await store.without_blocks() == []
+    row = await store.item("a") or {}
+    assert (row["created_time"], row["updated_time"]) == (block(5).time, block(7).time)
+    for which, expected in (
+        (ItemFilter(updated_from=at(7)), ["a", "b"]),
+        (ItemFilter(updated_from=at(8)), ["a"]),
+        (ItemFilter(created_from=at(7)), ["b"]),
+        (ItemFilter(created_before=at(7)), ["a"]),
+    ):
+        rows = (await store.items(which)).rows
+        assert [row["item_id"] for row in rows] == expected
+    await store.apply(change(Place(7, 0, 1), [event(8, "b", "ItemClaimed")], [item("b", 8)]))
+    assert await store.without_blocks() == []
+    await store.close()
+
+
 async def test_an_upgraded_projection_has_the_same_schema_as_a_new_one(
     first: Path, tmp_path: Path
 ) -> None:
@@ -96,7 +120,7 @@ async def test_a_foreign_projection_is_not_brought_up(first: Path) -> None:
 
 async def test_a_reader_waits_for_the_projector_to_bring_the_schema_up(first: Path) -> None:
     reader, writer = SqliteStore(first, CHAIN, CONTRACT), SqliteStore(first, CHAIN, CONTRACT)
-    with pytest.raises(ProjectionUnavailable, match="schema 1, this release needs 4"):
+    with pytest.raises(ProjectionUnavailable, match="schema 1, this release needs 5"):
         await reader.counts()
     await writer.prepare()
     assert sum((await reader.counts()).values()) == 2

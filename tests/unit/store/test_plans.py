@@ -19,6 +19,7 @@ from .databases import Postgresql
 from .records import CHAIN, CONTRACT, at
 
 PLACE = 5_000 << 32
+WITHIN = (PLACE // 2, PLACE * 2)
 VALUES: dict[str, Any] = {
     "status": "failed",
     "kind": "job-3",
@@ -37,23 +38,25 @@ def subsets(names: tuple[str, ...]) -> Iterator[dict[str, Any]]:
 
 def walks() -> Iterator[lists.Walk]:
     """Every combination of filters, each from its beginning and behind a cursor."""
-    cursors = {
-        "place": lists.items(ItemFilter(), (None, None), None).cursor([PLACE]),
-        "updated": lists.items(ItemFilter(), (None, None), None).cursor(["2026", PLACE]),
-        "id": lists.items(ItemFilter(), (None, None), None).cursor(["item-5"]),
+    cursors: dict[str, list[Any]] = {
+        "place": ["items.place", PLACE],
+        "changed": ["items.last_place", PLACE],
+        "id": ["items.item_id", "item-5"],
     }
+    always = (None, None)
     for equal in subsets(("status", "kind", "requester", "worker", "whose")):
-        for created in ((None, None), (PLACE // 2, PLACE * 2)):
+        for created in (always, WITHIN):
             for order, which in (
                 ("place", ItemFilter(**equal)),
-                ("updated", ItemFilter(**equal, updated_from=at(9), updated_before=at(9_999))),
+                ("changed", ItemFilter(**equal, updated_from=at(9), updated_before=at(9_999))),
                 ("id", ItemFilter(**equal, id_prefix="item-1")),
             ):
-                yield lists.items(which, created, None)
-                yield lists.items(which, created, cursors[order])
-    behind = lists.events(EventFilter(), (None, None), None).cursor([PLACE])
+                changed = WITHIN if order == "changed" else always
+                yield lists.items(which, created, changed, None)
+                yield lists.items(which, created, changed, cursors[order])
+    behind = ["events.place", PLACE]
     for equal in subsets(("item_id", "name", "kind", "requester", "worker", "whose")):
-        for created in ((None, None), (PLACE // 2, PLACE * 2)):
+        for created in (always, WITHIN):
             yield lists.events(EventFilter(**equal), created, None)
             yield lists.events(EventFilter(**equal), created, behind)
 
@@ -66,16 +69,14 @@ def queries(source: lists.Source, *, planned: bool) -> Iterator[tuple[str, lists
         if last is not None:
             yield index, last
         key = tuple(
-            {"place": 9, "updated_at": "2026", "item_id": "item-9"}[c] for c in walk.order.columns
+            {"place": 9, "last_place": 9, "item_id": "item-9"}[c] for c in walk.order.columns
         )
         yield index, walk.page(source, None if last is None else key, 101, planned=planned)
-    for table in ("items", "events"):
-        yield f"{table}_created", lists.first_place(table, source, at(9))
 
 
 @pytest.mark.parametrize("name", ["item_id", "name", "kind", "requester", "worker"])
 def test_an_index_answers_any_one_filter_of_activity(name: str) -> None:
-    walk = lists.events(EventFilter(**{name: VALUES[name]}), (PLACE // 2, PLACE * 2), None)
+    walk = lists.events(EventFilter(**{name: VALUES[name]}), WITHIN, None)
     assert (walk.looked, walk.index is not None) == ([], True)
 
 
@@ -89,12 +90,20 @@ async def file(tmp_path: Path) -> AsyncIterator[sqlite3.Connection]:
     connection.close()
 
 
+def looks_up_a_block(step: str) -> bool:
+    """Tell whether it is part of what is asked for each row that is given."""
+    return step.startswith("CORRELATED SCALAR SUBQUERY") or step == (
+        "SEARCH blocks USING INTEGER PRIMARY KEY (rowid=?)"
+    )
+
+
 async def test_sqlite_walks_an_index(file: sqlite3.Connection) -> None:
     store = SqliteStore(Path("unused"), CHAIN, CONTRACT)
     seen = 0
     for index, (sql, values) in queries(store._source, planned=False):
         numbered = {str(number): value for number, value in enumerate(values, 1)}
         rows = file.execute(f"EXPLAIN QUERY PLAN {sql}", numbered).fetchall()
+        rows = [row for row in rows if not looks_up_a_block(row[3])]
         assert len(rows) == 1, (sql, rows)  # one step: no sort behind it
         plan = rows[0][3]
         in_key_order = plan in {"SCAN items", "SCAN events"} and "WHERE TRUE" in sql
@@ -119,7 +128,7 @@ async def database(dsn: str) -> AsyncIterator[asyncpg.Connection]:
                 n << 32, 'item-' || n, 'r-' || n % 50, 'job-' || n % 7, 'x', '',
                 (ARRAY['submitted', 'processing', 'completed', 'completed', 'failed'])[n % 5 + 1],
                 'w-' || n % 9, '', '', to_char(n, '0000000'), to_char(n * 7 % 20000, '0000000'),
-                1, 0, NULL, CASE n % 3 WHEN 0 THEN 'c-' || n % 11 END
+                1, 0, NULL, CASE n % 3 WHEN 0 THEN 'c-' || n % 11 END, (n * 7 % 20000) << 32
             FROM generate_series(1::bigint, 20000) n
             """
         )

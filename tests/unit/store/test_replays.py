@@ -11,7 +11,7 @@ from workflow_backend.items import START, STATUSES, Event, Item, Place
 from workflow_backend.store.base import Change, EventFilter, ItemFilter, Whose, WritableStore
 
 from .databases import Database
-from .records import change, event, item, text
+from .records import change, event, item, record_of, text
 
 NAMES = dict(
     zip(
@@ -155,14 +155,14 @@ async def holds_together(store: WritableStore, chain: Chain) -> None:
     assert rows.keys() == {each.item_id for each in events}
     for item_id, row in rows.items():
         number = sum(each.item_id == item_id for each in events)
-        assert row in [record.as_dict() for record in chain.history[item_id][number - 1 :]]
+        assert record_of(row) in chain.history[item_id][number - 1 :]
 
 
 async def is_level(store: WritableStore, chain: Chain) -> None:
     await holds_together(store, chain)
     newest = {item_id: history[-1] for item_id, history in chain.history.items()}
     items = (await store.items(ItemFilter(), 1_000)).rows
-    assert items == [each.as_dict() for each in reversed(newest.values())]
+    assert [record_of(row) for row in items] == [*reversed(newest.values())]
     statuses = [each.status for each in newest.values()]
     assert await store.counts() == {status: statuses.count(status) for status in STATUSES}
     assert all(counted == there for counted, there in (await store.recount()).values())

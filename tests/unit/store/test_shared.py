@@ -29,8 +29,9 @@ from workflow_backend.store.sqlite import SqliteStore
 def change(since, number):
     place, name = Place(number, 0, 0), f"i-{number}"
     told = Event(place, "ItemSubmitted", {"item_id": name}, "AB", "2026-01-01 00:00:00", number)
-    item = Item(name, "r", "job", "p", "", "", "submitted", "", "", "", "1", "1", 0, 0, None)
-    return Change(since, [told], [item], Cursor(place), number)
+    at = "2026-01-01 00:00:00"
+    item = Item(name, "r", "job", "p", "", "", "submitted", "", "", "", at, at, 0, 0, None)
+    return Change(since, [told], [item], Cursor(place), number, {})
 
 async def main():
     store = SqliteStore(Path(sys.argv[1]), "chain-1", "con_job_workflow")

@@ -10,7 +10,7 @@ from workflow_backend.items import START, Place
 from workflow_backend.store.base import EventFilter, ItemFilter, Whose, WritableStore
 
 from .databases import Database, everything
-from .records import CHAIN, CONTRACT, change, event, first_page, item
+from .records import CHAIN, CONTRACT, block, change, event, first_page, item
 
 ALL = ItemFilter()
 EVERY = EventFilter()
@@ -52,7 +52,8 @@ async def test_an_item_keeps_its_rank_when_it_changes(store: WritableStore) -> N
 
 async def test_a_projected_item_has_the_contracts_fields(store: WritableStore) -> None:
     await store.apply(first_page(event(1, "a"), items=[item("a")]))
-    assert await store.item("a") == item("a").as_dict()
+    times = {"created_time": block(1).time, "updated_time": block(1).time}
+    assert await store.item("a") == item("a").as_dict() | times
     assert await store.item("b") is None
 
 
@@ -72,6 +73,8 @@ async def test_an_event_tells_its_items_kind_and_requester(store: WritableStore)
         "data": {"item_id": "a", "worker": "w" * 64},
         "tx_hash": "AB",
         "created_at": "2026-01-01 00:00:01",
+        "time": "2026-01-01T00:00:02.000000Z",
+        "cursor": Place(1, 1, 2).cursor(CHAIN, CONTRACT, block(1).hash),
     }
 
 
