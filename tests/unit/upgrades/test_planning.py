@@ -37,7 +37,7 @@ def test_what_was_interrupted_goes_on_with_the_host_that_is_down() -> None:
     hosts = FOUR | {"a": host("new", "old"), "b": host("new", "old")}
     found = planning.plan(upgrade(hosts), nodes(*NAMES, down=["b"]))
     assert found["order"] == ["b", "a", "c", "d"]
-    assert found["from"]["b"] == "old"
+    assert found["from"] == {"a": "", "b": "", "c": "old", "d": "old"}
     assert "first, because its node is down" in found["report"][1]
 
 
@@ -90,9 +90,49 @@ def test_back_to_the_release_before() -> None:
     assert again["release"] == "old"
 
 
+def test_what_this_run_does_not_move_has_no_way_back() -> None:
+    hosts = dict.fromkeys(NAMES, host("new", "old", **{"xian-tech-abci": "0.1"}))
+    found = planning.plan(upgrade(hosts), nodes(*NAMES))
+    assert (found["moved"], found["from"]) == ([], dict.fromkeys(NAMES, ""))
+
+
+def test_a_run_of_all_at_once_that_was_cut_goes_on_as_one() -> None:
+    moved = dict.fromkeys(NAMES, host("new", "old"))
+    for down in (NAMES, ("b", "c", "d")):
+        for more in ({}, {"together": True}):
+            found = planning.plan(upgrade(moved, **more), nodes(*NAMES, down=down))
+            assert (found["together"], found["moved"]) == (True, [])
+            assert found["one_height"] is False
+            assert "all are brought to run it at once" in found["report"][0]
+            assert found["report"][1].endswith("starts with all others")
+    half = moved | {"d": host("old")}
+    other = VERSIONS | {"cometbft": "v2"}
+    found = planning.plan(upgrade(half, together=True, versions=other), nodes(*NAMES, down=NAMES))
+    assert (found["together"], found["moved"]) == (True, ["d"])
+    assert found["one_height"] is True
+
+
+def test_all_at_once_with_nothing_to_do_stops_no_chain() -> None:
+    found = planning.plan(
+        upgrade(dict.fromkeys(NAMES, host("new", "old")), together=True), nodes(*NAMES)
+    )
+    assert found["together"] is False
+
+
+def test_all_at_once_leaves_out_no_node() -> None:
+    some = {name: FOUR[name] for name in ("a", "b")}
+    with pytest.raises(RecoveryRefused, match="leaves out c, d") as refused:
+        planning.plan(upgrade(some, together=True), nodes(*NAMES))
+    assert "without --limit" in refused.value.hint
+    with pytest.raises(RecoveryRefused, match="leaves out c, d"):
+        planning.plan(upgrade(some, together=True), nodes(*NAMES, down=NAMES))
+
+
 def test_no_node_answers() -> None:
-    found = planning.plan(upgrade(FOUR), nodes(*NAMES, down=NAMES))
-    assert "the chain stands still already" in found["report"][1]
+    found = planning.plan(upgrade(FOUR, forks=1), nodes(*NAMES, down=NAMES))
+    assert found["together"] is True  # one alone would wait for the others
+    alone = planning.plan(upgrade({"a": FOUR["a"]}), nodes(*NAMES, down=NAMES))
+    assert "the chain stands still already" in alone["report"][1]
 
 
 class TestVerbs:

@@ -38,8 +38,8 @@ def plan(wanted: Plan, seen: Mapping[str, Seen]) -> Object:
         )
     release, versions = _target(wanted)
     moved = [name for name, host in wanted.hosts.items() if host.current != release]
-    together = wanted.together and bool(moved)
-    if together and wanted.forks < len(wanted.hosts):
+    together = _together_now(wanted, moved, seen)
+    if wanted.together and moved and _answered(seen) and wanted.forks < len(wanted.hosts):
         raise RecoveryRefused(
             f"{len(wanted.hosts)} hosts can't stop together with {wanted.forks} forks",
             hint=f"give ansible-playbook -f {len(wanted.hosts)}",
@@ -51,10 +51,12 @@ def plan(wanted: Plan, seen: Mapping[str, Seen]) -> Object:
         name: "its release changes" if name in moved else "has the release, is looked at"
         for name in order
     }
-    told = _together(order) if together else _in_turn(order, seen, what)
+    told = _together(order, moved) if together else _in_turn(order, seen, what)
     return {
         "release": release,
         "together": together,
+        # Releases that may disagree on a block may change at one height alone.
+        "one_height": wanted.together and bool(moved),
         "order": order,
         "moved": moved,
         "from": {name: _from(host, release) for name, host in wanted.hosts.items()},
@@ -110,6 +112,27 @@ def _target(wanted: Plan) -> tuple[str, Mapping[str, str]]:
     return release, releases.require_installed(wanted.hosts, release)
 
 
+def _together_now(wanted: Plan, moved: Collection[str], seen: Mapping[str, Seen]) -> bool:
+    """Tell whether all go at once: as it is wanted, or because one alone would wait for the others.
+
+    A run of that kind that was cut short has moved the releases and left the nodes stopped, so what
+    runs counts here and not what is current. Raises RecoveryRefused where nodes are left out.
+    """
+    left_out = [name for name in seen if name not in wanted.hosts]
+    down = [name for name, one in seen.items() if not one.up]
+    if wanted.together and left_out:
+        raise RecoveryRefused(
+            "upgrade_together changes the release of all nodes at one height, and this run leaves "
+            f"out {', '.join(left_out)}: it would go on with another one",
+            hint="run it without --limit",
+        )
+    if wanted.together:
+        return bool(moved or down)
+    if left_out or len(seen) < 2:
+        return False
+    return not _answered(seen) or (not moved and quorum.without([], seen).stands_still)
+
+
 def _require_alike(wanted: Plan, release: str, versions: Mapping[str, str]) -> None:
     unlike = releases.unlike(wanted.hosts, release, versions, wanted.compatible_with)
     if unlike:
@@ -129,9 +152,13 @@ def _order(hosts: Collection[str], seen: Mapping[str, Seen]) -> list[str]:
 
 
 def _from(host: Installed, release: str) -> str:
-    """The release to go back to where the change fails; empty where there is none."""
-    found = host.previous if host.current == release else host.current
-    return found if found and found != release and found in host.releases else ""
+    """The release to go back to where the change fails; empty where this run changes nothing.
+
+    What was not moved is not moved back, whatever fails then. The way back of what was moved leads
+    to what it ran before, and that has been compared with the release as the way on.
+    """
+    found = host.current if host.current != release else None
+    return found if found and found in host.releases else ""
 
 
 def _in_turn(order: Sequence[str], seen: Mapping[str, Seen], what: Mapping[str, str]) -> list[str]:
@@ -154,16 +181,17 @@ def _answered(seen: Mapping[str, Seen]) -> bool:
     return any(one.powers is not None for one in seen.values())
 
 
-def _together(order: Sequence[str]) -> list[str]:
-    what = "stops with all others at one height, its release changes, starts with them"
-    return [f"{name}: {what}" for name in order]
+def _together(order: Sequence[str], moved: Collection[str]) -> list[str]:
+    changes = "stops with all others at one height, its release changes, starts with them"
+    return [f"{name}: {changes if moved else 'starts with all others'}" for name in order]
 
 
 def _headline(
     hosts: Mapping[str, Installed], release: str, moved: Sequence[str], together: bool
 ) -> str:
     if not moved:
-        return f"every host has release {release}; each is brought to run it and looked at"
+        way = "all are brought to run it at once" if together else "each is brought to run it"
+        return f"every host has release {release}; {way} and looked at"
     earlier = dict.fromkeys(str(hosts[name].current) for name in moved)
     way = "all at once, the chain stands still meanwhile" if together else "one host at a time"
     return f"from release {', '.join(earlier)} to {release}, {way}"

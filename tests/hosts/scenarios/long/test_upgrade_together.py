@@ -1,6 +1,7 @@
 """Two validators can't do without each other: they stop at one height and go on together."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -87,6 +88,16 @@ def test_one_at_a_time_is_refused(network: Network, made: dict[str, Path]) -> No
     assert "playbooks/stop.yml" in network.play("restart").failed().output
 
 
+def test_no_node_is_left_out(network: Network, made: dict[str, Path]) -> None:
+    play = network.play(
+        *("upgrade", "--limit", "validator-1"),
+        release_file=str(made["new"]),
+        upgrade_together=True,
+    ).failed()
+    assert "leaves out validator-2" in " ".join(play.output.split())
+    assert current(network) == [id_of(made["old"])] * 2
+
+
 def test_a_release_whose_node_does_not_start_is_left_by_all(
     network: Network, made: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -145,5 +156,20 @@ def test_a_stop_lets_the_processor_finish_before_its_node_goes(network: Network)
 def test_back_together(network: Network, made: dict[str, Path]) -> None:
     refused = network.play("rollback").failed()
     assert "has another app, VM or CometBFT" in refused.output
-    network.play("rollback", upgrade_together=True).ok()
-    assert current(network) == [id_of(made["old"])] * 2
+    old = [id_of(made["old"])] * 2
+    cut = network.begin("rollback", upgrade_together=True)
+    wait_until(lambda: current(network) == old)
+    cut.stop()
+    assert all(host.output(RUNNING) == "" for host in network)  # what is current is not what runs
+    again = network.play("rollback", upgrade_together=True).ok()
+    assert "all are brought to run it at once" in again.output
+    assert current(network) == old
+    network.play("health").ok()
+
+
+def wait_until(there: Callable[[], bool]) -> None:
+    """Wait until something holds."""
+    deadline = time.monotonic() + 300
+    while not there():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
