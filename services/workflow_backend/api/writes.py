@@ -9,8 +9,16 @@ from typing import Any
 from fastapi import APIRouter, HTTPException, Response
 
 from ..chain import contract
+from ..chain.submitter import Submitter
 from ..chain.tickets import Ticket
-from ..errors import IndexUnavailable, NodeUnavailable, ProjectionUnavailable, WorkflowError
+from ..errors import (
+    IndexUnavailable,
+    NodeUnavailable,
+    ProjectionMismatch,
+    ProjectionUnavailable,
+    WalletMissing,
+    WorkflowError,
+)
 from ..items import SETTLED, Item, Outcome
 from ..store.base import EventFilter
 from .access import Canceller, Requester, seen_item, sees
@@ -55,7 +63,10 @@ def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 _PENDING: dict[int | str, dict[str, Any]] = {
-    202: {"model": Accepted, "description": "Sent, and not yet in a block: ask for the item again"}
+    202: {
+        "model": Accepted,
+        "description": "A node has the transaction, which is in no block yet: ask for the item",
+    }
 }
 
 
@@ -76,6 +87,7 @@ async def submit(
 ) -> Accepted:
     """Submit an item: 201 once it is in a block, 202 where that takes longer than ten seconds.
 
+    Before a node has its transaction there is nothing but 503, and the same request again is right.
     The same request again answers as the first time; another one with the same id is refused.
     With `wait=completed` the answer comes when the item is settled, or after `timeout` seconds
     with the item as it is then, or was last while the node was there.
@@ -93,10 +105,13 @@ async def submit(
 
 @router.post("/items/batch", responses=_refusals())
 async def submit_batch(used: Used, who: Requester, submissions: Submissions) -> BatchOutcome:
-    """Submit up to 500 items and say of each what became of it."""
+    """Submit up to 500 items and say of each what became of it; 503 where none could be taken."""
     results = await asyncio.gather(*(_entry(used, who, entry) for entry in submissions.items))
-    accepted = sum(entry.accepted is not None for entry in results)
-    return BatchOutcome(accepted=accepted, refused=len(results) - accepted, results=results)
+    refusals = [entry.refusal for entry in results if entry.refusal is not None]
+    if len(refusals) == len(results) and {refusal.status for refusal in refusals} == {503}:
+        raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, refusals[0].detail)
+    accepted = len(results) - len(refusals)
+    return BatchOutcome(accepted=accepted, refused=len(refusals), results=results)
 
 
 @router.post(
@@ -113,7 +128,7 @@ async def cancel(
     """Cancel a submitted item."""
     record = await seen_item(used, who, item_id)
     reason = cancellation.reason if cancellation else ""
-    return await _directed(used, item_id, contract.cancel(record, reason), response)
+    return await _directed(used, who, item_id, contract.cancel(record, reason), response)
 
 
 @router.post(
@@ -123,13 +138,15 @@ async def cancel(
 async def retry(used: Used, who: Canceller, item_id: PathId, response: Response) -> Accepted:
     """Make a failed item claimable again."""
     record = await seen_item(used, who, item_id)
-    return await _directed(used, item_id, contract.retry(record), response)
+    return await _directed(used, who, item_id, contract.retry(record), response)
 
 
 async def _entry(used: Backend, who: Principal, submission: Submission) -> BatchEntry:
     accepted = refusal = None
     try:
         accepted = await _submit(used, who, submission)
+    except WalletMissing:
+        raise  # that is no fault of an entry
     except HTTPException as error:
         refusal = Refusal(status=error.status_code, detail=error.detail)
     except WorkflowError as error:
@@ -138,9 +155,14 @@ async def _entry(used: Backend, who: Principal, submission: Submission) -> Batch
 
 
 async def _submit(used: Backend, who: Principal, submission: Submission) -> Accepted:
+    submitter = used.submitter
+    if await _is_known(used, submission.item_id):  # to ask the chain again would cost a transaction
+        record = await used.node.item(submission.item_id)
+        if record is not None:
+            return await _submitted_before(used, who, submission, record)
     action = contract.submit(**submission.model_dump(), client=who.name)
-    ticket = used.submitter.enqueue(action)
-    outcome = await _decided(ticket)
+    ticket = submitter.enqueue(action, who.name)
+    outcome = await _decided(submitter, ticket)
     if outcome is None:
         return _pending(ticket)
     if outcome.ok:
@@ -148,30 +170,60 @@ async def _submit(used: Backend, who: Principal, submission: Submission) -> Acce
         return await _accepted(used, submission.item_id, outcome.tx_hash, outcome.item)
     if outcome.code == "exists":
         record = await used.node.item(submission.item_id)
-        if record is not None and _is_same(used, who, record, submission):
-            first = await _first_tx(used, record.item_id)
-            return await _accepted(used, submission.item_id, first, record)
-    raise _refused(outcome)
+        if record is not None:
+            return await _submitted_before(used, who, submission, record)
+    raise _refused(submission.item_id, outcome.code, outcome.message)
+
+
+async def _is_known(used: Backend, item_id: str) -> bool:
+    """Tell whether an item of this id is known here, without a question to the node."""
+    if item_id in used.recent:
+        return True
+    try:
+        return await used.store.item(item_id) is not None
+    except ProjectionMismatch, ProjectionUnavailable:
+        return False
+
+
+async def _submitted_before(
+    used: Backend, who: Principal, submission: Submission, record: Item
+) -> Accepted:
+    """Answer as the first time where this is the same request again, else refuse it."""
+    if not _is_same(used, who, record, submission):
+        raise _refused(record.item_id, *contract.EXISTS)
+    first = await _first_tx(used, record.item_id)
+    return await _accepted(used, record.item_id, first, record)
 
 
 async def _directed(
-    used: Backend, item_id: str, action: contract.Action, response: Response
+    used: Backend, who: Principal, item_id: str, action: contract.Action, response: Response
 ) -> Accepted:
-    ticket = used.submitter.enqueue(action)
-    outcome = await _decided(ticket)
+    ticket = used.submitter.enqueue(action, who.name)
+    outcome = await _decided(used.submitter, ticket)
     if outcome is None:
         response.status_code = HTTPStatus.ACCEPTED
         return _pending(ticket)
     if not outcome.ok:
-        raise _refused(outcome)
+        raise _refused(item_id, outcome.code, outcome.message)
     return await _accepted(used, item_id, outcome.tx_hash, outcome.item)
 
 
-async def _decided(ticket: Ticket) -> Outcome | None:
+async def _decided(submitter: Submitter, ticket: Ticket) -> Outcome | None:
+    """Wait for what the chain decides; None where a node has the transaction and no block has.
+
+    Raises NodeUnavailable where no node is known to have it: what lies in this process only is
+    gone with it, so nothing may be promised.
+    """
     try:
         return await asyncio.wait_for(ticket.outcome(), WAIT_SECONDS)
     except TimeoutError:
-        return None
+        if ticket.tx_hash is not None:
+            return None
+    if submitter.withdraw(ticket):
+        raise NodeUnavailable(f"no node took it within {WAIT_SECONDS:g} s: nothing was done")
+    raise NodeUnavailable(
+        f"no node confirmed within {WAIT_SECONDS:g} s that it has it: it may be done nevertheless"
+    )
 
 
 def _pending(ticket: Ticket) -> Accepted:
@@ -225,6 +277,6 @@ async def _indexed_tx(used: Backend, item_id: str) -> str | None:
         await asyncio.sleep(INDEX_LOOK_SECONDS)
 
 
-def _refused(outcome: Outcome) -> HTTPException:
-    status = _REFUSALS.get(outcome.code, HTTPStatus.CONFLICT)
-    return HTTPException(status, f"item {outcome.item_id}: {outcome.message}")
+def _refused(item_id: str, code: str, message: str) -> HTTPException:
+    status = _REFUSALS.get(code, HTTPStatus.CONFLICT)
+    return HTTPException(status, f"item {item_id}: {message}")

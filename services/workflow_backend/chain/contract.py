@@ -189,6 +189,10 @@ def meaning(letter: str) -> tuple[str, str]:
     return code, message
 
 
+EXISTS = meaning(_EXISTS)
+"""The answer to a submission whose id is taken."""
+
+
 def effect(action: Action, item: Item | None, account: str) -> tuple[str, str] | None:
     """Judge by the record what became of an action whose answer can't be had.
 
@@ -214,13 +218,3 @@ def _submit_effect(action: Action, item: Item | None, account: str) -> tuple[str
     fields = ("payload_uri", "kind", "metadata_ref", "client")
     same = all(getattr(item, name) == action.entry[name] for name in fields)
     return meaning(_OK if same and item.requester == account else _EXISTS)
-
-
-def group(actions: Sequence[Action]) -> int:
-    """Return how many of the actions, from the first, fit into one transaction (at least one)."""
-    written = 0
-    for count, action in enumerate(actions[:BATCH_ENTRIES]):
-        written += action.written
-        if count and written > BATCH_BYTES:
-            return count
-    return min(len(actions), BATCH_ENTRIES)

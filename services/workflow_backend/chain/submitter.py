@@ -3,9 +3,10 @@
 A full group goes at once, a lone action too when nothing is on its way; else a transaction gathers
 what comes for a moment, because each costs the node a fixed price.
 
-One task owns the nonce and every transaction in flight. A transaction whose answer was lost is sent
-again as the same bytes, in nonce order. Only when the chain's nonce has passed it, the chain does
-not know its hash and the items' records show no effect is its work signed anew.
+One task owns the nonce and every transaction in flight. A transaction whose answer was lost, or
+that a node lost with its mempool, is sent again as the same bytes, in nonce order, before anything
+new. Only when the chain's nonce has passed it, the chain does not know its hash and the items'
+records show no effect is its work signed anew.
 """
 
 import asyncio
@@ -14,29 +15,27 @@ import logging
 import re
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
-from itertools import islice
+from collections.abc import AsyncIterator
 from typing import Any
 
 from xian_py.exception import XianException
-from xian_py.transaction import PreparedTransaction
 
 from ..background import background
 from ..errors import (
     ForeignRecord,
     NodeUnavailable,
     NodeUnreachable,
-    Overloaded,
     TransactionFailed,
 )
 from ..items import Outcome
 from ..pulse import Pulse
 from .chi import ChiBudget
-from .contract import BATCH_ENTRIES, BATCH_FUNCTION, Action, group, outcomes
+from .contract import BATCH_FUNCTION, Action, outcomes
 from .heads import Heads
 from .lost import settle_by_record
 from .node import Node
-from .tickets import Sent, Ticket, halves
+from .queue import ActionQueue
+from .tickets import Sent, Ticket, bisect
 from .transactions import Transactions, failure_of, receipt_of
 from .wallet import Account
 
@@ -47,11 +46,10 @@ MAX_IN_FLIGHT = 8
 GATHER_SECONDS = 0.025
 STALL_SECONDS = 2.0
 LOST_LOOKUPS = 5
+FIRST_BACKOFF_SECONDS = 0.1
+LONGEST_BACKOFF_SECONDS = 2.0
 _EXPECTED = re.compile(r"nonce is invalid\. Expected (\d+)")
-
-
-class _NodeFullError(Exception):
-    """The node takes no more transactions until the next block."""
+_FULL = re.compile("Too many pending|mempool is full")
 
 
 class Submitter:
@@ -70,11 +68,13 @@ class Submitter:
         self._transactions = Transactions(node, account, chain_id)
         self._pulse = pulse or Pulse("submitter")
         self._budget = ChiBudget()
-        self._waiting: deque[Ticket] = deque()
-        self._split: deque[list[Ticket]] = deque()
+        self._queue = ActionQueue(MAX_WAITING)
         self._in_flight: deque[Sent] = deque()
         self._nonce: int | None = None
         self._sent_at = 0.0
+        self._backoff = self._send_from = 0.0
+        self._resolve_from = 0.0
+        self._is_mempool_lost = False
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -84,30 +84,38 @@ class Submitter:
     @contextlib.asynccontextmanager
     async def running(self, drain_seconds: float = 10.0) -> AsyncIterator[Submitter]:
         """Write in the background; at the end wait for what is on its way, up to a limit."""
-        async with background(self._run(), "submitter"):
-            yield self
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._idle.wait(), drain_seconds)
+        try:
+            async with background(self._run(), "submitter"):
+                yield self
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._idle.wait(), drain_seconds)
+        finally:
+            error = NodeUnavailable("this service ends", hint="ask again")
+            self._refuse_unsent(error)
+            for transaction in self._in_flight:
+                transaction.settle(error)
 
     @property
     def waiting(self) -> int:
         """How many actions wait for a transaction."""
-        return len(self._waiting) + sum(len(tickets) for tickets in self._split)
+        return len(self._queue)
 
     @property
     def in_flight(self) -> int:
         """How many transactions are on their way."""
         return len(self._in_flight)
 
-    def enqueue(self, action: Action) -> Ticket:
-        """Take an action into the queue; raises Overloaded where too much waits already."""
-        if len(self._waiting) >= MAX_WAITING:
-            raise Overloaded(f"{MAX_WAITING} actions wait for wallet {self.address} already")
-        ticket = Ticket(action)
-        self._waiting.append(ticket)
+    def enqueue(self, action: Action, client: str = "") -> Ticket:
+        """Let a client's action wait; raises Overloaded where too many of it wait already."""
+        ticket = Ticket(action, client)
+        self._queue.add(ticket)
         self._idle.clear()
         self._work.set()
         return ticket
+
+    def withdraw(self, ticket: Ticket) -> bool:
+        """Take back an action that was not sent yet; tell whether it can have no effect now."""
+        return self._queue.withdraw(ticket)
 
     async def submit(self, action: Action) -> Outcome:
         """Do one action and return what became of it."""
@@ -118,11 +126,8 @@ class Submitter:
         while True:
             self._pulse()
             try:
-                progress = await self._fill() + await self._look()
+                progress = await self._poll_in_flight() + await self._send_pending()
                 pause = 0.0 if progress else min(0.1, pause * 2 or 0.005)
-            except _NodeFullError as error:
-                log.info("waiting for a block: %s", error)
-                pause = 0.1
             except NodeUnavailable as error:
                 log.warning("%s", error.explain())
                 self._refuse_unsent(error)
@@ -136,139 +141,146 @@ class Submitter:
 
     async def _rest(self, pause: float) -> bool:
         """Wait for work, a block or the end of the pause; tell whether a block came."""
-        if not self._in_flight and not self._waiting and not self._split:
+        if not self._in_flight and not self._queue:
             self._idle.set()
             self._work.clear()
             self._pulse.rest()
             await self._work.wait()
             return False
-        if self._waiting:
+        if self._queue and self._send_from <= time.monotonic():
             pause = min(pause, GATHER_SECONDS)
         return pause > 0 and await self._heads.wait(pause)
 
-    async def _fill(self) -> int:
+    async def _send_pending(self) -> int:
         """Send what waits and has been gathered long enough."""
         sent = 0
-        while len(self._in_flight) < MAX_IN_FLIGHT:
-            tickets = self._next_group()
+        while self._queue and len(self._in_flight) < MAX_IN_FLIGHT:
+            if time.monotonic() < self._send_from:
+                break
+            if self._nonce is None:
+                self._nonce = await self._node.next_nonce(self.address)
+            since = time.monotonic() - self._sent_at
+            tickets = self._queue.next_group(hold=since < GATHER_SECONDS * len(self._in_flight))
             if not tickets:
                 break
-            try:
-                await self._send(tickets)
-            except NodeUnavailable:
-                if not self._in_flight or self._in_flight[-1].tickets is not tickets:
-                    self._split.appendleft(tickets)
-                raise
-            except _NodeFullError:
-                raise
-            except Exception as error:
-                for ticket in tickets:
-                    ticket.settle(TransactionFailed(f"the transaction can't be made: {error!r}"))
-                raise
-            sent += 1
+            if await self._send(tickets, self._nonce):
+                self._backoff = 0.0
+                sent += 1
+            else:
+                self._back_off()
         return sent
 
-    def _next_group(self) -> list[Ticket]:
-        while self._waiting and self._waiting[0].future.cancelled():
-            self._waiting.popleft()
-        if self._split:
-            return self._split.popleft()
-        count = group([ticket.action for ticket in islice(self._waiting, BATCH_ENTRIES)])
-        gathering = time.monotonic() - self._sent_at < GATHER_SECONDS * len(self._in_flight)
-        if gathering and count == len(self._waiting):
-            return []
-        return [self._waiting.popleft() for _ in range(count)]
+    def _back_off(self) -> None:
+        self._backoff = min(LONGEST_BACKOFF_SECONDS, self._backoff * 2 or FIRST_BACKOFF_SECONDS)
+        self._send_from = time.monotonic() + self._backoff
 
-    async def _send(self, tickets: list[Ticket]) -> None:
-        if self._nonce is None:
-            self._nonce = await self._node.next_nonce(self.address)
+    async def _send(self, tickets: list[Ticket], nonce: int) -> bool:
+        """Send one transaction; tell whether the next may follow at once."""
+        actions = [ticket.action for ticket in tickets]
+        batch = {"batch": [action.entry for action in actions]}
+        chi = self._budget.supply(actions)
         try:
-            signed = self._sign([ticket.action for ticket in tickets], self._nonce)
+            signed = self._transactions.sign(BATCH_FUNCTION, batch, nonce, chi)
         except XianException as error:
-            self._halve(tickets, TransactionFailed(f"the transaction can't be signed: {error}"))
-            return
-        for ticket in tickets:
-            ticket.tx_hash = signed.tx_hash
-        transaction = Sent(self._nonce, signed, tickets)
+            self._bisect(tickets, TransactionFailed(f"the transaction can't be signed: {error}"))
+            return True
+        transaction = Sent(nonce, signed, tickets)
         # From here on the node may have it, whatever we hear: it counts as sent.
         self._in_flight.append(transaction)
         self._sent_at = transaction.sent_at
-        self._nonce += 1
+        self._nonce = nonce + 1
         try:
             refusal = await self._broadcast(transaction)
         except NodeUnreachable:
-            self._take_back()
+            self._queue.put_back(self._take_back())
             raise
-        if refusal is not None:
-            self._take_back()
-            self._refused(tickets, refusal)
+        return refusal is None or self._refused(self._take_back(), refusal)
 
-    def _sign(self, actions: Sequence[Action], nonce: int) -> PreparedTransaction:
-        batch = {"batch": [action.entry for action in actions]}
-        return self._transactions.sign(BATCH_FUNCTION, batch, nonce, self._budget.supply(actions))
-
-    def _take_back(self) -> None:
+    def _take_back(self) -> list[Ticket]:
         """Forget the transaction sent last: the node surely does not have it."""
-        self._nonce = self._in_flight.pop().nonce
+        transaction = self._in_flight.pop()
+        self._nonce = transaction.nonce
+        return transaction.tickets
 
     async def _broadcast(self, transaction: Sent) -> str | None:
         self._pulse()
-        return await self._transactions.broadcast(transaction.signed)
+        refusal = await self._transactions.broadcast(transaction.signed)
+        if refusal is None:
+            transaction.is_taken()
+        return refusal
 
-    def _refused(self, tickets: list[Ticket], refusal: str) -> None:
+    def _refused(self, tickets: list[Ticket], refusal: str) -> bool:
         """The node would not take a fresh transaction: it had no effect and its nonce is free."""
-        expected = _EXPECTED.search(refusal)
-        if expected:
-            log.info("nonce %s is not the next: taking %s", self._nonce, expected[1])
-            self._nonce = int(expected[1])
-            self._split.appendleft(tickets)
-        elif "Too many pending" in refusal or "mempool is full" in refusal:
-            self._split.appendleft(tickets)
-            raise _NodeFullError(refusal)
-        else:
-            self._halve(tickets, TransactionFailed(f"the node refuses the transaction: {refusal}"))
+        match = _EXPECTED.search(refusal)
+        if match is None and not _FULL.search(refusal):
+            error = TransactionFailed(f"the node refuses the transaction: {refusal}")
+            self._bisect(tickets, error)
+            return True
+        self._queue.put_back(tickets)
+        if match is None:
+            log.debug("waiting for a block: %s", refusal)
+            return False
+        expected = int(match[1])
+        if self._in_flight and expected <= self._in_flight[-1].nonce:
+            # A restart empties the node's mempool. What it lost keeps its nonces: another
+            # transaction with one of them would stand in the way of those behind it.
+            self._is_mempool_lost = True
+            return False
+        log.info("nonce %s is not the next: taking %s", self._nonce, expected)
+        self._nonce = expected
+        return True
 
-    def _halve(self, tickets: list[Ticket], error: TransactionFailed) -> None:
+    def _bisect(self, tickets: list[Ticket], error: TransactionFailed) -> None:
         """Isolate the entry that spoils a transaction; alone, it gets the error."""
         if len(tickets) == 1:
             tickets[0].settle(error)
-        else:
-            self._split.extendleft(reversed(halves(tickets)))
+            return
+        for half in reversed(bisect(tickets)):
+            self._queue.put_back(half)
 
-    async def _look(self) -> int:
-        """Settle every transaction that is in a block; see after those that are overdue."""
+    async def _poll_in_flight(self) -> int:
+        """Settle what is in a block, and see after what should be."""
         settled = 0
         for transaction in list(self._in_flight):
             self._pulse()
-            found = await self._transactions.lookup(transaction.signed.tx_hash)
-            if found is None:
-                if time.monotonic() - transaction.sent_at > STALL_SECONDS:
-                    await self._chase(transaction)
+            if not await self._settle_if_found(transaction):
                 break
-            try:
-                await self._finish(transaction, found)
-            except (LookupError, TypeError, ValueError, ForeignRecord) as error:
-                # It is in a block, and will read no better the next time.
-                log.exception("transaction %s can't be read", transaction.signed.tx_hash)
-                failure = TransactionFailed(f"what the chain answered can't be read: {error!r}")
-                for ticket in transaction.tickets:
-                    ticket.settle(failure)
-            self._in_flight.remove(transaction)
             settled += 1
+        now = time.monotonic()
+        if self._in_flight and (
+            self._is_mempool_lost
+            or now > max(self._resolve_from, self._in_flight[0].sent_at + STALL_SECONDS)
+        ):
+            await self._resolve_stalled()
         return settled
 
-    async def _finish(self, transaction: Sent, found: dict[str, Any]) -> None:
+    async def _settle_if_found(self, transaction: Sent) -> bool:
+        found = await self._transactions.lookup(transaction.tx_hash)
+        if found is None:
+            return False
+        try:
+            await self._settle(transaction, found)
+        except (LookupError, TypeError, ValueError, ForeignRecord) as error:
+            # It is in a block, and will read no better the next time.
+            log.exception("transaction %s can't be read", transaction.tx_hash)
+            reason = f"what the chain answered can't be read: {error!r}"
+            transaction.settle(TransactionFailed(reason))
+        self._in_flight.remove(transaction)
+        self._backoff = self._send_from = 0.0  # a block has made room
+        return True
+
+    async def _settle(self, transaction: Sent, found: dict[str, Any]) -> None:
         """Hand out what a transaction in a block came to."""
         self.transactions += 1
-        tickets, tx_hash = transaction.tickets, transaction.signed.tx_hash
+        tickets, tx_hash = transaction.tickets, transaction.tx_hash
         actions = [ticket.action for ticket in tickets]
         receipt = receipt_of(found)
         failure = failure_of(found)
         if failure is not None:
             if "chi" in failure.lower() and self._budget.exhausted(actions):
-                self._split.appendleft(tickets)
+                self._queue.put_back(tickets)
             else:
-                self._halve(tickets, TransactionFailed(f"transaction {tx_hash} failed: {failure}"))
+                self._bisect(tickets, TransactionFailed(f"transaction {tx_hash} failed: {failure}"))
             return
         self._budget.learn(actions, int(receipt["chi_used"]))
         decided = outcomes(actions, receipt, tx_hash, int(found["height"]))
@@ -278,23 +290,26 @@ class Submitter:
         for ticket, outcome in zip(tickets, decided, strict=True):
             ticket.settle(outcome)
 
-    async def _chase(self, transaction: Sent) -> None:
-        """Find out what became of an overdue transaction, the oldest one in flight."""
+    async def _resolve_stalled(self) -> None:
+        """Find out what became of all that is in flight, at once."""
         committed = await self._node.committed_nonce(self.address)
-        transaction.sent_at = time.monotonic()
-        if committed < transaction.nonce:
-            refusals = [await self._broadcast(waiting) for waiting in list(self._in_flight)]
-            expected = _EXPECTED.search(refusals[0] or "")
-            if expected and int(expected[1]) < transaction.nonce:
-                # The chain stands before where it stood when it took this: it was restored.
-                await self._start_over()
-            return
-        transaction.lookups += 1
-        if transaction.lookups < LOST_LOOKUPS:
-            transaction.sent_at -= STALL_SECONDS / 2  # the block is there, its index may be late
-            return
-        await self._settle_by_record(transaction)
-        self._in_flight.remove(transaction)
+        passed = [sent for sent in self._in_flight if sent.nonce <= committed]
+        pause = STALL_SECONDS / 2 if passed else STALL_SECONDS  # an index of blocks may be late
+        self._resolve_from = time.monotonic() + pause
+        self._is_mempool_lost = False
+        for transaction in passed:
+            if await self._settle_if_found(transaction):
+                continue
+            transaction.lookups += 1
+            if transaction.lookups >= LOST_LOOKUPS:
+                await self._settle_by_record(transaction)
+                self._in_flight.remove(transaction)
+        left = [sent for sent in self._in_flight if sent.nonce > committed]
+        refusals = [await self._broadcast(transaction) for transaction in left]
+        expected = _EXPECTED.search(refusals[0] or "") if refusals and not passed else None
+        if expected and int(expected[1]) < left[0].nonce:
+            # The chain stands before where it stood when it took this: it was restored.
+            await self._start_over()
 
     async def _start_over(self) -> None:
         while self._in_flight:
@@ -304,16 +319,11 @@ class Submitter:
 
     async def _settle_by_record(self, transaction: Sent) -> None:
         again = await settle_by_record(self._node, self.address, transaction)
-        log.warning(
-            "transaction %s is lost: %d to do again", transaction.signed.tx_hash, len(again)
-        )
+        log.warning("transaction %s is lost: %d to do again", transaction.tx_hash, len(again))
         if again:
-            self._split.append(again)
+            self._queue.put_back(again)
 
     def _refuse_unsent(self, error: NodeUnavailable) -> None:
         """Nothing of these has left: their callers may hear at once that the node is away."""
-        while self._waiting:
-            self._waiting.popleft().settle(error)
-        while self._split:
-            for ticket in self._split.popleft():
-                ticket.settle(error)
+        for ticket in self._queue.clear():
+            ticket.settle(error)

@@ -12,10 +12,15 @@ from .contract import Action
 
 
 class Ticket:
-    """A place in the queue: the transaction's hash once it is signed, the outcome once decided."""
+    """A place in the queue, for a client's action.
 
-    def __init__(self, action: Action) -> None:
+    `tx_hash` names the transaction that carries it once a node has taken that, and is None again
+    where the action has to be sent anew.
+    """
+
+    def __init__(self, action: Action, client: str = "") -> None:
         self.action = action
+        self.client = client
         self.tx_hash: str | None = None
         self.future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
@@ -44,8 +49,24 @@ class Sent:
     sent_at: float = field(default_factory=time.monotonic)
     lookups: int = 0
 
+    @property
+    def tx_hash(self) -> str:
+        """The transaction's hash."""
+        tx_hash: str = self.signed.tx_hash
+        return tx_hash
 
-def halves(tickets: list[Ticket]) -> list[list[Ticket]]:
+    def is_taken(self) -> None:
+        """Tell everybody that a node has it."""
+        for ticket in self.tickets:
+            ticket.tx_hash = self.tx_hash
+
+    def settle(self, error: WorkflowError) -> None:
+        """Tell everybody that there can be no outcome."""
+        for ticket in self.tickets:
+            ticket.settle(error)
+
+
+def bisect(tickets: list[Ticket]) -> list[list[Ticket]]:
     """Return the tickets in two groups, the second left out where there is one ticket."""
     middle = (len(tickets) + 1) // 2
     return [half for half in (tickets[:middle], tickets[middle:]) if half]

@@ -28,6 +28,9 @@ async def _away(*_: Any) -> NoReturn:
 
 
 class Store:
+    async def item(self, _: str) -> dict[str, Any] | None:
+        return None
+
     async def position(self) -> Position:
         return Position("chain-1", "con_job_workflow", 1, None)
 
@@ -60,7 +63,7 @@ def fake_backend(
         waiting or nothing,
         Tokens(tokens) if tokens else None,
         RateLimit(rate),
-        (),
+        (writing.submitter.address,) if writing else (),
         Pulse("server"),
         lag or ProjectionLag(),
         feed or EventFeed(store or projection, lambda: 0.0),
@@ -85,10 +88,14 @@ async def api() -> AsyncIterator[Open]:
         rate: float = 1000.0,
         tokens: Path | None = None,
         writing: Writing | None = None,
+        node: Any = None,
+        store: Any = None,
         **environment: str,
     ) -> httpx.AsyncClient:
         settings = Settings.load({"XIAN_CHAIN_ID": "chain-1", **environment})
-        backend = fake_backend(settings, rate=rate, tokens=tokens, writing=writing)
+        backend = fake_backend(
+            settings, rate=rate, tokens=tokens, writing=writing, node=node, store=store
+        )
         app = create_app(backend)
         description = Description(app.openapi())
 

@@ -53,20 +53,6 @@ def test_a_cut_or_foreign_answer_is_no_answer(answer: str) -> None:
     assert contract.outcomes(actions, receipt(answer), "AB", 7) is None
 
 
-def test_a_transaction_holds_what_the_contract_takes_and_may_write() -> None:
-    small = contract.submit("a", "x", "job", "")
-    large = contract.submit("a" * 128, "x" * 1024, "k" * 64, "m" * 1024)
-    assert contract.group([small] * 500) == contract.BATCH_ENTRIES
-    count = contract.group([large] * 500)
-    assert count * large.written <= contract.BATCH_BYTES < (count + 1) * large.written
-    assert contract.group([]) == 0
-
-
-def test_a_lone_action_goes_however_large_it_is() -> None:
-    huge = contract.Action({"action": "submit", "item_id": "a"}, written=contract.BATCH_BYTES * 2)
-    assert contract.group([huge, huge]) == 1
-
-
 def test_a_lost_submission_is_judged_by_the_record() -> None:
     action = contract.submit("job-1", "https://example.org/1", "job", "")
     assert contract.effect(action, None, ME) is None

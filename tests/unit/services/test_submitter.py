@@ -2,130 +2,19 @@
 
 import asyncio
 import contextlib
-import hashlib
-import json
-from base64 import b64decode, b64encode
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
-from xian_py import Wallet
 
-from workflow_backend.chain import contract
 from workflow_backend.chain import submitter as module
-from workflow_backend.chain.contract import Action
 from workflow_backend.chain.submitter import Submitter
 from workflow_backend.chain.wallet import Account
-from workflow_backend.errors import NodeRefused, Overloaded, TransactionFailed
-from workflow_backend.items import Item, Outcome
+from workflow_backend.errors import NodeUnavailable, Overloaded, TransactionFailed
+from workflow_backend.items import Outcome
 
-KEY = Wallet().private_key
-ADDRESS = Wallet(KEY).public_key
-
-
-def new(item_id: str) -> Action:
-    return contract.submit(item_id, f"uri:{item_id}", "job", "")
-
-
-class Chain:
-    """A node with a block for each transaction, made when `block` is called.
-
-    `refusals` are the node's answers to the next broadcasts, None where it takes them; `fails` says
-    of a transaction in a block why it failed, and `answer` spoils its receipt.
-    """
-
-    contract = "con_job_workflow"
-
-    def __init__(self) -> None:
-        self.rpc = self
-        self.items_there: dict[str, dict[str, Any]] = {}
-        self.mempool: dict[int, tuple[str, dict[str, Any]]] = {}
-        self.blocks: dict[str, dict[str, Any]] = {}
-        self.broadcasts: list[dict[str, Any]] = []
-        self.nonce = 0
-        self.refusals: list[str | None] = []
-        self.fails: Callable[[dict[str, Any]], str | None] = lambda _: None
-        self.answer: Callable[[dict[str, Any]], dict[str, Any]] = lambda receipt: receipt
-        self.automatic = True
-        self.arrived = asyncio.Event()
-
-    async def next_nonce(self, _: str) -> int:
-        return self.nonce + len(self.mempool)
-
-    async def committed_nonce(self, _: str) -> int:
-        return self.nonce - 1
-
-    async def items(self, ids: Sequence[str]) -> list[Item | None]:
-        found = [self.items_there.get(item_id) for item_id in ids]
-        return [None if record is None else Item.from_record(record) for record in found]
-
-    async def write(self, _: str, tx: str) -> dict[str, Any]:
-        text = bytes.fromhex(b64decode(tx).decode())
-        payload = json.loads(text)["payload"]
-        self.broadcasts.append(payload)
-        refusal = self.refusals.pop(0) if self.refusals else None
-        if refusal is not None:
-            return {"code": 1, "log": refusal}
-        expected = await self.next_nonce("")
-        if payload["nonce"] != expected and payload["nonce"] not in self.mempool:
-            log = f"Transaction nonce is invalid. Expected {expected}, got {payload['nonce']}."
-            return {"code": 1, "log": log}
-        tx_hash = hashlib.sha256(b64decode(tx)).hexdigest().upper()
-        self.mempool[payload["nonce"]] = (tx_hash, payload)
-        if self.automatic:
-            self.block()
-        else:
-            self.arrived.set()
-        return {"code": 0}
-
-    async def call(self, _: str, hash: str) -> dict[str, Any]:  # noqa: A002
-        tx_hash = b64decode(hash).hex().upper()
-        if tx_hash not in self.blocks:
-            raise NodeRefused("tx not found")
-        return self.blocks[tx_hash]
-
-    async def has_one(self) -> None:
-        """Wait until a transaction lies in the mempool."""
-        async with asyncio.timeout(20):
-            await self.arrived.wait()
-
-    def block(self) -> None:
-        """Put what waits into blocks."""
-        while self.nonce in self.mempool:
-            tx_hash, payload = self.mempool.pop(self.nonce)
-            self.nonce += 1
-            self.blocks[tx_hash] = self._run(payload)
-
-    def _run(self, payload: dict[str, Any]) -> dict[str, Any]:
-        failure = self.fails(payload)
-        if failure is not None:
-            receipt: dict[str, Any] = {"result": failure, "chi_used": 1, "state": []}
-            return self._found(1, receipt)
-        answers, state = "", []
-        for entry in payload["kwargs"]["batch"]:
-            if entry["item_id"] in self.items_there:
-                answers += "h0"
-                continue
-            record = dict.fromkeys(Item.__slots__, "") | entry | {"requester": ADDRESS}
-            record |= {"status": "submitted", "attempt": 0, "lease_seconds": 0}
-            record = {name: record[name] for name in Item.__slots__}
-            self.items_there[entry["item_id"]] = record
-            state.append({"key": f"con_job_workflow.items:{entry['item_id']}", "value": record})
-            answers += "a0"
-        receipt = {"result": repr(answers), "chi_used": 500, "state": state}
-        return self._found(0, self.answer(receipt))
-
-    def _found(self, code: int, receipt: dict[str, Any]) -> dict[str, Any]:
-        data = b64encode(json.dumps(receipt).encode()).decode()
-        return {"height": str(self.nonce), "tx_result": {"code": code, "data": data}}
-
-
-class Heads:
-    """No block is announced: all is found by looking."""
-
-    async def wait(self, seconds: float) -> bool:
-        await asyncio.sleep(min(seconds, 0.01))
-        return False
+from .fake_chain import KEY, Chain, Heads, new, until
 
 
 @contextlib.asynccontextmanager
@@ -150,12 +39,12 @@ def codes(results: Sequence[Outcome | BaseException]) -> list[str]:
 async def test_more_than_may_wait_is_refused_and_what_waits_is_not_lost(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "MAX_WAITING", 3)
+    monkeypatch.setattr(module, "MAX_WAITING", 6)
     chain = Chain()
     async with submitting(chain) as submitter:
         tickets = [submitter.enqueue(new(f"i-{n}")) for n in range(3)]
         assert submitter.waiting == 3
-        with pytest.raises(Overloaded, match="3 actions wait"):
+        with pytest.raises(Overloaded, match="3 actions waiting"):
             submitter.enqueue(new("i-3"))
         async with asyncio.timeout(20):
             assert all([(await ticket.outcome()).ok for ticket in tickets])
@@ -235,6 +124,116 @@ async def test_what_a_mempool_lost_is_sent_again_as_the_same_bytes(
         assert codes(await waiting) == ["ok", "ok"]
     assert chain.broadcasts[0] == chain.broadcasts[-1]
     assert len(chain.broadcasts) > 1
+
+
+async def test_submitter_sends_what_a_restarted_node_lost_before_anything_new() -> None:
+    chain = Chain()
+    chain.automatic = False
+    async with submitting(chain) as submitter:
+        first = asyncio.create_task(all_of(submitter, "a"))
+        await chain.has_one()
+        chain.mempool.clear()  # it restarts; what waits meanwhile is sent as soon as it is back
+        chain.automatic = True
+        assert codes(await all_of(submitter, "b", "c")) == ["ok", "ok"]
+        assert codes(await first) == ["ok"]
+    # No nonce was given to two transactions: one of them would have waited to be given up.
+    by_nonce: dict[int, list[dict[str, Any]]] = {}
+    for payload in chain.broadcasts:
+        by_nonce.setdefault(payload["nonce"], []).append(payload["kwargs"])
+    assert len(by_nonce) <= 3
+    assert all(entries == entries[:1] * len(entries) for entries in by_nonce.values())
+
+
+async def test_submitter_gives_up_lost_transactions_side_by_side(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "STALL_SECONDS", 0.1)
+    monkeypatch.setattr(module, "GATHER_SECONDS", 0.0)
+    chain = Chain()
+    chain.automatic = False
+    async with submitting(chain) as submitter:
+        waiting = []
+        for number in range(module.MAX_IN_FLIGHT):
+            waiting.append(asyncio.create_task(all_of(submitter, f"i-{number}")))
+            await until(partial(lambda count: len(chain.mempool) > count, number))
+        # Something else had all of their nonces.
+        chain.nonce += len(chain.mempool)
+        chain.mempool.clear()
+        chain.automatic = True
+        chain.rounds = 0
+        assert [codes(await each) for each in waiting] == [["ok"]] * len(waiting)
+    assert chain.rounds <= module.LOST_LOOKUPS + 1
+
+
+@pytest.mark.parametrize("refusal", ["Too many pending transactions", "mempool is full"])
+async def test_submitter_hears_of_blocks_while_the_mempool_is_full(refusal: str) -> None:
+    chain = Chain()
+    chain.automatic = False
+    async with submitting(chain) as submitter:
+        first = asyncio.create_task(all_of(submitter, "a"))
+        await chain.has_one()
+        chain.refuses = refusal
+        second = asyncio.create_task(all_of(submitter, "b"))
+        await until(lambda: len(chain.broadcasts) > 1)
+        chain.block()
+        assert codes(await first) == ["ok"]
+        refused = len(chain.broadcasts)
+        await asyncio.sleep(1.0)  # sends back off meanwhile
+        assert 1 <= len(chain.broadcasts) - refused <= 6
+        chain.refuses, chain.automatic = None, True
+        assert codes(await second) == ["ok"]
+
+
+async def test_ticket_names_its_transaction_only_while_a_node_has_it() -> None:
+    chain = Chain()
+    chain.automatic = False
+    chain.refuses = "mempool is full"
+    async with submitting(chain) as submitter:
+        ticket, other = submitter.enqueue(new("a")), submitter.enqueue(new("b"))
+        await until(lambda: chain.broadcasts)
+        assert ticket.tx_hash is None
+        assert submitter.withdraw(other)
+        assert not submitter.withdraw(other)
+        chain.refuses = None
+        await chain.has_one()
+        ((tx_hash, payload),) = chain.mempool.values()
+        await until(lambda: ticket.tx_hash == tx_hash)
+        assert not submitter.withdraw(ticket)
+        assert [entry["item_id"] for entry in payload["kwargs"]["batch"]] == ["a"]
+        chain.block()
+        assert (await ticket.outcome()).tx_hash == tx_hash
+
+
+async def test_ticket_whose_answer_was_lost_names_no_transaction(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "STALL_SECONDS", 0.05)
+    chain = Chain()
+    chain.loses_answers = True
+    async with submitting(chain) as submitter:
+        ticket = submitter.enqueue(new("a"))
+        await until(lambda: chain.broadcasts)
+        assert ticket.tx_hash is None
+        assert not submitter.withdraw(ticket)  # nobody knows whether it is on its way
+        chain.loses_answers = False
+        async with asyncio.timeout(20):
+            assert (await ticket.outcome()).ok
+    assert {payload["nonce"] for payload in chain.broadcasts} == {0}
+
+
+async def test_submitter_leaves_nobody_waiting_when_it_ends() -> None:
+    chain = Chain()
+    chain.automatic = False
+    account = Account(KEY)
+    made = Submitter(chain, Heads(), account, "chain-1")  # type: ignore[arg-type]
+    async with made.running(drain_seconds=0.0):
+        sent = made.enqueue(new("a"))
+        await chain.has_one()
+        chain.refuses = "mempool is full"
+        unsent = made.enqueue(new("b"))
+    for ticket in (sent, unsent):
+        with pytest.raises(NodeUnavailable, match="ends"):
+            await ticket.outcome()
 
 
 async def test_what_the_chain_passed_over_is_done_again_where_it_had_no_effect(
