@@ -11,6 +11,8 @@ class WorkflowError(Exception):
     """The workflow backend could not do what was asked."""
 
     hint = ""
+    is_told = False
+    """Whether the log has it already."""
 
     def __init__(self, message: str | None = None, *, hint: str | None = None) -> None:
         super().__init__(redact(message) if message else type(self).__doc__)

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncIterator
 
 from ..background import background
@@ -10,10 +9,9 @@ from ..chain.heads import Heads
 from ..chain.node import Node
 from ..errors import WorkflowError
 from ..items import SETTLED, Item
+from ..outage import Outage
 from ..pulse import Pulse
 from .caller import Caller
-
-log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
 
@@ -27,6 +25,7 @@ class Waiting:
         self._heads = heads
         self._waiting: dict[str, list[asyncio.Future[Item]]] = {}
         self._any = asyncio.Event()
+        self._outage = Outage("waiting items are looked at again")
 
     @contextlib.asynccontextmanager
     async def looking(self) -> AsyncIterator[Waiting]:
@@ -60,7 +59,9 @@ class Waiting:
                     if item is not None and item.status in SETTLED:
                         self._tell(item)
             except WorkflowError as error:  # of this look: the next one may do better
-                log.warning("%s", error.explain())
+                self._outage.failed(error)
+            else:
+                self._outage.well()
             await self._heads.wait(LOOK_SECONDS)
 
     def _tell(self, item: Item) -> None:

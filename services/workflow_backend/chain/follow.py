@@ -2,12 +2,12 @@
 
 import asyncio
 import json
-import logging
 from pathlib import Path
 from typing import TextIO
 
 from ..errors import HistoryDiverged, IndexUnavailable, NodeUnavailable, SettingError
 from ..items import Block, Event
+from ..outage import Outage
 from ..settings import Settings
 from .committed import CommittedEvents
 from .contract import ITEM_EVENTS
@@ -15,8 +15,6 @@ from .events import Cursor
 from .heads import Heads
 from .node import Node
 from .rpc import Rpc
-
-log = logging.getLogger(__name__)
 
 TROUBLE_SECONDS = 1.0
 HINT = "name another file, or remove it to begin with the first event"
@@ -30,16 +28,18 @@ async def follow(settings: Settings, cursor_path: Path, out: TextIO, stop: async
         await node.require_chain(settings.chain_id)
         heads = Heads(rpc)
         reader = CommittedEvents(node, heads, ITEM_EVENTS)
+        outage = Outage("the events go on")
         async with heads.following():
             while not stop.is_set():
                 try:
                     page = await reader.page(cursor)
                 except (NodeUnavailable, IndexUnavailable) as error:
-                    log.warning("%s", error.explain())
+                    outage.failed(error)
                     await asyncio.sleep(TROUBLE_SECONDS)
                     continue
                 except HistoryDiverged as error:
                     raise HistoryDiverged(f"{cursor_path}: {error}", hint=HINT) from error
+                outage.well()
                 if page.events:
                     out.writelines(
                         json.dumps(_line(event, page.blocks[event.place.height])) + "\n"

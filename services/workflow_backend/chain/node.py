@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import IndexUnavailable, NodeRefused, NodeUnavailable, WrongChain
 from ..items import START, Event, Item, Place
+from ..outage import Outage
 from .rpc import Rpc
 
 EVENT_PAGE = 1_000
@@ -70,6 +71,7 @@ class Node:
     def __init__(self, rpc: Rpc, contract: str) -> None:
         self.rpc = rpc
         self.contract = contract
+        self._index = Outage(f"the index of the node at {rpc.url} answers again")
 
     async def status(self) -> ChainStatus:
         """Return where the chain is; raises NodeUnavailable."""
@@ -225,12 +227,17 @@ class Node:
         return [name for name, value in zip(names, allowed, strict=True) if value is True]
 
     async def _indexed(self, path: str) -> Any:
+        reason = f"the index has no answer to {path}"
+        value = None
         try:
             value = await self.rpc.query(path)
         except NodeRefused as error:
-            raise IndexUnavailable(f"the index refuses {path}: {error}") from error
+            reason = f"the index refuses {path}: {error}"
         if not isinstance(value, dict | list):
-            raise IndexUnavailable(f"the index has no answer to {path}")
+            refusal = IndexUnavailable(reason)
+            self._index.failed(refusal)
+            raise refusal
+        self._index.well()
         return value
 
 

@@ -1,8 +1,9 @@
 """JSON-RPC to a CometBFT node, one call or a batch, and the application's queries through it."""
 
 import asyncio
+import contextlib
 from base64 import b64decode
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
 import aiohttp
@@ -10,6 +11,7 @@ from xian_runtime_types.decimal import ContractingDecimal
 from xian_runtime_types.encoding import decode
 
 from ..errors import NodeRefused, NodeUnavailable, NodeUnreachable
+from ..outage import Outage
 from . import sessions
 
 BATCH_LIMIT = 10
@@ -30,6 +32,7 @@ class Rpc:
     def __init__(self, url: str, *, is_peer: bool = False) -> None:
         self.url = url
         self._is_peer = is_peer
+        self._outage = Outage(f"the node at {url} answers again")
         self._session: aiohttp.ClientSession | None = None
         self._writing: aiohttp.ClientSession | None = None
 
@@ -56,21 +59,34 @@ class Rpc:
 
     async def call(self, method: str, **params: Any) -> Any:
         """Return one method's result; raises NodeUnavailable or NodeRefused."""
-        answer = await self._post(self.session, _request(0, method, params))
-        return self._result(answer, method)
+        with self._told():
+            answer = await self._post(self.session, _request(0, method, params))
+            return self._result(answer, method)
 
     async def write(self, method: str, **params: Any) -> Any:
         """The same for a call that changes something: NodeUnreachable means it surely did not."""
         if self._writing is None:
             raise RuntimeError("Rpc is used outside 'async with'")
-        answer = await self._post(self._writing, _request(0, method, params))
-        return self._result(answer, method)
+        with self._told():
+            answer = await self._post(self._writing, _request(0, method, params))
+            return self._result(answer, method)
 
     async def batch(self, calls: Sequence[Call]) -> list[Any]:
         """Return the calls' results in their order, ten to a POST, the POSTs side by side."""
         groups = [calls[start : start + BATCH_LIMIT] for start in range(0, len(calls), BATCH_LIMIT)]
-        answers = await asyncio.gather(*(self._batch(group) for group in groups))
+        with self._told():
+            answers = await asyncio.gather(*(self._batch(group) for group in groups))
         return [result for group in answers for result in group]
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """Tell the log, within reason, when the node goes away and when it is back."""
+        try:
+            yield
+        except NodeUnavailable as error:
+            self._outage.failed(error)
+            raise
+        self._outage.well()
 
     async def _batch(self, calls: Sequence[Call]) -> list[Any]:
         body = [_request(number, *call) for number, call in enumerate(calls)]

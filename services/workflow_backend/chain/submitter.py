@@ -129,7 +129,6 @@ class Submitter:
                 progress = await self._poll_in_flight() + await self._send_pending()
                 pause = 0.0 if progress else min(0.1, pause * 2 or 0.005)
             except NodeUnavailable as error:
-                log.warning("%s", error.explain())
                 self._refuse_unsent(error)
                 pause = 1.0
             except Exception:

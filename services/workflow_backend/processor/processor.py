@@ -19,6 +19,7 @@ from ..chain.submitter import Submitter
 from ..chain.tickets import Ticket
 from ..errors import WorkflowError
 from ..items import SETTLED, Item
+from ..outage import Outage
 from ..pulse import Pulse
 from .contest import Contest
 from .journal import Journal, Open
@@ -92,6 +93,8 @@ class Processor:
         self._level = asyncio.Event()
         self._stopping = False
         self._read_problem = self._claim_problem = ""
+        self._read_outage = Outage("events are read again")
+        self._claim_outage = Outage("items are claimed again")
         self._unhandled: dict[str, int] = {}
         self._counted = 0.0
         self._reader.on_open = self._work.on_free = remote.on_change = self._wake.set
@@ -118,10 +121,11 @@ class Processor:
                 page = await self._reader.step()
             except WorkflowError as error:
                 self._read_problem = str(error)
-                log.warning("%s", error)
+                self._read_outage.failed(error)
                 await asyncio.sleep(TROUBLE_SECONDS)
                 continue
             self._read_problem = ""
+            self._read_outage.well()
             if not page.more:
                 self._level.set()
             await self._reader.until_more(page, self._heads)
@@ -208,7 +212,7 @@ class Processor:
         try:
             records = await self._node.items(ids)
         except WorkflowError as error:
-            log.warning("%s", error)
+            self._claim_outage.failed(error)
             due = time.monotonic() + TROUBLE_SECONDS
             self._taken.put_down([Open(item_id, "", due) for item_id in ids])
             await asyncio.sleep(TROUBLE_SECONDS)
@@ -271,6 +275,7 @@ class Processor:
             now, item_id = time.monotonic(), wanted.action.item_id
             if outcome.item is not None:
                 self._claim_problem = ""
+                self._claim_outage.well()
                 self._contest.forget(item_id)
                 self._work.hold(outcome.item)
                 written = contract.claim(outcome.item, self._lease_seconds).written
@@ -287,5 +292,5 @@ class Processor:
     def _refused(self, wanted: _Wanted, error: WorkflowError) -> None:
         self._claim_problem = str(error)
         item_id = wanted.action.item_id
-        log.warning("item %s is not claimed: %s", item_id, error)
+        self._claim_outage.failed(error)
         self._taken.put_down([Open(item_id, wanted.kind, time.monotonic() + TROUBLE_SECONDS)])

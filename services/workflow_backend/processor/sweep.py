@@ -22,6 +22,7 @@ import time
 from ..chain.node import Node
 from ..errors import WorkflowError
 from ..items import SETTLED
+from ..outage import Outage
 from ..pulse import Pulse
 from .journal import Journal, Open
 from .spread import Spread
@@ -40,6 +41,7 @@ async def sweep(
     node: Node, journal: Journal, taken: Taken, spread: Spread, *, latest: float, pulse: Pulse
 ) -> None:
     """Sweep for ever; no look may be due later than `latest` seconds from now."""
+    outage = Outage("the sweep goes on")
     while True:
         journal.wake(time.monotonic() + latest, taken)
         whole, more = not journal.swept(), True
@@ -48,7 +50,9 @@ async def sweep(
             try:
                 more = await _step(node, journal, taken, spread)
             except WorkflowError as error:
-                log.info("the sweep waits: %s", error)
+                outage.failed(error)
+            else:
+                outage.well()
             await asyncio.sleep(STEP_SECONDS)
         if whole:  # a walk that began where an earlier process stopped has all before it to do
             pulse.rest()

@@ -17,6 +17,7 @@ from ..chain import contract
 from ..chain.submitter import Submitter
 from ..errors import NodeUnavailable, Overloaded, WorkflowError
 from ..items import Item
+from ..outage import Outage
 from ..pulse import Pulse
 from . import retry
 from .handlers.job import Answer, Job, completed
@@ -69,6 +70,7 @@ class Work:
         self._tries = Turn[tuple[str, int, int]](journal.tried)
         self._over = Turn[str](self._put_down)
         self._ending = False
+        self._outage = Outage("reports and renewals go through again")
         self.on_free: Callable[[], None] = lambda: None
 
     def __len__(self) -> int:
@@ -178,9 +180,10 @@ class Work:
             try:
                 outcome = await self._submitter.submit(action)
             except (NodeUnavailable, Overloaded) as error:
-                log.warning("item %s: no %s yet: %s", action.item_id, action.name, error)
+                self._outage.failed(error)
                 await asyncio.sleep(TROUBLE_SECONDS)
                 continue
+            self._outage.well()
             if not outcome.ok:
                 log.warning("item %s: %s refused: %s", action.item_id, action.name, outcome.message)
             return outcome.ok
@@ -204,8 +207,10 @@ class Work:
         renewals = [(held, self._submitter.submit(contract.renew(held.item))) for held in late]
         answers = await asyncio.gather(*(work for _, work in renewals), return_exceptions=True)
         for (held, _), outcome in zip(renewals, answers, strict=True):
-            if isinstance(outcome, BaseException):
-                log.warning("item %s: lease not renewed: %s", held.item.item_id, outcome)
+            if isinstance(outcome, WorkflowError):
+                self._outage.failed(outcome)
+            elif isinstance(outcome, BaseException):
+                log.error("item %s: lease not renewed: %r", held.item.item_id, outcome)
             elif not outcome.ok and held.task is not None and held.result is None:
                 log.warning("item %s is lost: %s", held.item.item_id, outcome.message)
                 held.task.cancel()
@@ -231,8 +236,9 @@ class Work:
         except TimeoutError:
             log.warning("%d items are not given back: their leases pass", len(items))
             return
-        for error in (answer for answer in answers if isinstance(answer, WorkflowError)):
-            log.warning("an item is not given back: %s", error)
+        reasons = Counter(str(answer) for answer in answers if isinstance(answer, WorkflowError))
+        for reason, number in reasons.items():
+            log.warning("%d items are not given back: %s", number, reason)
 
 
 def _is_busy(held: _Held) -> bool:

@@ -95,7 +95,7 @@ class Report:
     def trouble(self, error: WorkflowError) -> None:
         """Tell why nothing goes on; the log has each kind of trouble once until it is over."""
         kind = re.sub(r"\d+", "", str(error))  # the heights in it change all the time
-        if kind not in self._told:
+        if not error.is_told and kind not in self._told:
             log.warning("%s", error.explain())
             self._told.add(kind)
         self._say(error.explain())

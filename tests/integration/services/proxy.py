@@ -25,7 +25,12 @@ class BadLine:
     announcing: bool = True
     sockets: list[asyncio.Transport] = field(default_factory=list)
     muted: set[asyncio.Transport] = field(default_factory=set)
-    url: str = ""
+    port: int = 0
+
+    @property
+    def url(self) -> str:
+        """The address of this line; one that ended comes back where it was."""
+        return f"http://127.0.0.1:{self.port}"
 
     def cut(self) -> None:
         """End every websocket as a line that breaks does, and let none through any more."""
@@ -73,9 +78,9 @@ class BadLine:
             application.router.add_get("/websocket", announce)
             runner = web.AppRunner(application, shutdown_timeout=1.0)
             await runner.setup()
-            site = web.TCPSite(runner, "127.0.0.1", 0)
+            site = web.TCPSite(runner, "127.0.0.1", self.port)
             await site.start()
-            self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+            self.port = runner.addresses[0][1]
             try:
                 yield self
             finally:

@@ -18,6 +18,7 @@ from workflow_backend.api.limits import RateLimit
 from workflow_backend.api.metrics import Metrics
 from workflow_backend.api.tokens import Tokens
 from workflow_backend.errors import NodeUnavailable
+from workflow_backend.items import Block
 from workflow_backend.pulse import Pulse
 from workflow_backend.settings import Settings
 from workflow_backend.store.base import Position
@@ -30,6 +31,9 @@ async def _away(*_: Any) -> NoReturn:
 class Store:
     async def item(self, _: str) -> dict[str, Any] | None:
         return None
+
+    async def block_in_which_it_was(self, contract_time: str) -> Block:
+        return Block(1, "AA", contract_time, "2026-01-01T00:00:01.000000Z")
 
     async def position(self) -> Position:
         return Position("chain-1", "con_job_workflow", 1, None)

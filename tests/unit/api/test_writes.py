@@ -14,7 +14,7 @@ from workflow_backend.chain.submitter import Submitter
 from workflow_backend.chain.wallet import Account
 
 from ..services.fake_chain import KEY, Chain, Heads
-from .conftest import Open
+from .conftest import Open, Store
 
 SUBMISSION = {"item_id": "a", "payload_uri": "uri:a"}
 
@@ -93,7 +93,7 @@ async def test_full_queue_says_when_to_come_again(
             assert "actions waiting" in refused.json()["detail"]
 
 
-class Projection:
+class Projection(Store):
     """It has one item, and the transaction that submitted it."""
 
     async def item(self, item_id: str) -> dict[str, Any] | None:

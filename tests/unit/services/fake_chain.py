@@ -113,6 +113,8 @@ class Chain:
                 continue
             record = dict.fromkeys(Item.__slots__, "") | entry | {"requester": ADDRESS}
             record |= {"status": "submitted", "attempt": 0, "lease_seconds": 0}
+            record |= dict.fromkeys(("created_at", "updated_at"), "2026-01-01 00:00:00")
+            record["contested_at"] = None
             record = {name: record[name] for name in Item.__slots__}
             self.items_there[entry["item_id"]] = record
             state.append({"key": f"con_job_workflow.items:{entry['item_id']}", "value": record})
