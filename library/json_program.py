@@ -61,7 +61,12 @@ def main():
     )
     if status != 0:
         module.fail_json(msg=err.strip() or f"{argv[0]} exited with {status} and said nothing")
-    answer = json.loads(out)
+    try:
+        answer = json.loads(out)
+    except (ValueError, RecursionError):
+        answer = None
+    if not isinstance(answer, dict):
+        module.fail_json(msg=f"{argv[0]} answered no JSON object: {out[:200]!r}")
     module.exit_json(
         changed=bool(answer.get("changed")),
         diff={"prepared": answer.get("diff", "")},

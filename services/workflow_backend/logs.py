@@ -1,6 +1,7 @@
 """Logs: lines for a person at a terminal, one JSON object a line for everything else.
 
-Secrets that a message or a traceback quotes are taken out of both.
+Secrets that a message or a traceback quotes are taken out of both, and a terminal is shown no
+escapes of others; JSON has none.
 """
 
 import json
@@ -8,6 +9,7 @@ import logging
 import sys
 from datetime import UTC, datetime
 
+from .printable import printable, printable_lines
 from .redaction import redact
 
 
@@ -26,7 +28,7 @@ class _JsonLines(logging.Formatter):
 
 class _Lines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        return redact(super().format(record))
+        return printable_lines(redact(super().format(record)))
 
 
 def set_up() -> None:
@@ -47,13 +49,4 @@ def complain(reason: str, fault: Exception | None = None) -> None:
     if logging.getLogger().hasHandlers():
         logging.getLogger("workflow_backend").error("%s", reason, exc_info=fault)
     elif sys.stderr is not None:
-        print(f"workflow-backend: {one_line(redact(reason))}", file=sys.stderr)
-
-
-def one_line(text: str) -> str:
-    """Return a text for a terminal: what others wrote moves no cursor and forges no line."""
-    words = " ".join(text.split())
-    return "".join(
-        sign if sign.isprintable() else sign.encode("unicode_escape", "backslashreplace").decode()
-        for sign in words
-    )
+        print(f"workflow-backend: {printable(' '.join(redact(reason).split()))}", file=sys.stderr)

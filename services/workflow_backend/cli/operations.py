@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from .. import logs
 from ..client import ApiClient
 from ..errors import SettingError
 from ..settings import Settings
@@ -157,8 +158,7 @@ def _smoke(arguments: argparse.Namespace) -> int:
     result = smoke(ApiClient.from_environment(), arguments.item, arguments.timeout)
     print(json.dumps(result))
     if not result["ok"]:
-        line = f"{result['failed']} failed: {result['error']} ({result['hint']})"
-        print(f"workflow-backend: {line}", file=sys.stderr)
+        logs.complain(f"{result['failed']} failed: {result['error']} ({result['hint']})")
     return 0 if result["ok"] else 1
 
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from ..chain.node import ChainStatus, IndexStatus
+from ..printable import printable
 from .disks import FileSystem
 from .expected import same_source
 
@@ -64,13 +65,13 @@ def all_well(checks: Iterable[Check]) -> bool:
 
 
 def table(checks: Sequence[Check]) -> str:
-    """Return the checks as aligned lines, a hint below each that needs one."""
+    """Return the checks as aligned lines, a hint below each that needs one; texts are escaped."""
     width = max(len(check.name) for check in checks)
     lines = []
     for check in checks:
-        lines.append(f"{check.name:<{width}}  {check.state.upper():<7}  {check.what}")
+        lines.append(f"{check.name:<{width}}  {check.state.upper():<7}  {printable(check.what)}")
         if check.hint:
-            lines.append(f"{'':<{width}}           -> {check.hint}")
+            lines.append(f"{'':<{width}}           -> {printable(check.hint)}")
     return "\n".join(lines)
 
 

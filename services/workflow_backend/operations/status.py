@@ -63,6 +63,8 @@ async def _or_reason(look: Awaitable[dict[str, Any]]) -> dict[str, Any]:
         return {"problem": f"no answer in {ANSWER_SECONDS:g} s"}
     except WorkflowError as error:
         return {"problem": error.explain()}
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        return {"problem": f"its answer can't be read: {error!r}"}
 
 
 def _last_beat(path: Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import IO
 from urllib.parse import SplitResult, urlsplit
 
 from ..errors import SettingError, WorkflowError
+from ..printable import printable
 from ..settings import Settings
 
 LOGIN_SECONDS = 60.0
@@ -172,4 +173,4 @@ def _reason(said: IO[bytes]) -> str:
     text = os.pread(said.fileno(), SAID_BYTES, 0).decode(errors="replace")
     lines = [line.strip() for line in text.splitlines()]
     last = next((line for line in reversed(lines) if line), "")[:_REASON_CHARACTERS]
-    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in last)
+    return printable(last)

@@ -186,6 +186,13 @@ async def test_status_does_not_wait_for_a_frozen_app(
     assert found["index"] == {"problem": "no answer in 0.2 s"}
 
 
+async def test_status_says_so_where_an_answer_can_not_be_read(node: Node) -> None:
+    node.thawed.set()  # its API answers {}
+    more = {"XIAN_WORKFLOW_API_URL": node.url, "XIAN_WORKFLOW_INDEX": "yes"}
+    found = await status_module.status(settings(node, **more))
+    assert "its answer can't be read: KeyError" in found["items"]["problem"]
+
+
 @pytest.mark.parametrize("what", ["pipe", "link", "large", "deep", "[]", '{"pid": 1, "at": 1e300}'])
 async def test_what_a_service_left_in_place_of_its_heartbeat_is_named(
     node: Node, tmp_path: Path, what: str

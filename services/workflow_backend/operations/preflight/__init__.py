@@ -50,7 +50,7 @@ class Given(Request):
     closed: list[str]
     validator: str = ""
     wallets: dict[str, str] = Field(default_factory=dict, repr=False)
-    machine: dict[str, Any] | None = None
+    machine: Any = None
     trouble: str = ""
 
 

@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from ...printable import printable
+
 
 class Level(StrEnum):
     """A problem stops the deployment, a warning is shown."""
@@ -71,9 +73,9 @@ def report(findings: Sequence[Finding], total: int) -> list[str]:
     lines = [f"{_counted(problems, 'problem')}, {_counted(len(findings) - problems, 'warning')}"]
     for row, finding in zip(rows, findings, strict=True):
         start = "  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True))
-        lines.append(f"{start}  {finding.what}")
+        lines.append(f"{start}  {printable(finding.what)}")
         if finding.hint:
-            lines.append(f"{'':<{len(start)}}  -> {finding.hint}")
+            lines.append(f"{'':<{len(start)}}  -> {printable(finding.hint)}")
     return lines
 
 

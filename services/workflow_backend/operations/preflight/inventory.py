@@ -7,6 +7,7 @@ from os.path import normpath
 from pathlib import Path
 from typing import Any
 
+from . import answers
 from .catalogue import Catalogue
 
 ROLES = {
@@ -41,6 +42,7 @@ class Host:
     @classmethod
     def parse(cls, name: str, given: Mapping[str, Any], catalogue: Catalogue) -> Host:
         """Make it of the request's JSON, in which every value is a JSON text of its own."""
+        machine, trouble = answers.machine(given.get("machine"))
         return cls(
             name,
             catalogue,
@@ -48,8 +50,8 @@ class Host:
             frozenset(given["names"]),
             {key: json.loads(text) for key, text in given["values"].items()},
             given["closed"],
-            given.get("machine") or None,
-            given.get("trouble") or "",
+            machine,
+            given.get("trouble") or trouble,
             given.get("validator") or "",
             given.get("wallets") or {},
         )

@@ -24,6 +24,9 @@ MEMORY_ENOUGH = 1800 << 20
 CLOCK_SECONDS = 5.0
 
 REACHING = {
+    "is not the module's": (
+        "somebody changed what answers there, Python perhaps: look at the host before it is used"
+    ),
     r"requires Python|minimum of Python|interpreter .*not found|No python|SyntaxError": (
         "it needs Python 3.9 or later: apt-get install python3, or set ansible_python_interpreter"
     ),
