@@ -11,42 +11,21 @@ any moment; after a power cut the last moment may be missing, and a handler may 
 
 import json
 import sqlite3
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from ..chain.events import Cursor
 from ..errors import SettingError
+from .handlers.job import LONGEST_WAIT
+from .schema import MIGRATIONS
 
-_MIGRATIONS = (
-    """
-    CREATE TABLE IF NOT EXISTS reader (
-        id INTEGER PRIMARY KEY CHECK (id = 1),
-        chain_id TEXT NOT NULL,
-        contract TEXT NOT NULL,
-        cursor TEXT NOT NULL
-    );
-    CREATE TABLE IF NOT EXISTS open_items (item_id TEXT PRIMARY KEY, due REAL NOT NULL);
-    CREATE TABLE IF NOT EXISTS results (
-        item_id TEXT NOT NULL,
-        attempt INTEGER NOT NULL,
-        completed INTEGER NOT NULL,
-        text TEXT NOT NULL,
-        PRIMARY KEY (item_id, attempt)
-    );
-    """,
-    """
-    ALTER TABLE reader ADD COLUMN swept TEXT NOT NULL DEFAULT '';
-    ALTER TABLE open_items ADD COLUMN kind TEXT NOT NULL DEFAULT '';
-    DROP INDEX IF EXISTS open_items_due;
-    CREATE INDEX open_items_kind_due ON open_items (kind, due);
-    CREATE TABLE tries (
-        item_id TEXT PRIMARY KEY,
-        attempt INTEGER NOT NULL,
-        number INTEGER NOT NULL
-    );
-    """,
-)
+# When an item's next try may be, on the monotonic clock: at once, or as `failed_tries` tells. The
+# time of day may have been set since: none is put off for longer than ever.
+_NEXT_TRY = """min(
+    coalesce((SELECT not_before FROM failed_tries t WHERE t.item_id = {}) - :of_day, 0), :latest
+)"""
 
 _TAKEN = 1e12
 """The due time of an item that this process works on: later than any other."""
@@ -68,6 +47,14 @@ class Open(NamedTuple):
     item_id: str
     kind: str
     due: float
+
+
+class Tried(NamedTuple):
+    """How many tries at an item have failed, and in how many seconds the next may be."""
+
+    item_id: str
+    number: int
+    wait: float
 
 
 class Journal:
@@ -104,7 +91,7 @@ class Journal:
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = NORMAL")
         (version,) = self._database.execute("PRAGMA user_version").fetchone()
-        for number, script in enumerate(_MIGRATIONS[version:], version + 1):
+        for number, script in enumerate(MIGRATIONS[version:], version + 1):
             self._database.executescript(f"BEGIN; {script} PRAGMA user_version = {number}; COMMIT;")
         with self._database:
             self._database.execute(
@@ -125,28 +112,36 @@ class Journal:
     def read(self, cursor: Cursor, opened: Iterable[Open], settled: Iterable[str]) -> None:
         """Take in a page of events, its cursor with it."""
         with self._database:
-            self._put(opened)
             self._forget(settled)
+            self._put(opened)
             self._database.execute("UPDATE reader SET cursor = ?", (json.dumps(cursor.as_json()),))
 
     def put(self, opened: Iterable[Open], settled: Iterable[str] = ()) -> None:
-        """Say of some items when to look at them, and drop everything about others."""
+        """Say of some items when to look at them, and drop everything about others.
+
+        One among both was settled and is submitted anew. None is looked at before its next try.
+        """
+        opened = list(opened)
         with self._database:
+            self._forget(settled, {item.item_id for item in opened})
             self._put(opened)
-            self._forget(settled)
 
     def _put(self, opened: Iterable[Open]) -> None:
+        times = _times()
         self._database.executemany(
-            "INSERT INTO open_items (item_id, kind, due) VALUES (?, ?, ?) "
+            "INSERT INTO open_items (item_id, kind, due) "  # noqa: S608
+            f"VALUES (:item_id, :kind, max(:due, {_NEXT_TRY.format(':item_id')})) "
             "ON CONFLICT (item_id) DO UPDATE SET due = excluded.due, "
             "kind = CASE excluded.kind WHEN '' THEN kind ELSE excluded.kind END",
-            opened,
+            (item._asdict() | times for item in opened),
         )
 
-    def _forget(self, item_ids: Iterable[str]) -> None:
+    def _forget(self, item_ids: Iterable[str], open_still: Collection[str] = ()) -> None:
         ids = [(item_id,) for item_id in item_ids]
-        for table in ("open_items", "results", "tries"):
+        for table in ("results", "failed_tries"):
             self._database.executemany(f"DELETE FROM {table} WHERE item_id = ?", ids)  # noqa: S608
+        over = [row for row in ids if row[0] not in open_still]
+        self._database.executemany("DELETE FROM open_items WHERE item_id = ?", over)
 
     def due(
         self,
@@ -197,15 +192,29 @@ class Journal:
         return min((due for due in found if due is not None and due < _TAKEN), default=None)
 
     def recover(self) -> list[str]:
-        """Return what an earlier process had taken; all else is due: what it knew may be stale."""
+        """Return what an earlier process had taken.
+
+        All else is due, or else when its next try may be: what was known else may be stale.
+        """
         with self._database:
-            self._database.execute("UPDATE open_items SET due = 0 WHERE due < ?", (_TAKEN,))
+            self._database.execute(
+                f"UPDATE open_items SET due = {_NEXT_TRY.format('open_items.item_id')} "  # noqa: S608
+                "WHERE due < :taken",
+                {"taken": _TAKEN} | _times(),
+            )
         rows = self._database.execute("SELECT item_id FROM open_items WHERE due = ?", (_TAKEN,))
         return [item_id for (item_id,) in rows]
 
     def wake(self, latest: float, besides: Collection[str]) -> int:
-        """Make due what is due after `latest` and not among `besides`; return how many."""
-        rows = self._database.execute("SELECT item_id FROM open_items WHERE due > ?", (latest,))
+        """Make due what is due after `latest` and not among `besides`; return how many.
+
+        What waits for its next try goes on to wait.
+        """
+        next_try = _NEXT_TRY.format("open_items.item_id")
+        rows = self._database.execute(
+            f"SELECT item_id FROM open_items WHERE due > max(:due, 1 + {next_try})",  # noqa: S608
+            {"due": latest} | _times(),
+        )
         lost = [(item_id,) for (item_id,) in rows if item_id not in besides]
         with self._database:
             self._database.executemany("UPDATE open_items SET due = 0 WHERE item_id = ?", lost)
@@ -266,14 +275,26 @@ class Journal:
         ).fetchone()
         return Result(bool(row[0]), row[1]) if row else None
 
-    def tried(self, tries: Sequence[tuple[str, int, int]]) -> None:
-        """Write down how many tries at items and attempts have failed."""
+    def tried(self, tries: Sequence[Tried]) -> None:
+        """Write down how many tries at items have failed, and when the next may be."""
+        now = time.time()
         with self._database:
-            self._database.executemany("INSERT OR REPLACE INTO tries VALUES (?, ?, ?)", tries)
+            self._database.executemany(
+                "INSERT OR REPLACE INTO failed_tries VALUES (?, ?, ?)",
+                [(item_id, number, now + wait) for item_id, number, wait in tries],
+            )
 
-    def tries(self, item_id: str, attempt: int) -> int:
-        """Return how many tries within this attempt have failed."""
+    def tries(self, item_id: str) -> tuple[int, float]:
+        """Return how many tries at an item have failed, and in how many seconds the next may be."""
         row = self._database.execute(
-            "SELECT number FROM tries WHERE item_id = ? AND attempt = ?", (item_id, attempt)
+            "SELECT number, not_before FROM failed_tries WHERE item_id = ?", (item_id,)
         ).fetchone()
-        return row[0] if row else 0
+        if row is None:
+            return 0, 0.0
+        return row[0], max(0.0, min(row[1] - time.time(), LONGEST_WAIT))
+
+
+def _times() -> dict[str, float]:
+    """Return what `_NEXT_TRY` needs: the time of day of the monotonic clock's zero, and a limit."""
+    now = time.monotonic()
+    return {"of_day": time.time() - now, "latest": now + LONGEST_WAIT}

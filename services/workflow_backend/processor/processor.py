@@ -42,8 +42,6 @@ LIKELY_BYTES = 1024
 """What the record of an item that was not read is thought to take, before any was seen."""
 
 LEVEL_SECONDS = 10.0
-HELD_FACTOR = 4
-"""A kind may hold so many times its concurrency, most of them waiting for their next try."""
 
 
 class _Wanted(NamedTuple):
@@ -92,12 +90,19 @@ class Processor:
         self._wake = asyncio.Event()
         self._level = asyncio.Event()
         self._stopping = False
+        self._barred = 0.0
         self._read_problem = self._claim_problem = ""
         self._read_outage = Outage("events are read again")
         self._claim_outage = Outage("items are claimed again")
+        self.fault: Exception | None = None
+        """What ended a part of the processor: the rest is not to go on without it."""
         self._unhandled: dict[str, int] = {}
         self._counted = 0.0
         self._reader.on_open = self._work.on_free = remote.on_change = self._wake.set
+        self._work.on_fault = self._failed
+
+    def _failed(self, error: Exception) -> None:
+        self.fault = error
 
     def status(self) -> dict[str, Any]:
         """Return what the processor says of itself."""
@@ -110,7 +115,10 @@ class Processor:
             "held": len(self._work),
             "items": self._work.told(),
             "unhandled": self._unhandled if self._remote.connected else {},
-            "problem": self._read_problem or self._claim_problem or self._remote.problem,
+            "problem": self._read_problem
+            or self._claim_problem
+            or self._work.problem
+            or self._remote.problem,
         }
 
     async def read(self, pulse: Pulse) -> None:
@@ -189,15 +197,12 @@ class Processor:
     def _free(self) -> dict[str, int]:
         """Return how many items of each kind may be taken; "" are those of an unknown kind."""
         free = {"": contract.BATCH_ENTRIES}
-        if not self._remote.connected:
+        if not self._remote.connected or time.monotonic() < self._barred:
             return free
-        running, held = self._work.counts()
+        running = self._work.running()
         claiming = sum(self._claiming.values(), Counter[str]())
         for name, kind in self._remote.kinds.items():
-            room = min(
-                kind.concurrency - running[name], HELD_FACTOR * kind.concurrency - held[name]
-            )
-            free[name] = max(0, room - claiming[name])
+            free[name] = max(0, kind.concurrency - running[name] - claiming[name])
         return free
 
     async def _until_work(self, kinds: Sequence[str]) -> None:
@@ -230,8 +235,8 @@ class Processor:
                 settled.append(item_id)
                 self._contest.forget(item_id)
             elif item.status == "processing" and item.worker == self._submitter.address:
-                self._work.hold(item)
-            elif self._stopping or item.kind not in self._remote.kinds:
+                self._work.hold(item, recovered=True)
+            elif self._stopping or item.kind not in self._remote.kinds or now < self._barred:
                 later.append(Open(item_id, item.kind, now))
             elif item.status == "processing" and (due := self._contest.when(item, now)) > now:
                 later.append(Open(item_id, item.kind, due))
@@ -255,6 +260,8 @@ class Processor:
 
     def _claimed(self, task: asyncio.Task[None]) -> None:
         del self._claiming[task]
+        if not task.cancelled() and isinstance(error := task.exception(), Exception):
+            self._failed(error)
         self._wake.set()
 
     async def _claim(self, claims: Sequence[_Wanted]) -> None:
@@ -286,7 +293,9 @@ class Processor:
             else:
                 later.append(Open(item_id, wanted.kind, now + TROUBLE_SECONDS))
                 if outcome.code == "forbidden":
+                    # So is every other claim; whether it still is, one of them shows in a while.
                     self._claim_problem = outcome.message
+                    self._barred = now + self._lease_seconds
         self._taken.put_down(later)
 
     def _refused(self, wanted: _Wanted, error: WorkflowError) -> None:

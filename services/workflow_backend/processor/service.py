@@ -90,6 +90,8 @@ async def _work(
             )
         )
         while not stop.is_set():
+            if processor.fault is not None:
+                raise processor.fault
             heartbeat.status = processor.status() | {"warning": funds.warning}
             try:
                 await asyncio.wait_for(stop.wait(), 1.0)

@@ -1,6 +1,5 @@
 """The items that this process has in its hands: being looked at, being claimed, held."""
 
-import time
 from collections.abc import Collection, Iterable, Iterator
 
 from .journal import Journal, Open
@@ -37,12 +36,8 @@ class Taken(Collection[str]):
 
     def put_down(self, opened: Iterable[Open], settled: Iterable[str] = ()) -> None:
         """Put items down: open ones with the time of the next look, and settled ones."""
-        again, over = list(opened), []
-        for item_id in settled:
-            if item_id in self._touched:
-                again.append(Open(item_id, "", time.monotonic()))
-            else:
-                over.append(item_id)
+        again, over = list(opened), list(settled)
+        again += [Open(item_id, "", 0.0) for item_id in over if item_id in self._touched]
         self._journal.put(again, over)
         gone = {item.item_id for item in again}.union(over)
         self._ids -= gone

@@ -1,51 +1,64 @@
 """The items that this processor holds: handlers are run, leases kept, results reported.
 
-Tries are made within one claim, with the lease renewed: that costs no claim a try, keeps the count
-of tries in one place, and lets an item wait without anybody else starting it from the beginning.
-While items wait for their next try, others of the kind run in their place, up to a limit.
+Tries are made within one claim, with the lease renewed: that costs no claim a try and lets an item
+wait without anybody else starting it from the beginning. While items wait for their next try,
+others of the kind run in their place; of more than may wait here, those that wait longest are given
+back. How often an item was tried, and when its next try may be, the journal keeps until the item is
+settled.
 """
 
 import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..chain import contract
 from ..chain.submitter import Submitter
-from ..errors import NodeUnavailable, Overloaded, WorkflowError
+from ..errors import WorkflowError
 from ..items import Item
-from ..outage import Outage
 from ..pulse import Pulse
 from . import retry
 from .handlers.job import Answer, Job, completed
 from .handlers.words import MAX_PROGRESS, MAX_REASON, public
-from .journal import Journal, Open, Result
+from .journal import Journal, Open, Result, Tried
 from .remote import HandlersAway, NoHandler, Remote
+from .reports import Reports, is_final
 from .taken import Taken
 from .turn import Turn
 
 log = logging.getLogger(__name__)
 
-TROUBLE_SECONDS = 1.0
 RENEW_SECONDS = 0.4
 """Between one look at the leases and the next: the shortest lease is 5 s."""
 
 RELEASE_SECONDS = 5.0
+WAITING = 100
+HELD_FACTOR = 4
+"""So many items of a kind wait here for their next try, or its concurrency so many times."""
+
 TOLD = 10
 """So many of the held items are told of in the heartbeat, those held longest."""
+
+
+class _TooManyWaitError(WorkflowError):
+    """Other items of the kind wait less long for their next try."""
 
 
 @dataclass(slots=True, eq=False)
 class _Held:
     item: Item
+    recovered: bool
     task: asyncio.Task[None] | None = None
     since: float = field(default_factory=time.monotonic)
     renewed: float = field(default_factory=time.monotonic)
     number: int = 1
-    running: bool = False
+    running: bool = True
+    waits_until: float | None = None
+    given_back: asyncio.Event = field(default_factory=asyncio.Event)
+    refused: bool = False
     over: bool = False
     result: Result | None = None
     progress: str = ""
@@ -66,20 +79,24 @@ class Work:
         self._taken = taken
         self._scope = scope
         self._held: dict[str, _Held] = {}
+        self._reports = Reports(submitter)
         self._results = Turn[tuple[str, int, Result]](journal.results)
-        self._tries = Turn[tuple[str, int, int]](journal.tried)
+        self._tries = Turn[Tried](journal.tried)
         self._over = Turn[str](self._put_down)
-        self._ending = False
-        self._outage = Outage("reports and renewals go through again")
         self.on_free: Callable[[], None] = lambda: None
+        self.on_fault: Callable[[Exception], None] = lambda _: None
 
     def __len__(self) -> int:
         return len(self._held)
 
-    def counts(self) -> tuple[Counter[str], Counter[str]]:
-        """Return by kind how many items are with their handlers, and how many are held in all."""
-        running = Counter(h.item.kind for h in self._held.values() if h.running)
-        return running, Counter(h.item.kind for h in self._held.values() if h.result is None)
+    @property
+    def problem(self) -> str:
+        """What keeps the chain from hearing of the items, "" where nothing does."""
+        return self._reports.refusal or (self._reports.problem if self._held else "")
+
+    def running(self) -> Counter[str]:
+        """Return by kind how many items are with their handlers."""
+        return Counter(h.item.kind for h in self._held.values() if h.running)
 
     def told(self) -> list[dict[str, Any]]:
         """Return the items held longest, for people to see."""
@@ -97,9 +114,13 @@ class Work:
             for held in oldest
         ]
 
-    def hold(self, item: Item) -> None:
-        """Begin to work on an item that this wallet has claimed."""
-        held = _Held(item, running=True)
+    def hold(self, item: Item, *, recovered: bool = False) -> None:
+        """Begin to work on an item that this wallet has claimed.
+
+        Of one that is `recovered`, of which only the record tells that it was claimed, the lease
+        may be nearly over, or this worker have no rights any more: it is renewed before it is run.
+        """
+        held = _Held(item, recovered)
         self._held[item.item_id] = held
         held.task = asyncio.create_task(self._run(held), name=f"item {item.item_id}")
         held.task.add_done_callback(lambda task: self._ended(held, task))
@@ -110,11 +131,14 @@ class Work:
             del self._held[item.item_id]
         if not held.over:
             # Lost, given back, refused, or a fault of ours: the item's record tells what is next.
-            due = 0.0
+            due = time.monotonic() + item.lease_seconds if held.refused else 0.0
             if not task.cancelled() and task.exception() is not None:
                 log.error("item %s: stumbled", item.item_id, exc_info=task.exception())
                 due = time.monotonic() + item.lease_seconds
-            self._taken.put_down([Open(item.item_id, item.kind, due)])
+            try:
+                self._taken.put_down([Open(item.item_id, item.kind, due)])
+            except Exception as error:
+                self.on_fault(error)
         self.on_free()
 
     def _put_down(self, item_ids: Sequence[str]) -> None:
@@ -124,29 +148,39 @@ class Work:
         item = held.item
         held.result = self._journal.unreported(item.item_id, item.attempt)
         if held.result is None:
+            if held.recovered and not await self._tell(held, contract.renew(item)):
+                return
             try:
                 held.result = await self._obtain(held)
-            except (HandlersAway, NoHandler) as error:
+            except (HandlersAway, NoHandler, _TooManyWaitError) as error:
                 log.warning("item %s is given back: %s", item.item_id, error)
                 held.running = False
-                await self._tell(contract.release(item))
+                await self._tell(held, contract.release(item))
                 return
             await self._results.add((item.item_id, item.attempt, held.result))
         held.running = False
         self.on_free()
         report = contract.complete if held.result.completed else contract.fail
-        if await self._tell(report(item, held.result.text)):
+        if await self._tell(held, report(item, held.result.text)):
             await self._over.add(item.item_id)
             held.over = True
+
+    async def _tell(self, held: _Held, action: contract.Action) -> bool:
+        outcome = await self._reports.tell(action)
+        held.refused = is_final(outcome)
+        return outcome.ok
 
     async def _obtain(self, held: _Held) -> Result:
         """Try until there is a result."""
         item = held.item
-        tries = self._journal.tries(item.item_id, item.attempt)
+        tries, wait = self._journal.tries(item.item_id)
         while True:
+            if wait:
+                await self._pause(held, wait)
             held.running, held.number = True, tries + 1
             answer = await self._try(held)
             if answer.outcome == "interrupted":
+                wait = 0.0
                 continue
             if answer.outcome == "completed":
                 answer = completed(answer.text)
@@ -161,32 +195,41 @@ class Work:
             decision = retry.decide(policy, tries, answer.text, answer.after)
             if isinstance(decision, retry.GiveUp):
                 return _failure(decision.reason)
-            held.running = False
-            await self._tries.add((item.item_id, item.attempt, tries))
+            wait = decision.seconds
             held.progress = f"try {tries} failed: {public(answer.text, MAX_PROGRESS)}"
-            log.info("item %s: %s, again in %.1f s", item.item_id, held.progress, decision.seconds)
-            self.on_free()
-            await asyncio.sleep(decision.seconds)
+            log.info("item %s: %s, again in %.1f s", item.item_id, held.progress, wait)
+            await self._tries.add(Tried(item.item_id, tries, wait))
+
+    async def _pause(self, held: _Held, seconds: float) -> None:
+        """Wait for the next try; raises _TooManyWaitError where others are to wait instead."""
+        held.running, held.waits_until = False, time.monotonic() + seconds
+        self._make_room(held.item.kind)
+        self.on_free()
+        try:
+            async with asyncio.timeout(seconds):
+                await held.given_back.wait()
+        except TimeoutError:
+            return
+        finally:
+            held.waits_until = None
+        raise _TooManyWaitError
+
+    def _make_room(self, kind: str) -> None:
+        """Have the item that waits longest given back where more wait than may."""
+        waiting = [
+            (held.waits_until, held.item.item_id, held)
+            for held in self._held.values()
+            if held.item.kind == kind and held.waits_until and not held.given_back.is_set()
+        ]
+        known = self._remote.kinds.get(kind)
+        if len(waiting) > max(WAITING, HELD_FACTOR * known.concurrency if known else 0):
+            max(waiting)[-1].given_back.set()
 
     async def _try(self, held: _Held) -> Answer:
         item = held.item
         key = f"{self._scope}/{item.item_id}"
         job = Job(item.as_dict(), item.attempt, held.number, key, held.note)
         return await self._remote.run(job, patience=item.lease_seconds)
-
-    async def _tell(self, action: contract.Action) -> bool:
-        """Tell the chain, as soon as it can be told; returns whether it agreed."""
-        while True:
-            try:
-                outcome = await self._submitter.submit(action)
-            except (NodeUnavailable, Overloaded) as error:
-                self._outage.failed(error)
-                await asyncio.sleep(TROUBLE_SECONDS)
-                continue
-            self._outage.well()
-            if not outcome.ok:
-                log.warning("item %s: %s refused: %s", action.item_id, action.name, outcome.message)
-            return outcome.ok
 
     async def renew(self, pulse: Pulse) -> None:
         """Keep the leases of what is held, for ever."""
@@ -203,16 +246,21 @@ class Work:
                 renewing.add(task)
                 task.add_done_callback(renewing.discard)
 
-    async def _renew(self, late: Iterable[_Held]) -> None:
-        renewals = [(held, self._submitter.submit(contract.renew(held.item))) for held in late]
-        answers = await asyncio.gather(*(work for _, work in renewals), return_exceptions=True)
-        for (held, _), outcome in zip(renewals, answers, strict=True):
+    async def _renew(self, late: Sequence[_Held]) -> None:
+        renewals = [contract.renew(held.item) for held in late]
+        answers = await asyncio.gather(
+            *(self._submitter.submit(action) for action in renewals), return_exceptions=True
+        )
+        for held, action, outcome in zip(late, renewals, answers, strict=True):
             if isinstance(outcome, WorkflowError):
-                self._outage.failed(outcome)
-            elif isinstance(outcome, BaseException):
+                self._reports.failed(outcome)
+                continue
+            if isinstance(outcome, BaseException):
                 log.error("item %s: lease not renewed: %r", held.item.item_id, outcome)
-            elif not outcome.ok and held.task is not None and held.result is None:
-                log.warning("item %s is lost: %s", held.item.item_id, outcome.message)
+                continue
+            self._reports.heard(action, outcome)
+            if not outcome.ok and held.task is not None and held.result is None:
+                held.refused = is_final(outcome)
                 held.task.cancel()
 
     async def drain(self, seconds: float) -> None:

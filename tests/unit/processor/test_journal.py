@@ -9,7 +9,7 @@ import pytest
 from workflow_backend.chain.events import Cursor
 from workflow_backend.errors import SettingError
 from workflow_backend.items import Place
-from workflow_backend.processor.journal import Journal, Open, Result
+from workflow_backend.processor.journal import Journal, Open, Result, Tried
 from workflow_backend.processor.taken import Taken
 
 
@@ -66,19 +66,17 @@ def test_after_a_restart_what_was_taken_comes_first(journal: Journal) -> None:
 def test_a_settled_item_leaves_nothing(journal: Journal) -> None:
     journal.put([Open("a", "job", 1.0)])
     journal.results([("a", 1, Result(completed=True, text="r"))])
-    journal.tried([("a", 1, 2)])
+    journal.tried([Tried("a", 2, 5.0)])
     journal.put([], ["a"])
     assert journal.due(10.0, {"job": 5}, 5) == []
     assert journal.unreported("a", 1) is None
-    assert journal.tries("a", 1) == 0
+    assert journal.tries("a") == (0, 0.0)
 
 
-def test_results_and_tries_belong_to_an_attempt(journal: Journal) -> None:
+def test_results_belong_to_an_attempt(journal: Journal) -> None:
     journal.results([("a", 1, Result(completed=False, text="why"))])
-    journal.tried([("a", 1, 3)])
     assert journal.unreported("a", 1) == Result(completed=False, text="why")
     assert journal.unreported("a", 2) is None
-    assert (journal.tries("a", 1), journal.tries("a", 2)) == (3, 0)
 
 
 def test_a_look_that_would_come_too_late_comes_now(journal: Journal) -> None:

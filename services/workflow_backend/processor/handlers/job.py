@@ -46,9 +46,9 @@ class Retry(Exception):
 class Job:
     """One try at one item.
 
-    `item` is the contract's record. `attempt` counts the item's claims, `number` the tries within
-    this one, both from 1. `idempotency_key` is the same for every try, claim and worker of an item,
-    so that whoever is asked twice can tell. `progress` takes a short text for people to read.
+    `item` is the contract's record. `attempt` counts the item's claims, `number` this worker's
+    tries, both from 1. `idempotency_key` is the same for every try, claim and worker of an item, so
+    that whoever is asked twice can tell. `progress` takes a short text for people to read.
     """
 
     item: dict[str, Any]
