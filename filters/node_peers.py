@@ -30,7 +30,7 @@ _value: {description: 'NODE_ID@HOST:PORT of each', type: list, elements: str}
 """
 
 _EVERY = {"0.0.0.0", "[::]", ""}  # noqa: S104 - compared, not bound
-_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+(%[0-9A-Za-z._-]+)?\]|[0-9A-Za-z._-]+):[0-9]{1,5}")
+_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._-]+):[0-9]{1,5}")
 
 
 def node_peers(

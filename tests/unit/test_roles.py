@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from jinja2 import Template
 
 ROLES = Path(__file__).parents[2] / "roles"
 
@@ -126,3 +127,28 @@ def test_what_runs_on_the_control_machine_never_becomes_another_account() -> Non
     assert {name for name, given in local.items() if given.get("ansible_become", True) is True} == (
         set()
     )
+
+
+@pytest.mark.parametrize(
+    ("listens", "certificate", "url"),
+    [
+        ("127.0.0.1", "", "http://127.0.0.1:8000"),
+        ("0.0.0.0", "a.pem", "https://127.0.0.1:8000"),  # noqa: S104
+        ("::1", "", "http://[::1]:8000"),
+        ("::", "a.pem", "https://[::1]:8000"),
+        ("fd00::5", "a.pem", "https://[fd00::5]:8000"),
+    ],
+)
+def test_the_url_of_an_api_brackets_an_ipv6_address(
+    listens: str, certificate: str, url: str
+) -> None:
+    role = ROLES / "workflow_services"
+    variables = yaml.safe_load((role / "vars" / "main.yml").read_text())
+    given = {
+        "workflow_services_api_host": listens,
+        "workflow_services_api_certificate": certificate,
+        "workflow_services_api_port": 8000,
+    }
+    name = Template(defaults("workflow_services")["workflow_services_api_name"]).render(given)
+    text = Template(variables["_workflow_services_api_url"])
+    assert text.render(given, workflow_services_api_name=name) == url

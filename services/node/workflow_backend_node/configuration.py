@@ -72,7 +72,7 @@ def render(settings: Settings, validators: int) -> dict[str, str]:
                 blocks_to_keep=settings.keep_blocks or 100_000,
                 block_policy_mode=settings.block_policy,
                 block_policy_interval=settings.block_interval,
-                metrics=MetricsOptions(host=metrics_host, port=int(metrics_port)),
+                metrics=MetricsOptions(host=metrics_host.strip("[]"), port=int(metrics_port)),
                 app_logging=AppLoggingOptions(level=settings.log_level, json_logging=True),
                 tx_fee_mode=settings.fee_mode,
                 max_pending_nonces_per_sender=settings.max_pending_nonces,

@@ -28,9 +28,14 @@ async def run(settings: Settings, stop: asyncio.Event, *, read_only: bool) -> No
             certificate.watched() if certificate else contextlib.nullcontext(),
         ):
             scheme = "https" if certificate else "http"
-            log.info("serving on %s://%s:%s", scheme, settings.api_host, settings.api_port)
+            log.info("serving on %s://%s", scheme, _place(settings))
             await serve(backend, listener, certificate, stop)
     log.info("api stopped")
+
+
+def _place(settings: Settings) -> str:
+    host = f"[{settings.api_host}]" if ":" in settings.api_host else settings.api_host
+    return f"{host}:{settings.api_port}"
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -51,6 +56,6 @@ def _listen(settings: Settings) -> socket.socket:
         return socket.create_server((host, port), family=family)
     except OSError as error:
         raise SettingError(
-            f"can't listen on {host}:{port}: {error.strerror}",
+            f"can't listen on {_place(settings)}: {error.strerror}",
             hint="stop what uses the port or set XIAN_WORKFLOW_API_PORT",
         ) from error

@@ -1,5 +1,6 @@
 """Addresses and ports: what one host listens on, and what clashes with what."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -12,6 +13,8 @@ from .inventory import Host, Inventory
 type Ip = IPv4Address | IPv6Address
 
 CHECK = "ports"
+
+_OUTSIDE = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._-]+):[0-9]{1,5}")
 
 NODE_ADDRESSES = (
     "xian_node_rpc_address",
@@ -55,7 +58,13 @@ def judge(inventory: Inventory) -> Iterator[Finding]:
             try:
                 _endpoint(name, text)
             except ValueError:
-                yield Finding(CHECK, (host.name,), f"{name} is {text!r}, wanted IP-ADDRESS:PORT")
+                hint = "an IPv6 address is in brackets: [fd00::5]:PORT"
+                what = f"{name} is {text!r}, wanted IP-ADDRESS:PORT"
+                yield Finding(CHECK, (host.name,), what, hint)
+        outside = host.text("xian_node_p2p_external_address") if host.node else ""
+        if outside and not _OUTSIDE.fullmatch(outside):
+            what = f"xian_node_p2p_external_address is {outside!r}, wanted one HOST:PORT"
+            yield Finding(CHECK, (host.name,), what, "an IPv6 address is in brackets")
         for one, other in combinations([*endpoints(host), *_databases(host)], 2):
             if one.variable != other.variable and one.meets(other.ip, other.port):
                 yield Finding(
@@ -79,10 +88,12 @@ def _listened(host: Host) -> Iterator[tuple[str, str]]:
 
 def _endpoint(variable: str, text: str) -> Endpoint:
     address, _, port = text.rpartition(":")
-    number = int(port) if port.isascii() and port.isdigit() else 0
-    if not 0 < number < 65536:
+    number = int(port) if port.isascii() and port.isdigit() and len(port) < 6 else 0
+    bracketed = address.startswith("[") and address.endswith("]")
+    ip = ip_address(address[1:-1] if bracketed else address)
+    if not 0 < number < 65536 or bracketed != (ip.version == 6):
         raise ValueError(text)
-    return Endpoint(variable, ip_address(address.removeprefix("[").removesuffix("]")), number)
+    return Endpoint(variable, ip, number)
 
 
 def _databases(host: Host) -> Iterator[Endpoint]:

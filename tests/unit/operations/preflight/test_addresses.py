@@ -63,11 +63,30 @@ def test_two_ways_to_one_database_are_no_clash() -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["", "26657", "localhost:26657", "127.0.0.1", "127.0.0.1:0", "127.0.0.1:70000"]
+    "address",
+    [
+        *("", "26657", "localhost:26657", "127.0.0.1", "127.0.0.1:0", "127.0.0.1:70000"),
+        *("::1:26657", "fd00::5:26657", "[127.0.0.1]:26657", "[::1:26657", "[::1]"),
+    ],
 )
 def test_what_is_no_address(address: str) -> None:
     what = problem(found(host(xian_node_rpc_address=address)), "ports")
     assert what == f"xian_node_rpc_address is {address!r}, wanted IP-ADDRESS:PORT"
+
+
+def test_an_ipv6_address_is_in_brackets() -> None:
+    addresses = {"xian_node_rpc_address": "[::1]:26657", "xian_node_p2p_address": "[::]:26656"}
+    assert found(host(workflow_services_api_host="::1", **addresses)) == []
+    finding = only(found(host(xian_node_rpc_address="::1:26657")))
+    assert "in brackets" in finding.hint
+
+
+@pytest.mark.parametrize("outside", ["fd00::5:26656", "a:1,id@evil:2", "a", "a:b", "http://a:1"])
+def test_what_peers_are_told_is_one_address(outside: str) -> None:
+    what = problem(found(host(xian_node_p2p_external_address=outside)), "ports")
+    assert what.startswith("xian_node_p2p_external_address is ")
+    for good in ("[fd00::5]:26656", "node.example.org:26656"):
+        assert found(host(xian_node_p2p_external_address=good)) == []
 
 
 INWARD = {"xian_node_p2p_address": "127.0.0.1:26656"}
