@@ -22,7 +22,8 @@ class Expected:
     chain's currency. `services` gives the state directory of each service that runs on this host,
     by its name, `disks` further folders with data of this host. `block_age` is the age in seconds
     that the newest block may have, None where it may have any. `index` tells whether the node keeps
-    one.
+    one, `contract` whether one is expected on the chain: not for a host that is told to have no
+    services, of a network in which nobody works.
     """
 
     contract_source: Path | None
@@ -35,12 +36,14 @@ class Expected:
     disks: Mapping[str, Path]
     block_age: float | None
     index: bool
+    contract: bool
 
     @classmethod
     def load(cls, env: Mapping[str, str]) -> Expected:
         """Read it from the environment; raises SettingError naming the variable that is wrong."""
         source = env.get("XIAN_WORKFLOW_CONTRACT_SOURCE")
         age = env.get("XIAN_WORKFLOW_BLOCK_AGE_SECONDS")
+        services = _services(env)
         workers = accounts(env, "XIAN_WORKFLOW_WORKERS")
         former_workers = accounts(env, "XIAN_WORKFLOW_FORMER_WORKERS")
         if both := sorted(set(workers) & set(former_workers)):
@@ -55,10 +58,12 @@ class Expected:
             wallets=accounts(env, "XIAN_WORKFLOW_WALLETS"),
             paid=_paid(env),
             fund_target=_positive(env, "XIAN_WORKFLOW_FUND_TARGET", FUND_TARGET),
-            services=_services(env),
+            services=services,
             disks=_disks(env),
             block_age=_positive(env, "XIAN_WORKFLOW_BLOCK_AGE_SECONDS", 0.0) if age else None,
             index=_index(env),
+            contract=bool(source or workers or former_workers or services)
+            or "XIAN_WORKFLOW_SERVICES" not in env,
         )
 
     @property

@@ -99,7 +99,7 @@ class _Look:
         others: list[tuple[str, Callable[[ChainStatus], Coroutine[Any, Any, Check]]]] = [
             ("blocks", self._blocks),
             *([("index", self._index)] if self._expected.index else []),
-            ("contract", self._contract),
+            *([("contract", self._contract)] if self._expected.contract else []),
             *(("worker", partial(self._worker, account)) for account in self._expected.workers),
             *(
                 ("former worker", partial(self._former_worker, account))

@@ -118,6 +118,19 @@ async def test_host_without_services_has_its_disks_looked_at(node: Node, tmp_pat
     assert "/proc (proc)" in proc.what
 
 
+async def test_contract_is_looked_for_where_anybody_works(node: Node) -> None:
+    def names(found: Found) -> list[str]:
+        return [check.name for check in found.checks]
+
+    nobody = settings(node, XIAN_WORKFLOW_SERVICES="")
+    assert names(await health.check_health(nobody)) == ["node", "blocks"]
+    for somebody in (
+        settings(node),
+        settings(node, XIAN_WORKFLOW_SERVICES="", XIAN_WORKFLOW_WORKERS="ab" * 32),
+    ):
+        assert "contract" in names(await health.check_health(somebody))
+
+
 class Looks:
     """What health finds, look by look; the last one again and again."""
 
