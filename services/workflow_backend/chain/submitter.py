@@ -16,27 +16,21 @@ import re
 import time
 from collections import deque
 from collections.abc import AsyncIterator
-from typing import Any
 
 from xian_py.exception import XianException
 
 from ..background import background
-from ..errors import (
-    ForeignRecord,
-    NodeUnavailable,
-    NodeUnreachable,
-    TransactionFailed,
-)
+from ..errors import NodeUnavailable, NodeUnreachable, TransactionFailed
 from ..items import Outcome
 from ..pulse import Pulse
 from .chi import ChiBudget
-from .contract import BATCH_FUNCTION, Action, outcomes
+from .contract import BATCH_FUNCTION, Action
 from .heads import Heads
-from .lost import settle_by_record
 from .node import Node
 from .queue import ActionQueue
-from .tickets import Sent, Ticket, bisect
-from .transactions import Transactions, failure_of, receipt_of
+from .settler import Settler
+from .tickets import Sent, Ticket
+from .transactions import Transactions
 from .wallet import Account
 
 log = logging.getLogger(__name__)
@@ -69,6 +63,7 @@ class Submitter:
         self._pulse = pulse or Pulse("submitter")
         self._budget = ChiBudget()
         self._queue = ActionQueue(MAX_WAITING)
+        self._settler = Settler(node, account.address, self._queue, self._budget)
         self._in_flight: deque[Sent] = deque()
         self._nonce: int | None = None
         self._sent_at = 0.0
@@ -181,7 +176,8 @@ class Submitter:
         try:
             signed = self._transactions.sign(BATCH_FUNCTION, batch, nonce, chi)
         except XianException as error:
-            self._bisect(tickets, TransactionFailed(f"the transaction can't be signed: {error}"))
+            failure = TransactionFailed(f"the transaction can't be signed: {error}")
+            self._settler.bisect(tickets, failure)
             return True
         transaction = Sent(nonce, signed, tickets)
         # From here on the node may have it, whatever we hear: it counts as sent.
@@ -213,7 +209,7 @@ class Submitter:
         match = _EXPECTED.search(refusal)
         if match is None and not _FULL.search(refusal):
             error = TransactionFailed(f"the node refuses the transaction: {refusal}")
-            self._bisect(tickets, error)
+            self._settler.bisect(tickets, error)
             return True
         self._queue.put_back(tickets)
         if match is None:
@@ -228,14 +224,6 @@ class Submitter:
         log.info("nonce %s is not the next: taking %s", self._nonce, expected)
         self._nonce = expected
         return True
-
-    def _bisect(self, tickets: list[Ticket], error: TransactionFailed) -> None:
-        """Isolate the entry that spoils a transaction; alone, it gets the error."""
-        if len(tickets) == 1:
-            tickets[0].settle(error)
-            return
-        for half in reversed(bisect(tickets)):
-            self._queue.put_back(half)
 
     async def _poll_in_flight(self) -> int:
         """Settle what is in a block, and see after what should be."""
@@ -257,37 +245,11 @@ class Submitter:
         found = await self._transactions.lookup(transaction.tx_hash)
         if found is None:
             return False
-        try:
-            await self._settle(transaction, found)
-        except (LookupError, TypeError, ValueError, ForeignRecord) as error:
-            # It is in a block, and will read no better the next time.
-            log.exception("transaction %s can't be read", transaction.tx_hash)
-            reason = f"what the chain answered can't be read: {error!r}"
-            transaction.settle(TransactionFailed(reason))
+        await self._settler.settle(transaction, found)
+        self.transactions += 1
         self._in_flight.remove(transaction)
         self._backoff = self._send_from = 0.0  # a block has made room
         return True
-
-    async def _settle(self, transaction: Sent, found: dict[str, Any]) -> None:
-        """Hand out what a transaction in a block came to."""
-        self.transactions += 1
-        tickets, tx_hash = transaction.tickets, transaction.tx_hash
-        actions = [ticket.action for ticket in tickets]
-        receipt = receipt_of(found)
-        failure = failure_of(found)
-        if failure is not None:
-            if "chi" in failure.lower() and self._budget.exhausted(actions):
-                self._queue.put_back(tickets)
-            else:
-                self._bisect(tickets, TransactionFailed(f"transaction {tx_hash} failed: {failure}"))
-            return
-        self._budget.learn(actions, int(receipt["chi_used"]))
-        decided = outcomes(actions, receipt, tx_hash, int(found["height"]))
-        if decided is None:
-            await self._settle_by_record(transaction)
-            return
-        for ticket, outcome in zip(tickets, decided, strict=True):
-            ticket.settle(outcome)
 
     async def _resolve_stalled(self) -> None:
         """Find out what became of all that is in flight, at once."""
@@ -301,8 +263,7 @@ class Submitter:
                 continue
             transaction.lookups += 1
             if transaction.lookups >= LOST_LOOKUPS:
-                await self._settle_by_record(transaction)
-                self._in_flight.remove(transaction)
+                await self._give_up(transaction)
         left = [sent for sent in self._in_flight if sent.nonce > committed]
         refusals = [await self._broadcast(transaction) for transaction in left]
         expected = _EXPECTED.search(refusals[0] or "") if refusals and not passed else None
@@ -312,15 +273,14 @@ class Submitter:
 
     async def _start_over(self) -> None:
         while self._in_flight:
-            await self._settle_by_record(self._in_flight[0])
-            self._in_flight.popleft()
+            await self._give_up(self._in_flight[0])
         self._nonce = None
 
-    async def _settle_by_record(self, transaction: Sent) -> None:
-        again = await settle_by_record(self._node, self.address, transaction)
-        log.warning("transaction %s is lost: %d to do again", transaction.tx_hash, len(again))
-        if again:
-            self._queue.put_back(again)
+    async def _give_up(self, transaction: Sent) -> None:
+        """Sign anew what a transaction that can't come into a block any more had no effect on."""
+        again = await self._settler.settle_by_record(transaction)
+        self._in_flight.remove(transaction)
+        log.warning("transaction %s is lost: %d to do again", transaction.tx_hash, again)
 
     def _refuse_unsent(self, error: NodeUnavailable) -> None:
         """Nothing of these has left: their callers may hear at once that the node is away."""
