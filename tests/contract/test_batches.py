@@ -1,6 +1,5 @@
 """Batches: each entry is answered by itself, whatever the others are, up to the largest size."""
 
-import json
 from typing import Any
 
 import pytest
@@ -9,7 +8,7 @@ from hypothesis import strategies as st
 from xian_runtime_types.decimal import ContractingDecimal
 from xian_runtime_types.time import Datetime, Timedelta
 
-from .jobs import ALICE, OPERATOR, WALT, WANDA, Jobs
+from .jobs import ALICE, WALT, WANDA, Jobs
 from .vm import CHI_LIMIT, RECEIPT_LIMIT
 
 MAX_BATCH = 128
@@ -341,20 +340,6 @@ def test_the_largest_batch_of_ordinary_items(jobs: Jobs) -> None:
         assert receipt.chi < CHI_LIMIT / 10
         jobs.chain.block()
     assert len(jobs.read("get_items", item_ids=ids)) == MAX_BATCH
-
-
-def test_the_largest_batch_in_bytes(jobs: Jobs) -> None:
-    """Writers stop at 96 KiB: so much of the longest items goes into one transaction."""
-    text = "x" * 1024
-    entries: list[dict[str, Any]] = []
-    while len(json.dumps(entries)) < 96 * 1024:
-        item_id = f"{len(entries):0128d}"
-        entries.append(submit(item_id, kind="k" * 64, payload_uri=text, metadata_ref=text))
-    entries.pop()
-    assert jobs.apply(WANDA, *entries) == [("ok", 0)] * len(entries)
-    with jobs.chain.unchanged():
-        claims = [{"action": "claim", "item_id": entry["item_id"]} for entry in entries]
-        assert jobs.apply(OPERATOR, *claims[:40]) == [("ok", 1)] * 40
 
 
 def test_too_much_in_one_batch_changes_nothing(jobs: Jobs) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..items import Item, Outcome
+from .written import LARGEST_CLAIM, written
 
 ITEM_EVENTS = ("ItemSubmitted", "ItemClaimed", "ItemCompleted", "ItemFailed", "ItemCancelled")
 """The events that tell what happened to an item."""
@@ -16,16 +17,10 @@ BATCH_FUNCTION = "apply_items"
 BATCH_ENTRIES = 128
 """The most actions that the contract takes in one call."""
 
-BATCH_BYTES = 96 * 1024
-"""The most bytes that one call may write: the VM stops at 131,072, the rest is head-room."""
-
-RECORD_BYTES = 496
-"""What a record's key, field names and fixed-size fields take, in bytes."""
-
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One entry for the contract's batch, and the bytes of the record that it will write."""
+    """One entry for the contract's batch, and the bytes that it writes at most."""
 
     entry: dict[str, Any]
     written: int
@@ -53,7 +48,7 @@ def submit(
         "metadata_ref": metadata_ref,
         "client": client,
     }
-    return Action(entry, RECORD_BYTES + _size(entry))
+    return Action(entry, written(entry, None))
 
 
 def claim(item: Item, lease_seconds: int) -> Action:
@@ -61,10 +56,10 @@ def claim(item: Item, lease_seconds: int) -> Action:
     return _on(item, "claim", lease_seconds=lease_seconds)
 
 
-def claim_unread(item_id: str, lease_seconds: int, written: int) -> Action:
-    """Claim an item whose record was not read, and is likely to take so many bytes."""
+def claim_unread(item_id: str, lease_seconds: int) -> Action:
+    """Claim an item whose record was not read, and may be as large as any."""
     entry = {"action": "claim", "item_id": item_id, "lease_seconds": lease_seconds}
-    return Action(entry, written)
+    return Action(entry, LARGEST_CLAIM)
 
 
 def complete(item: Item, result_uri: str) -> Action:
@@ -99,11 +94,7 @@ def retry(item: Item) -> Action:
 
 def _on(item: Item, action: str, **fields: Any) -> Action:
     entry = {"action": action, "item_id": item.item_id, **fields}
-    return Action(entry, RECORD_BYTES + _size(item.as_dict()) + _size(entry))
-
-
-def _size(value: dict[str, Any]) -> int:
-    return sum(len(part) for part in value.values() if isinstance(part, str))
+    return Action(entry, written(entry, item))
 
 
 ANSWERS = {

@@ -4,8 +4,9 @@ from collections import deque
 from collections.abc import Sequence
 
 from ..errors import Overloaded
-from .contract import BATCH_BYTES, BATCH_ENTRIES
+from .contract import BATCH_ENTRIES
 from .tickets import Ticket
+from .written import LIMIT
 
 
 class ActionQueue:
@@ -80,7 +81,7 @@ class ActionQueue:
             if ticket is None:
                 continue
             written += ticket.action.written
-            if picked and written > BATCH_BYTES:
+            if picked and written > LIMIT:
                 break
             picked.append(ticket)
             turns.append(turn)

@@ -17,6 +17,7 @@ from ..chain.heads import Heads
 from ..chain.node import Node
 from ..chain.submitter import Submitter
 from ..chain.tickets import Ticket
+from ..chain.written import LARGEST_CLAIM, LIMIT
 from ..errors import WorkflowError
 from ..items import SETTLED, Item
 from ..outage import Outage
@@ -38,8 +39,9 @@ COUNT_SECONDS = 2.0
 GATHER_SECONDS = 0.05
 """Claims are at least so far apart while others are on their way: few large ones cost less."""
 
-LIKELY_BYTES = 1024
-"""What the record of an item that was not read is thought to take, before any was seen."""
+UNREAD = LIMIT // LARGEST_CLAIM
+"""So many items fit into one transaction whatever their records are: they are claimed unread. Of
+more the records are read first, so that a transaction can hold as many as fit."""
 
 LEVEL_SECONDS = 10.0
 
@@ -72,7 +74,6 @@ class Processor:
         self._journal = journal
         self._remote = remote
         self._lease_seconds = lease_seconds
-        self._size = LIKELY_BYTES
         self._taken = Taken(journal)
         self._spread = Spread(submitter.address)
         self._contest = Contest()
@@ -170,6 +171,8 @@ class Processor:
             if ids:
                 self._taken.take(ids)
                 fresh = self._reader.take_fresh(ids)
+                if len(fresh) > UNREAD:
+                    fresh = {}
                 self._begin([self._unread(item_id, kind) for item_id, kind in fresh.items()])
                 await self._look_safely([item_id for item_id in ids if item_id not in fresh])
             else:
@@ -250,7 +253,7 @@ class Processor:
 
     def _unread(self, item_id: str, kind: str) -> _Wanted:
         """Want an item that surely was free a moment ago: the chain will tell, and its record."""
-        return _Wanted(kind, contract.claim_unread(item_id, self._lease_seconds, self._size))
+        return _Wanted(kind, contract.claim_unread(item_id, self._lease_seconds))
 
     def _begin(self, claims: Sequence[_Wanted]) -> None:
         if claims:
@@ -285,8 +288,6 @@ class Processor:
                 self._claim_outage.well()
                 self._contest.forget(item_id)
                 self._work.hold(outcome.item)
-                written = contract.claim(outcome.item, self._lease_seconds).written
-                self._size = max(written, self._size - self._size // 64)
             elif outcome.code == "leased":
                 due = self._contest.refused(wanted.held, now) if wanted.held else now
                 later.append(Open(item_id, wanted.kind, due))

@@ -6,6 +6,7 @@ from workflow_backend.chain import contract
 from workflow_backend.chain.contract import Action
 from workflow_backend.chain.queue import ActionQueue
 from workflow_backend.chain.tickets import Ticket
+from workflow_backend.chain.written import LIMIT
 from workflow_backend.errors import Overloaded
 
 SMALL = contract.submit("a", "x", "job", "")
@@ -36,13 +37,13 @@ async def test_transaction_holds_what_the_contract_takes_and_may_write() -> None
     queue = ActionQueue(10_000)
     added(queue, 500, action=LARGE)
     count = len(queue.next_group(hold=False))
-    assert count * LARGE.written <= contract.BATCH_BYTES < (count + 1) * LARGE.written
+    assert count * LARGE.written <= LIMIT < (count + 1) * LARGE.written
     assert len(queue) == 500 - count
 
 
 async def test_lone_action_goes_however_large_it_is() -> None:
     queue = ActionQueue(10_000)
-    huge = Action({"action": "submit", "item_id": "a"}, written=contract.BATCH_BYTES * 2)
+    huge = Action({"action": "submit", "item_id": "a"}, written=LIMIT * 2)
     added(queue, 2, action=huge)
     assert len(queue.next_group(hold=False)) == 1
 
