@@ -14,13 +14,18 @@ module: host_release
 short_description: Installs a release, makes it the current one, removes old ones
 description:
   - An archive is verified before it is unpacked, each file of it while it is written.
+  - What is installed is listed with its sums and compared with that before it becomes current, and
+    by C(verify).
   - A release is there once its mark is written, the last act of installing it.
   - What was interrupted is done anew.
   - To go C(back) is to activate a release that was current before; there is none before it then.
   - Where the archive is needed and is not on the host, nothing is done and C(missing) is true.
 options:
   root: {description: Folder of the releases and of C(current), type: str, required: true}
-  id: {description: The release; not needed to look or to prune, type: str, default: ""}
+  id:
+    description: The release; not needed to look or to prune, and to verify the current one.
+    type: str
+    default: ""
   steps:
     description: What to do, in this order. Nothing is only to look.
     type: list

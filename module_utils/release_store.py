@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ import time
 from pathlib import Path
 
 from ansible.module_utils.release_files import Trouble, digest, point, remove, write
+from ansible.module_utils.release_sums import LISTING, differences, text_of
 from ansible.module_utils.release_unpack import environments, unpack
 
 MARK = ".installed.json"
@@ -77,6 +79,7 @@ class Store:
         before, was = self.current, self.previous
         if before == name and (not back or was == name):
             return
+        self.verify(name)
         previous = name if back else before
         for link, old, new in (("previous", was, previous), ("current", before, name)):
             if new and new != old:
@@ -107,24 +110,23 @@ class Store:
                     archive.unlink()
 
     def verify(self, name):
-        """Compare every file of an installed release with its manifest."""
+        """Compare an installed release, the current one without a name, with what was installed."""
         self.step = "verifying its files"
-        mark, home = self.mark(name), self.releases / name
+        name = name or self.current
+        mark = self.mark(name) if name else None
         if not mark:
+            if self.check and name in self.installed:
+                return  # a rehearsal has not installed it
             raise Trouble("it is not installed", "install it first (playbooks/deploy.yml)")
-        wrong = []
-        listing = home / "manifest.json"
-        if not listing.exists() or digest(listing) != mark["manifest_sha256"]:
-            wrong.append("manifest.json")
+        home = self.releases / name
+        if "installed_sha256" in mark:
+            wrong = differences(home, mark["installed_sha256"], MARK)
         else:
-            files = json.loads(listing.read_text(encoding="utf-8"))["files"]
-            for path, wanted in sorted(files.items()):
-                # What only the making of the environments needed is gone.
-                if not path.startswith("install/") and not is_file(home / path, wanted):
-                    wrong.append(path)
+            wrong = _unlike_manifest(home, mark["manifest_sha256"])
         if wrong:
             raise Trouble(
-                f"{len(wrong)} files are not as they were installed, the first is {wrong[0]}",
+                f"{len(wrong)} entries of {home} are not as they were installed, "
+                f"the first: {wrong[0]}",
                 f"find out who changed it; remove {home / MARK} and deploy again to mend it",
             )
 
@@ -140,8 +142,11 @@ class Store:
             self.step = "making the environments"
             environments(home, manifest)
             self.step = "writing the mark"
+            listing = text_of(home)
+            write(home / LISTING, listing)
+            mark = {**description, "installed_sha256": hashlib.sha256(listing.encode()).hexdigest()}
             os.sync()  # a host that loses power now has the whole release or no mark
-            write(home / MARK, json.dumps(description, indent=2, sort_keys=True) + "\n")
+            write(home / MARK, json.dumps(mark, indent=2, sort_keys=True) + "\n")
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 remove(beside)
@@ -197,6 +202,20 @@ class Store:
 
     def _age(self, name):
         return -(self.releases / name / MARK).stat().st_mtime
+
+
+def _unlike_manifest(home, digest_of_manifest):
+    """What of a release from before there were sums of all is not as its manifest says."""
+    listing = home / "manifest.json"
+    if not is_file(listing, digest_of_manifest):
+        return ["manifest.json is another"]
+    files = json.loads(listing.read_text(encoding="utf-8"))["files"]
+    return [
+        f"{name} is another"
+        for name, wanted in sorted(files.items())
+        # What only the making of the environments needed is gone.
+        if not name.startswith("install/") and not is_file(home / name, wanted)
+    ]
 
 
 def is_file(path, wanted):

@@ -48,6 +48,14 @@ def make(where: Places, uv: Uv, control: Python, runtime: Python) -> None:
     _install(where, uv, NODE, where.runtime / "node")
 
 
+def close_locks(where: Places) -> None:
+    """Let nobody else write the lock files that uv leaves: it makes them for every account."""
+    folders = (where.venv, *where.runtime.iterdir(), *(where.cache / "tools").glob("*"))
+    for lock in (folder / ".lock" for folder in folders):
+        if lock.exists():
+            lock.chmod(0o644)
+
+
 def builds(where: Places) -> dict[str, str]:
     """Digest of all that each kind of program runs from, once everything is made.
 

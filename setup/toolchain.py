@@ -75,6 +75,7 @@ def make(where: Places) -> dict[str, Any]:
             stop_running()
             raise
         binary = building.result()
+    environments.close_locks(where)
     bin_of = {name: where.runtime / name / "bin" for name in ("services", "node", "supervisor")}
     return {
         "repo": str(where.repo),

@@ -57,6 +57,18 @@ def test_every_program_is_where_the_record_says(toolchain: dict[str, Any]) -> No
     assert [program for program in programs if not os.access(program, os.X_OK)] == []
 
 
+def test_nobody_else_can_write_what_the_set_up_made(toolchain: dict[str, Any]) -> None:
+    where = places.places(REPO)
+    found = [
+        path
+        for folder in (where.runtime, where.venv, where.cache / "tools")
+        for path in folder.rglob("*")
+        if not path.is_symlink() and path.stat().st_mode & 0o022
+    ]
+    assert Path(toolchain["runtime"]) == where.runtime
+    assert found == []
+
+
 def test_the_services_hold_nothing_under_the_gpl(toolchain: dict[str, Any]) -> None:
     licences = installed(toolchain["services_python"])
     assert "workflow-backend" in licences

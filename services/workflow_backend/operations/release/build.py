@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import os
 import subprocess
 import sys
 import time
@@ -65,7 +66,7 @@ def find_clone(start: Path) -> Path:
 def _one_at_a_time(clone: Path) -> Iterator[None]:
     cache = clone / ".cache" / "release"
     cache.mkdir(parents=True, exist_ok=True)
-    with (cache / "lock").open("w") as lock:
+    with os.fdopen(os.open(cache / "lock", os.O_WRONLY | os.O_CREAT, 0o644), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
