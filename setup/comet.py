@@ -1,4 +1,4 @@
-"""CometBFT: one version, known by the checksum of its module."""
+"""CometBFT: one version; it and all that it is built from are known by their hashes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,31 @@ VERSION = "v0.39.3"
 CHECKSUM = "h1:UegHXskZNomsijmm29nL5NkeXtnzkme6fg+q1hPQnEI="
 OLDEST_GO = (1, 25)
 
+_PROGRAM = f"{MODULE}/cmd/cometbft"
+# What a caller has set, by the environment or by `go env -w`, decides where modules come from and
+# where they are kept; not whether each is the one of go.sum, nor how they are built.
+_KEPT = ("GOPROXY", "GOMODCACHE", "GOCACHE")
+_OWN = {
+    "CGO_ENABLED": "0",  # static: the same binary runs on every host
+    "GOENV": "off",
+    "GOFLAGS": "-mod=readonly -modcacherw",
+    "GOSUMDB": "off",  # go.sum is complete: what it lacks is an error and asked of nobody
+    "GOTOOLCHAIN": "local",
+    "GOWORK": "off",
+    **dict.fromkeys(("GOARCH", "GODEBUG", "GOEXPERIMENT", "GOFIPS140", "GOINSECURE", "GOOS"), ""),
+    **dict.fromkeys(("GONOPROXY", "GONOSUMDB", "GOPRIVATE"), ""),
+}
+
 
 def make(where: Places, uv: Uv) -> Path:
     """The binary of the pinned version: found on PATH, or built once for this clone."""
     built = where.cache / "cometbft" / "cometbft"
     installed = where.runtime / "bin" / "cometbft"
-    made_from = {"version": VERSION, "checksum": CHECKSUM}
+    made_from = {
+        "version": VERSION,
+        "checksum": CHECKSUM,
+        "modules": file_digest(_sums(where)),
+    }
     if not (is_made(built.parent, made_from) and built.exists()):
         go = _go(where, uv)
         found = _on_path(where, go)
@@ -42,11 +61,18 @@ def make(where: Places, uv: Uv) -> Path:
     return installed
 
 
-def is_pinned(build_information: str) -> bool:
-    """Whether `go version -m` names the pinned module, by version and by checksum."""
+def is_pinned(build_information: str, sums: str) -> bool:
+    """Whether `go version -m` names the pinned program, and all its modules are those of `sums`.
+
+    `sums` is the text of a go.sum: each module with its version and hash.
+    """
     fields = [line.split() for line in build_information.splitlines()]
-    return ["path", f"{MODULE}/cmd/cometbft"] in fields and (
-        ["mod", MODULE, VERSION, CHECKSUM] in fields
+    known = [line.split() for line in sums.splitlines()]
+    modules = [field[1:] for field in fields if field and field[0] in ("mod", "dep", "=>")]
+    return (
+        ["path", _PROGRAM] in fields
+        and ["mod", MODULE, VERSION, CHECKSUM] in fields
+        and all(module in known for module in modules)
     )
 
 
@@ -72,34 +98,41 @@ def _on_path(where: Places, go: str) -> Path | None:
         information = _run_go(where, go, "version", "-m", found)
     except Trouble:  # a script or a stripped binary: it says nothing of its module
         return None
-    return Path(found).resolve() if is_pinned(information) else None
+    return Path(found).resolve() if _is_ours(where, information) else None
 
 
 def _build(where: Places, go: str, built: Path) -> None:
-    folders = {}
+    said = _run_go(where, go, "env", *_KEPT).splitlines()
+    kept = dict(zip(_KEPT, map(str.strip, said)))
     for name in ("GOMODCACHE", "GOCACHE"):
         # The user's own caches make a second clone quick; a user without a home has none.
-        if not _is_writable(_run_go(where, go, "env", name).strip()):
-            folders[name] = str(where.cache / "go" / name.lower())
-    fresh = built.parent / "new"
+        if not _is_writable(kept[name]):
+            kept[name] = str(where.cache / "go" / name.lower())
+    fresh = built.with_name("new")
+    fresh.parent.mkdir(parents=True, exist_ok=True)
     _run_go(
         where,
         go,
         # Without what only a debugger reads: a third less to bring to each host.
-        *("install", "-trimpath", "-ldflags=-s -w", f"{MODULE}/cmd/cometbft@{VERSION}"),
-        GOBIN=str(fresh),
-        GOFLAGS="-mod=readonly -modcacherw",
-        CGO_ENABLED="0",  # static: the same binary runs on every host
-        **folders,
+        *("build", "-C", str(_sums(where).parent), "-trimpath", "-ldflags=-s -w"),
+        *("-o", str(fresh), _PROGRAM),
+        **_OWN,
+        **kept,
     )
-    binary = fresh / "cometbft"
-    if not is_pinned(_run_go(where, go, "version", "-m", str(binary))):
+    if not _is_ours(where, _run_go(where, go, "version", "-m", str(fresh))):
         raise Trouble(
-            f"the build of CometBFT {VERSION} does not have the module checksum {CHECKSUM}",
-            "check the Go module proxy of this machine (go env GOPROXY GONOSUMDB)",
+            f"the build of CometBFT {VERSION} has other modules than {_sums(where)}",
+            "clear Go's cache (go clean -modcache) and run again",
         )
-    binary.replace(built)
-    fresh.rmdir()
+    fresh.replace(built)
+
+
+def _sums(where: Places) -> Path:
+    return where.repo / "setup" / "cometbft" / "go.sum"
+
+
+def _is_ours(where: Places, build_information: str) -> bool:
+    return is_pinned(build_information, _sums(where).read_text(encoding="utf-8"))
 
 
 def _run_go(where: Places, go: str, *arguments: str, **extra: str) -> str:

@@ -179,9 +179,9 @@ def test_modules_of_a_go_program_and_what_replaces_them(tmp_path: Path) -> None:
     )
     found = golang.modules(file)
     assert found[:3] == [
-        ("example.org/a", "v1.0.0"),
-        ("example.org/fork", "v2.0.1"),
-        ("example.org/c", "v3.0.0"),
+        ("example.org/a", "v1.0.0", "h1:a"),
+        ("example.org/fork", "v2.0.1", "h1:b"),
+        ("example.org/c", "v3.0.0", "h1:c"),
     ]
     assert len(found) == 503
     file.write_text("no program")
@@ -190,8 +190,9 @@ def test_modules_of_a_go_program_and_what_replaces_them(tmp_path: Path) -> None:
 
 
 def test_the_list_of_parts_has_each_once_with_licence_and_sum() -> None:
-    made = sbom.describe(HEAD, [("example.org/a", "v1.0.0")], "ff")
-    assert made == sbom.describe(HEAD, [("example.org/a", "v1.0.0")], "ff")
+    modules = [("example.org/a", "v1.0.0", "h1:a")]
+    made = sbom.describe(HEAD, modules, "ff")
+    assert made == sbom.describe(HEAD, modules, "ff")
     document = json.loads(made)
     parts = {part["purl"]: part for part in document["components"]}
     assert set(parts) == {
@@ -205,6 +206,8 @@ def test_the_list_of_parts_has_each_once_with_licence_and_sum() -> None:
     assert parts["pkg:pypi/both@1"]["licenses"] == [{"expression": "MIT"}]
     assert parts["pkg:pypi/one@2"]["licenses"] == [{"license": {"name": "BSD"}}]
     assert parts["pkg:golang/example.org/comet@v1.2.3"]["hashes"][0]["content"] == "ff"
+    told = parts["pkg:golang/example.org/a@v1.0.0"]["properties"]
+    assert told == [{"name": "go.sum", "value": "h1:a"}]
     assert set(document["dependencies"][0]["dependsOn"]) == set(parts)
 
 

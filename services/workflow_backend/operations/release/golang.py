@@ -15,8 +15,8 @@ class NotGo(ValueError):
     """The file is no program that Go 1.18 or a later one built."""
 
 
-def modules(program: Path) -> list[tuple[str, str]]:
-    """Return path and version of each module below the main one. Raises NotGo."""
+def modules(program: Path) -> list[tuple[str, str, str]]:
+    """Return path, version and hash of each module below the main one. Raises NotGo."""
     data = program.read_bytes()
     start = data.find(_MAGIC)
     if start < 0 or not data[start + 15] & _INLINE:
@@ -25,10 +25,9 @@ def modules(program: Path) -> list[tuple[str, str]]:
     listing, _ = _text(data, end)
     text = listing[_SENTINEL:-_SENTINEL].decode("utf-8", "replace")
     # A module that another one replaces is followed by that one, and that one is what is built.
-    found = re.findall(
-        r"^dep\t([^\t\n]+)\t([^\t\n]+).*(?:\n=>\t([^\t\n]+)\t([^\t\n]+))?", text, re.MULTILINE
-    )
-    return [(instead or path, other or version) for path, version, instead, other in found]
+    part = r"\t([^\t\n]+)\t([^\t\n]+)(?:\t([^\t\n]*))?"
+    found = re.findall(rf"^dep{part}(?:\n=>{part})?$", text, re.MULTILINE)
+    return [one[3:] if one[3] else one[:3] for one in found]
 
 
 def _text(data: bytes, at: int) -> tuple[bytes, int]:

@@ -14,7 +14,7 @@ _SPACE = uuid.UUID("5f0a4dd0-6a6f-4c55-9d5c-0e4a4c1f7b7e")
 type Component = dict[str, Any]
 
 
-def describe(head: Manifest, go_modules: list[tuple[str, str]], cometbft_sha256: str) -> str:
+def describe(head: Manifest, go_modules: list[tuple[str, str, str]], cometbft_sha256: str) -> str:
     """The document for the release that `head` tells of; the same release has the same one."""
     found = {part["bom-ref"]: part for part in _parts(head, go_modules, cometbft_sha256)}
     own = {
@@ -37,7 +37,7 @@ def describe(head: Manifest, go_modules: list[tuple[str, str]], cometbft_sha256:
 
 
 def _parts(
-    head: Manifest, go_modules: list[tuple[str, str]], cometbft_sha256: str
+    head: Manifest, go_modules: list[tuple[str, str, str]], cometbft_sha256: str
 ) -> Iterator[Component]:
     for packages in (*head["environments"].values(), head["tools"].values()):
         for package in packages:
@@ -49,8 +49,10 @@ def _parts(
         yield _component("cpython", python["version"], "generic", sha256=python["sha256"])
     built = head["cometbft"]
     yield _component(built["module"], built["version"], "golang", "application", cometbft_sha256)
-    for module, version in go_modules:
-        yield _component(module, version, "golang")
+    for module, version, checksum in go_modules:
+        # Go's own sum of a module is none of the kinds that a document of this form knows.
+        known = {"properties": [{"name": "go.sum", "value": checksum}]} if checksum else {}
+        yield _component(module, version, "golang") | known
 
 
 def _python_package(package: dict[str, str]) -> Component:
