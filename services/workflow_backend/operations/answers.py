@@ -19,6 +19,9 @@ from .asking import problems
 SECONDS = 60.0
 """How long a node may take for all that it is asked at once."""
 
+POLL_SECONDS = 10.0
+"""How long it may take for what it is asked again and again."""
+
 PAGE = 100
 VALIDATORS = 10_000
 """The most that CometBFT lets a chain have."""
@@ -144,13 +147,13 @@ class Unconfirmed(_Answer):
 
 
 @asynccontextmanager
-async def asking(url: str) -> AsyncIterator[Rpc]:
+async def asking(url: str, seconds: float = SECONDS) -> AsyncIterator[Rpc]:
     """Ask a node that nobody has to believe; raises NodeUnavailable where it takes too long."""
     try:
-        async with asyncio.timeout(SECONDS), Rpc(url, is_peer=True) as rpc:
+        async with asyncio.timeout(seconds), Rpc(url, is_peer=True) as rpc:
             yield rpc
     except TimeoutError:
-        raise NodeUnavailable(f"the node at {url} takes more than {SECONDS:.0f} s") from None
+        raise NodeUnavailable(f"the node at {url} takes more than {seconds:.0f} s") from None
 
 
 async def ask[T: BaseModel](rpc: Rpc, kind: type[T], method: str, **params: Any) -> T:

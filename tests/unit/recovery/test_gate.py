@@ -1,6 +1,7 @@
 """The double-sign gate lets a validator sign here only where it surely signs nowhere else."""
 
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from workflow_backend.errors import RecoveryRefused
+from workflow_backend.operations import answers
 from workflow_backend.operations.recovery import gate
 from workflow_backend.operations.recovery.actions import act
 
@@ -203,6 +205,30 @@ def test_gate_waits_where_one_saw_a_vote(serve: Serve) -> None:
     lies = {host: {"validators": {"validators": [], "total": "0"}} for host in "bc"}
     answer = ask(serve(without_a(lies=lies)))
     assert (answer["check_blocks"], answer["power"]) == (3, 10)
+
+
+def test_gate_does_without_one_that_takes_its_time(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "POLL_SECONDS", 0.2)
+    over = threading.Event()
+
+    class Slow(Chain):
+        asked = 0
+
+        def answer(self, host: str, method: str, params: dict[str, Any]) -> Any:
+            if (host, method) == ("b", "status"):
+                self.asked += 1
+                if self.asked > 1:
+                    over.wait(30)
+            return super().answer(host, method, params)
+
+    chain = Slow(signers=set("bcd"))
+    try:
+        assert ask(serve(chain), seconds=10)["shown_by"] == ["c", "d"]
+    finally:
+        over.set()
+    assert chain.asked == 2
 
 
 def test_gate_believes_one_alone_no_height(serve: Serve) -> None:

@@ -124,7 +124,7 @@ async def test_rpc_unpacks_nothing() -> None:
 
 
 async def test_rpc_stops_reading_an_answer_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions._PeerAnswer, "most_bytes", 1 << 20)
+    monkeypatch.setattr(sessions, "PEER_BYTES", 1 << 20)
     ended = asyncio.Event()
 
     async def endless(request: web.Request) -> web.StreamResponse:
@@ -140,6 +140,23 @@ async def test_rpc_stops_reading_an_answer_without_end(monkeypatch: pytest.Monke
         with pytest.raises(NodeUnavailable, match="more than 1 MiB"):
             await rpc.call("status")
         await asyncio.wait_for(ended.wait(), 5)
+
+
+async def test_rpc_stops_reading_answers_without_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "PEER_BYTES", 1 << 20)
+
+    async def large(_: web.Request) -> web.Response:
+        result = {"jsonrpc": "2.0", "id": 0, "result": {"x": "x" * (300 << 10)}}
+        return web.json_response(result)
+
+    async with hostile(large) as rpc:
+        for _ in range(3):
+            await rpc.call("validators")
+        with pytest.raises(NodeUnavailable, match="more than 1 MiB"):
+            await rpc.call("validators")
+    async with hostile(large, is_peer=False) as own:
+        for _ in range(5):
+            await own.call("validators")
 
 
 async def test_rpc_names_an_answer_that_is_too_deep() -> None:

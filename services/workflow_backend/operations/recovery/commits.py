@@ -75,13 +75,15 @@ async def _ask(host: str, way: Reach, chain_id: str) -> Peer | str:
 
 
 async def each[T](
-    peers: Iterable[Peer], question: Callable[[Rpc, Peer], Awaitable[T]]
+    peers: Iterable[Peer],
+    question: Callable[[Rpc, Peer], Awaitable[T]],
+    seconds: float = answers.SECONDS,
 ) -> tuple[dict[str, T], dict[str, str]]:
     """Ask peers at once; return what they say, and why the others say nothing, by host."""
 
     async def one(peer: Peer) -> T | _Silence:
         try:
-            async with answers.asking(peer.url) as rpc:
+            async with answers.asking(peer.url, seconds) as rpc:
                 return await question(rpc, peer)
         except WorkflowError as error:
             return _Silence(str(error))
@@ -99,10 +101,14 @@ class _Silence:
     why: str
 
 
-async def newest(rpc: Rpc, peer: Peer) -> int:
-    """Return a peer's newest height."""
-    del peer
-    return (await answers.ask(rpc, answers.Status, "status")).sync_info.latest_block_height
+async def newest(peers: Iterable[Peer]) -> tuple[dict[str, int], dict[str, str]]:
+    """Ask peers at once for their newest height, as `each` does; who takes long is left behind."""
+
+    async def height(rpc: Rpc, peer: Peer) -> int:
+        del peer
+        return (await answers.ask(rpc, answers.Status, "status")).sync_info.latest_block_height
+
+    return await each(peers, height, answers.POLL_SECONDS)
 
 
 async def nudge(peer: Peer, chain_id: str) -> str:

@@ -269,7 +269,8 @@ async def _wait(wanted: Gate, peers: Peers, height: int) -> tuple[Heights, Mappi
     asked = list(peers.there.values())
     up = {peer.host for peer in asked if not peer.catching_up}
     while True:
-        seen, _ = await commits.each(asked, commits.newest)
+        seen, silent = await commits.newest(asked)
+        asked = [peer for peer in asked if peer.host not in silent] or asked
         heard = heights.agreed({host: one for host, one in seen.items() if host in up})
         if (heard.top >= height and heard.vouched) or time.monotonic() > deadline:
             return heard, seen, refused

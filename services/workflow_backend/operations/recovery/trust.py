@@ -183,7 +183,7 @@ async def _wait(wanted: Trust, asked: Asked, height: int) -> None:
     refused, turn = "", 0
     while True:
         peers = list(asked.servers.values())
-        seen, silent = await commits.each(peers, commits.newest)
+        seen, silent = await commits.newest(peers)
         there = [host for host, newest in seen.items() if newest >= height]
         if len(there) == len(peers):
             return
