@@ -15,7 +15,7 @@ from ..chain.heads import Heads
 from ..chain.node import Node
 from ..chain.rpc import Rpc
 from ..chain.submitter import Submitter
-from ..chain.wallet import Account
+from ..chain.wallet import Account, sole_writer
 from ..errors import WalletMissing
 from ..heartbeat import Heartbeat
 from ..pulse import Pulse
@@ -86,7 +86,7 @@ async def open_backend(settings: Settings, *, read_only: bool) -> AsyncIterator[
     with contextlib.ExitStack() as wallet:
         account = None
         if not read_only:
-            account = wallet.enter_context(Account(settings.wallet_key()))
+            account = wallet.enter_context(sole_writer(settings.wallet_key(), settings.state_dir))
         async with Rpc(settings.node_url) as rpc, open_store(settings) as store:
             node = Node(rpc, settings.contract)
             await node.require_chain(settings.chain_id)

@@ -13,7 +13,7 @@ from xian_py.models import TransactionSubmission
 from ..chain import sessions
 from ..chain.node import Node
 from ..chain.rpc import Rpc
-from ..chain.wallet import Account
+from ..chain.wallet import own_folder, sole_writer
 from ..errors import NodeUnavailable, TransactionFailed
 from ..settings import Settings
 
@@ -42,7 +42,7 @@ class Sender:
     async def open(cls, settings: Settings, *, check: bool = False) -> AsyncIterator[Self]:
         """Connect; raises WorkflowError where key, chain or node are wrong."""
         key = settings.wallet_key()
-        with Account(key) as account:
+        with sole_writer(key, own_folder()) as account:
             async with Rpc(settings.node_url) as rpc:
                 node = Node(rpc, settings.contract)
                 await node.require_chain(settings.chain_id)

@@ -9,7 +9,7 @@ from ..chain.heads import Heads
 from ..chain.node import Node
 from ..chain.rpc import Rpc
 from ..chain.submitter import Submitter
-from ..chain.wallet import Account
+from ..chain.wallet import sole_writer
 from ..errors import WorkflowError
 from ..heartbeat import Heartbeat
 from ..settings import Settings
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Process until `stop` is set, then drain; raises WorkflowError where it can't begin."""
-    with Account(settings.wallet_key()) as account:
+    with sole_writer(settings.wallet_key(), settings.state_dir) as account:
         async with Rpc(settings.node_url) as rpc:
             node = Node(rpc, settings.contract)
             await node.require_chain(settings.chain_id)

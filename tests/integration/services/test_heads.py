@@ -36,20 +36,20 @@ async def deployed(node: Node) -> Node:
 async def listening(node: Node, line: BadLine) -> AsyncIterator[tuple[Heads, Reader, Submit]]:
     """Block notices over a bad line, and who submits one item after the other past it."""
     numbers = itertools.count()
-    with Account(Wallet().private_key) as account:
-        async with line.to(node.url), Rpc(line.url) as rpc, Rpc(node.url) as direct:
-            submitter = Submitter(Reader(direct, CONTRACT), Heads(direct), account, node.chain_id)
+    account = Account(Wallet().private_key)
+    async with line.to(node.url), Rpc(line.url) as rpc, Rpc(node.url) as direct:
+        submitter = Submitter(Reader(direct, CONTRACT), Heads(direct), account, node.chain_id)
 
-            async def submit() -> str:
-                item_id = f"{account.address[:16]}-{next(numbers)}"
-                outcome = await submitter.submit(contract.submit(item_id, "uri:x", "job", ""))
-                assert outcome.ok
-                return item_id
+        async def submit() -> str:
+            item_id = f"{account.address[:16]}-{next(numbers)}"
+            outcome = await submitter.submit(contract.submit(item_id, "uri:x", "job", ""))
+            assert outcome.ok
+            return item_id
 
-            heads = Heads(rpc)
-            async with heads.following(), submitter.running():
-                await is_open(line)
-                yield heads, Reader(rpc, CONTRACT), submit
+        heads = Heads(rpc)
+        async with heads.following(), submitter.running():
+            await is_open(line)
+            yield heads, Reader(rpc, CONTRACT), submit
 
 
 async def is_open(line: BadLine, sockets: int = 1) -> None:

@@ -171,10 +171,10 @@ async def shared(node: Node, tmp_path_factory: pytest.TempPathFactory) -> AsyncI
     await deploy(node, name, [first.worker, second.worker])
     async with Rpc(node.url) as rpc:
         reader = Reader(rpc, name)
-        with Account(Wallet().private_key) as account:
-            submitter = Submitter(reader, Heads(rpc), account, node.chain_id)
-            async with submitter.running():
-                yield Queue(reader, submitter, (first, second))
+        account = Account(Wallet().private_key)
+        submitter = Submitter(reader, Heads(rpc), account, node.chain_id)
+        async with submitter.running():
+            yield Queue(reader, submitter, (first, second))
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -36,12 +36,12 @@ async def deployed(node: Node) -> Node:
 async def submitting(
     node: Node, url: str = "", key: str = "", name: str = CONTRACT
 ) -> AsyncIterator[tuple[Submitter, Reader]]:
-    with Account(key or Wallet().private_key) as account:
-        async with Rpc(url or node.url) as rpc:
-            heads, reader = Heads(rpc), Reader(rpc, name)
-            submitter = Submitter(reader, heads, account, node.chain_id)
-            async with heads.following(), submitter.running():
-                yield submitter, reader
+    account = Account(key or Wallet().private_key)
+    async with Rpc(url or node.url) as rpc:
+        heads, reader = Heads(rpc), Reader(rpc, name)
+        submitter = Submitter(reader, heads, account, node.chain_id)
+        async with heads.following(), submitter.running():
+            yield submitter, reader
 
 
 async def submit(submitter: Submitter, prefix: str, number: int) -> list[Outcome]:
