@@ -76,6 +76,9 @@ def run(module):
     texts, revisions = define(module, key_of(folder, module.check_mode))
     changed = write_credentials(module, folder)
     diff = write_units(module, texts)
+    outdated = bool(diff) or needs_reload(module, texts)
+    if outdated and not module.check_mode:
+        module.run_command(["systemctl", "daemon-reload"], check_rc=True)
     running = {unit: running_revision(module, unit) for unit in texts}
     stale = [unit for unit in texts if running[unit] != revisions[unit]]
     idle = [unit for unit in texts if not (UNITS / "multi-user.target.wants" / unit).is_symlink()]
@@ -89,7 +92,7 @@ def run(module):
         for unit in stale:
             start(module, unit)
     module.exit_json(
-        changed=bool(changed or diff or stale or idle),
+        changed=bool(changed or outdated or stale or idle),
         started=[unit for unit in stale if running[unit] is None],
         restarted=[unit for unit in stale if running[unit] is not None],
         diff=diff,
@@ -141,9 +144,14 @@ def write_units(module, texts):
         diff.append({"before": before, "after": text, "before_header": unit, "after_header": unit})
         if not module.check_mode:
             write(path, text, 0o644)
-    if diff and not module.check_mode:
-        module.run_command(["systemctl", "daemon-reload"], check_rc=True)
     return diff
+
+
+def needs_reload(module, units):
+    """Tell whether systemd still has an earlier definition, of a run that was cut short."""
+    command = ["systemctl", "show", "--property=NeedDaemonReload", "--value", *units]
+    _, told, _ = module.run_command(command, check_rc=True)
+    return "yes" in told.split()
 
 
 def write_credentials(module, folder):
