@@ -2,12 +2,18 @@
 
 apt fetches and verifies them with a configuration of its own: the system's package lists, its
 installed packages and its cache stay as they are, and no privilege is needed.
+
+They are pinned, each file by its SHA-256. The suite moves, and a mirror keeps no old version: where
+it has one no more, the newest are taken, that Debian signed, and that is said. Which they were is
+recorded with the interpreter, and in each release.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from places import Places
@@ -19,6 +25,7 @@ from steps import (
     mark_made,
     remove,
     run,
+    say,
 )
 from uv import Uv
 
@@ -26,6 +33,10 @@ SUITE = "forky"
 PROGRAM = "usr/bin/python3.14"
 # Wheels with C++ in them need libstdc++ from the same release as the private libc.
 _PACKAGES = ("python3.14", "libstdc++6")
+_PINS = "debian.sha256"
+_GONE = re.compile(
+    r"^E: (Version '.*' for '.*' was not found|Unable to locate package)", re.MULTILINE
+)
 _KEYRINGS = ("debian-archive-keyring.gpg", "debian-archive-keyring.pgp")
 
 _CONFIGURATION = """\
@@ -65,7 +76,9 @@ def fetch(where: Places, uv: Uv) -> dict[str, str]:
     reasons = []
     for mirror in mirrors(where):
         try:
-            _download(where, mirror, archive_keys)
+            with tempfile.TemporaryDirectory() as name:
+                packages = _download(where, mirror, archive_keys, Path(name), pins(where))
+                _keep(where, packages)
         except Trouble as trouble:
             reasons.append(trouble)
         else:
@@ -73,6 +86,53 @@ def fetch(where: Places, uv: Uv) -> dict[str, str]:
     if reasons:
         raise reasons[0]
     raise Trouble("apt knows no mirror of Debian", "add one to the sources of apt")
+
+
+def renewed_pins(where: Places) -> str:
+    """The text of the pins of the newest packages."""
+    reasons = [Trouble("apt knows no mirror of Debian", "add one to the sources of apt")]
+    for mirror in mirrors(where):
+        try:
+            with tempfile.TemporaryDirectory() as name:
+                packages = _download(where, mirror, keyring(), Path(name), {})
+                return "".join(f"{file_digest(path)}  {path.name}\n" for path in packages)
+        except Trouble as trouble:
+            reasons.append(trouble)
+    raise reasons[-1]
+
+
+def pins(where: Places) -> dict[str, str]:
+    """The SHA-256 of each package by its file name."""
+    text = (where.requirements / _PINS).read_text(encoding="ascii")
+    return {name: digest for digest, name in (line.split("  ", 1) for line in text.splitlines())}
+
+
+def refuse_others(packages: list[Path], pinned: dict[str, str]) -> None:
+    """Go no further with a package that has a pinned name and another content."""
+    for package in packages:
+        found = file_digest(package)
+        if pinned.get(package.name, found) != found:
+            raise Trouble(
+                f"{package.name} has the SHA-256 {found}, and {pinned[package.name]} is pinned",
+                "find out who changed it: check the mirror, or use another",
+            )
+
+
+def _keep(where: Places, packages: list[Path]) -> None:
+    """Take what was downloaded, once it is known to be what is pinned."""
+    pinned = pins(where)
+    refuse_others(packages, pinned)
+    newer = [package.name for package in packages if package.name not in pinned]
+    if newer:
+        say(
+            f"The mirror has {len(newer)} of CPython's packages in other versions than are pinned: "
+            f"these are held by Debian's signature alone ({', '.join(newer)}); make lock pins them"
+        )
+    remove(_folder(where))
+    _folder(where).mkdir()
+    for package in packages:
+        shutil.copyfile(package, _folder(where) / package.name)
+    mark_made(_folder(where), _digests(where))
 
 
 def place(where: Places, uv: Uv, home: Path) -> Path:
@@ -173,39 +233,45 @@ def _ask_apt(where: Places, *arguments: str) -> list[str]:
     ).splitlines()
 
 
-def _download(where: Places, mirror: str, keyring: Path) -> None:
+def _download(
+    where: Places, mirror: str, keyring: Path, folder: Path, pinned: dict[str, str]
+) -> list[Path]:
+    """Download the packages to `folder`, those that are pinned if the mirror still has them."""
     # apt downloads as an account of its own, which can't enter a clone of root's.
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        for part in ("state/lists/partial", "cache/archives/partial"):
-            (folder / part).mkdir(parents=True)
-        (folder / "status").touch()
-        (folder / "apt.conf").write_text(_CONFIGURATION.format(folder=folder), encoding="utf-8")
-        (folder / "sources.list").write_text(
-            f"deb [signed-by={keyring} target=Packages] {mirror} {SUITE} main\n", encoding="utf-8"
-        )
-        apt: list[str | Path] = [
-            "apt-get",
-            "--config-file",
-            folder / "apt.conf",
-            "--quiet",
-            "--yes",
-        ]
-        log = where.log("python")
-        # Without the option a mirror that is down is a warning, and the next command the error.
+    folder.chmod(0o755)
+    for part in ("state/lists/partial", "cache/archives/partial"):
+        (folder / part).mkdir(parents=True)
+    (folder / "status").touch()
+    (folder / "apt.conf").write_text(_CONFIGURATION.format(folder=folder), encoding="utf-8")
+    (folder / "sources.list").write_text(
+        f"deb [signed-by={keyring} target=Packages] {mirror} {SUITE} main\n", encoding="utf-8"
+    )
+    apt: list[str | Path] = ["apt-get", "--config-file", folder / "apt.conf", "--quiet", "--yes"]
+    log = where.log("python")
+    # Without the option a mirror that is down is a warning, and the next command the error.
+    run(
+        [*apt, "--error-on=any", "update"],
+        what=f"the list of Debian's packages ({SUITE}) can't be fetched",
+        log=log,
+    )
+
+    def get(packages: Iterable[str]) -> None:
         run(
-            [*apt, "--error-on=any", "update"],
-            what=f"the list of Debian's packages ({SUITE}) can't be fetched",
-            log=log,
-        )
-        run(
-            [*apt, "--download-only", "install", *_PACKAGES],
+            [*apt, "--download-only", "install", *packages],
             what=f"Debian's packages ({SUITE}) can't be fetched",
             log=log,
         )
-        remove(_folder(where))
-        _folder(where).mkdir()
-        for package in (folder / "cache/archives").glob("*.deb"):
-            shutil.copyfile(package, _folder(where) / package.name)
-        mark_made(_folder(where), _digests(where))
+
+    try:
+        get(exactly(pinned) or _PACKAGES)
+    except Trouble:
+        if not (pinned and _GONE.search(log.read_text(encoding="utf-8"))):
+            raise
+        get(_PACKAGES)
+    return sorted((folder / "cache/archives").glob("*.deb"))
+
+
+def exactly(pinned: Iterable[str]) -> list[str]:
+    """How apt is asked for these very packages, by the names of their files."""
+    parts = (name.removesuffix(".deb").split("_") for name in pinned)
+    return [f"{name}={version.replace('%3a', ':')}" for name, version, _ in parts]

@@ -1,10 +1,11 @@
-"""Renew the locked requirement files: exact versions and their hashes, no download addresses."""
+"""Renew what is locked: exact versions and their hashes, no download addresses."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
+import debian
 import uv
 from places import Places, leave_own_tools, places
 from steps import Trouble, fail, step, write_text
@@ -30,6 +31,8 @@ def main() -> int:
     where = places(REPO)
     try:
         where.cache.mkdir(exist_ok=True)
+        with step("debian.sha256"):
+            write_text(where.requirements / "debian.sha256", debian.renewed_pins(where))
         our_uv = uv.make(where)
         for name, sources in LOCKS:
             with step(f"{name}.txt"):
