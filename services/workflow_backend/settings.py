@@ -16,6 +16,7 @@ from .errors import SettingError
 _KEY = re.compile(r"[0-9a-fA-F]{64}")
 _ACCOUNT = re.compile(r"[0-9a-f]{64}")
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+")
+_HOST = re.compile(r"[a-z0-9.-]+")
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 _CONTRACT = re.compile(r"con_[a-z0-9_]{1,60}")
 
@@ -35,6 +36,7 @@ class Settings:
     api_rate: float
     api_wallets: tuple[str, ...]
     api_origins: tuple[str, ...]
+    api_hosts: tuple[str, ...]
     api_proxies: tuple[IPv4Network | IPv6Network, ...]
     api_prefix: str
     tokens_file: Path | None
@@ -63,6 +65,7 @@ class Settings:
             api_rate=_positive(env, "XIAN_WORKFLOW_API_RATE", 1000.0),
             api_wallets=accounts(env, "XIAN_WORKFLOW_API_WALLETS"),
             api_origins=_origins(env),
+            api_hosts=_hosts(env),
             api_proxies=_networks(env, "XIAN_WORKFLOW_API_PROXIES"),
             api_prefix=_prefix(env),
             tokens_file=_path(env, "XIAN_WORKFLOW_TOKENS_FILE"),
@@ -167,12 +170,14 @@ def api_url(env: Mapping[str, str]) -> str:
 
 
 def api_token(env: Mapping[str, str]) -> str | None:
-    """Return the token that a client shows the API, or None where the API asks for none."""
+    """Return the token that a client shows the API; None where none is named or there."""
     path = env.get("XIAN_WORKFLOW_API_TOKEN_FILE")
     if not path:
         return None
     try:
         return Path(path).read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        return None  # not deployed yet: an API that asks for one says so
     except (OSError, UnicodeDecodeError) as error:
         raise SettingError(
             f"XIAN_WORKFLOW_API_TOKEN_FILE ({path}) can't be read: {type(error).__name__}"
@@ -275,6 +280,18 @@ def _origins(env: Mapping[str, str]) -> tuple[str, ...]:
             raise SettingError(
                 f"{name} must be origins such as https://shop.example.org, separated by commas, "
                 f"one is {origin!r}"
+            )
+    return tuple(found)
+
+
+def _hosts(env: Mapping[str, str]) -> tuple[str, ...]:
+    name = "XIAN_WORKFLOW_API_HOSTS"
+    found = [host.lower() for host in parts(env, name)]
+    for host in found:
+        if not _HOST.fullmatch(host):
+            raise SettingError(
+                f"{name} must be names such as workflow.example.org, without a port, separated by "
+                f"commas, one is {host!r}"
             )
     return tuple(found)
 

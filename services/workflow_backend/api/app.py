@@ -8,6 +8,7 @@ from .. import __version__
 from . import health, problems, reads, stream, writes
 from .backend import Backend
 from .bodies import JsonBodies
+from .browsers import OwnPagesOnly
 from .methods import HeadAsGet
 from .metrics import Measured
 
@@ -20,9 +21,13 @@ def create_app(backend: Backend) -> FastAPI:
         version=__version__,
         description="Submit items to the workflow contract and read what became of them.",
         redoc_url=None,  # one page is enough
+        responses=problems.responses(421),
     )
     app.state.backend = backend
     app.add_middleware(JsonBodies)
+    if backend.tokens is None:
+        settings = backend.settings
+        app.add_middleware(OwnPagesOnly, hosts=settings.api_hosts, origins=settings.api_origins)
     if backend.settings.api_origins:
         # The outermost but one: a refusal, too, is to be read by the page that asked.
         app.add_middleware(

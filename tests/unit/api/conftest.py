@@ -112,7 +112,7 @@ async def api() -> AsyncIterator[Open]:
         transport = httpx.ASGITransport(app)
         hooks = {"response": [described]}
         clients.append(
-            httpx.AsyncClient(transport=transport, base_url="http://api", event_hooks=hooks)
+            httpx.AsyncClient(transport=transport, base_url="http://localhost", event_hooks=hooks)
         )
         return clients[-1]
 

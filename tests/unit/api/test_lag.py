@@ -94,7 +94,7 @@ async def test_health_is_red_while_one_block_is_missing_for_long(clock: Clock) -
     projection = ProjectionLag()
     backend = fake_backend(settings, node=Node(), store=Store(), lag=projection)
     transport = httpx.ASGITransport(create_app(backend))
-    async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         projection.arrived(11)
         clock.now += health.LAG_SECONDS - 1
         assert (await client.get("/health/ready")).status_code == 200

@@ -14,9 +14,9 @@ from workflow_backend.settings import Settings
 from .conftest import fake_backend
 from .serving import Served, answer, detail, serving
 
-HEAD = b"GET /health/live HTTP/1.1\r\nHost: x\r\n"
+HEAD = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n"
 LIVE = HEAD + b"\r\n"
-POST = b"POST /items HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+POST = b"POST /items HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ async def test_protocol_ends_an_answer_that_nobody_reads(
     loop = asyncio.get_running_loop()
     with plug:
         await loop.sock_connect(plug, ("127.0.0.1", served.port))
-        page = b"GET /static-offline-docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n"
+        page = b"GET /static-offline-docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
         await loop.sock_sendall(plug, page * 20)
         async with asyncio.timeout(20):
             while not made or not made[0].transport.is_closing():  # noqa: ASYNC110

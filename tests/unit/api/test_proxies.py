@@ -19,7 +19,9 @@ def _open(rate: float = 1000.0, **environment: str) -> Any:
 
 async def _get(served: Served, path: str, *headers: str) -> tuple[int, dict[str, str], bytes]:
     reader, writer = await served.connect()
-    writer.write("\r\n".join([f"GET {path} HTTP/1.1", "Host: x", *headers, "", ""]).encode())
+    writer.write(
+        "\r\n".join([f"GET {path} HTTP/1.1", "Host: localhost", *headers, "", ""]).encode()
+    )
     try:
         return await answer(reader)
     finally:
@@ -49,7 +51,7 @@ async def test_forwarded_address_is_believed_of_a_proxy_that_was_named() -> None
 async def test_prefix_of_a_proxy_is_in_redirects_and_description() -> None:
     async with _open(XIAN_WORKFLOW_API_PREFIX="/workflow/") as served:
         status, headers, _ = await _get(served, "/health/live/")
-        assert (status, headers["location"]) == (307, "http://x/workflow/health/live")
+        assert (status, headers["location"]) == (307, "http://localhost/workflow/health/live")
         page = (await _get(served, "/docs"))[2].decode()
         assert "'/workflow/openapi.json'" in page
         assert 'src="/workflow/static' in page

@@ -34,7 +34,7 @@ ITEM = Item(
     lease_seconds=0,
     contested_at=None,
 )
-WAIT = b"GET /items/a?wait=completed&timeout=300 HTTP/1.1\r\nHost: x\r\n\r\n"
+WAIT = b"GET /items/a?wait=completed&timeout=300 HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 class Node:
@@ -122,7 +122,7 @@ async def test_stop_breaks_off_what_takes_too_long_with_a_503(
 
     async with _open(SimpleNamespace(item=item)) as served:
         reader, writer = await served.connect()
-        writer.write(b"GET /items/a HTTP/1.1\r\nHost: x\r\n\r\n")
+        writer.write(b"GET /items/a HTTP/1.1\r\nHost: localhost\r\n\r\n")
         await asked.wait()
         await served.ended()
         status, headers, body = await answer(reader)
@@ -143,7 +143,7 @@ async def test_stop_does_not_wait_for_a_request_that_is_not_whole() -> None:
 async def _half_posted(served: Served) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     reader, writer = await served.connect()
     writer.write(
-        b"POST /items HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        b"POST /items HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         b"Expect: 100-continue\r\nContent-Length: 10\r\n\r\n"
     )
     assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"

@@ -19,7 +19,7 @@ from .conftest import fake_backend
 from .serving import Served, answer, serving
 from .test_feed import Store
 
-ASK = b"GET /stream HTTP/1.1\r\nHost: x\r\nLast-Event-ID: 0\r\n\r\n"
+ASK = b"GET /stream HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: 0\r\n\r\n"
 
 
 @contextlib.asynccontextmanager
