@@ -5,6 +5,7 @@ import os
 import ssl
 import time
 from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,9 @@ ANSWER_BYTES = 64 << 20
 
 PROBLEM_BYTES = 1 << 20
 """Bytes of an answer that refuses at most."""
+
+
+_UNAUTHORIZED = "name the file of a good token by XIAN_WORKFLOW_API_TOKEN_FILE"
 
 
 class ApiError(WorkflowError):
@@ -126,7 +130,8 @@ class ApiClient:
             with self._open(request, timeout=self._timeout) as response:
                 return _read(response, time.monotonic() + self._timeout)
         except HTTPError as error:
-            raise ApiError(f"{method} {path}: {_detail(error)}") from error
+            hint = _UNAUTHORIZED if error.code == HTTPStatus.UNAUTHORIZED else None
+            raise ApiError(f"{method} {path}: {_detail(error)}", hint=hint) from error
         except (URLError, OSError, HTTPException, ValueError, RecursionError) as error:
             reason = getattr(error, "reason", None) or error
             raise ApiUnavailable(f"no answer from the API at {self.url}: {reason}") from error

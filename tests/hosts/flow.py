@@ -15,6 +15,9 @@ from workflow_backend.operations.tunnel import tunnel
 from .network import Network
 
 API = "http://127.0.0.1:8000"
+TOKEN = "/etc/workflow-backend/credentials/operator/api_token"
+"""The operator's, on each host with an API."""
+
 TERMINAL = {"ItemCompleted", "ItemFailed", "ItemCancelled"}
 _PAGE = 500
 
@@ -23,9 +26,9 @@ class Flow:
     """Items that are submitted to any of several APIs; where one is away, to the next."""
 
     def __init__(
-        self, urls: Sequence[str], prefix: str, pause: float, kind: str, clients: int
+        self, apis: Sequence[ApiClient], prefix: str, pause: float, kind: str, clients: int
     ) -> None:
-        self._apis = [ApiClient(url, timeout=20) for url in urls]
+        self._apis = apis
         self._prefix = prefix
         self._pause = pause
         self._kind = kind
@@ -139,6 +142,8 @@ def flowing(
     with ExitStack() as tunnels:
         ssh = ["ssh", "-F", str(network.folder / "ssh_config")]
         urls = [tunnels.enter_context(tunnel([*ssh, host], API)) for host in hosts]
-        with Flow(urls, prefix, pause, kind, clients) as flow:
+        token = network[hosts[0]].output(f"cat {TOKEN}").strip()
+        apis = [ApiClient(url, timeout=20, token=token) for url in urls]
+        with Flow(apis, prefix, pause, kind, clients) as flow:
             yield flow
         flow.settle()

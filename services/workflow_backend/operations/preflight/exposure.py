@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from ipaddress import ip_address
 
-from .findings import Finding, Level
+from .findings import Finding
 from .inventory import Host, Inventory
 
 CHECK = "exposure"
@@ -30,7 +30,7 @@ def _open(host: Host) -> Iterator[Finding]:
         return  # that it is no address is a finding already
     tokens = ("workflow_services_tokens", "workflow_services_operator_token")
     unread = host.names.intersection(tokens) - host.values.keys()
-    if not unread and not any(map(host.get, tokens)):
+    if not host.systemd and not unread and not any(map(host.get, tokens)):
         yield Finding(
             CHECK,
             (host.name,),
@@ -60,12 +60,19 @@ def _certificate(host: Host) -> Iterator[Finding]:
 
 
 def _operator(host: Host) -> Iterator[Finding]:
-    """Health and smoke show an API with tokens one of their own, which it knows by itself."""
-    if host.get("workflow_services_tokens") and not host.text("workflow_services_operator_token"):
+    """Smoke and status show an API with tokens one of their own, which it knows by itself.
+
+    On a host with systemd the API always asks for one; who leaves the variable out has one made.
+    """
+    name = "workflow_services_operator_token"
+    known = name in host.values or (not host.systemd and name not in host.names)
+    asks = host.systemd or host.get("workflow_services_tokens")
+    if asks and known and not host.text(name):
         yield Finding(
             CHECK,
             (host.name,),
-            "the API asks for tokens, and health and smoke have none to show",
-            "set workflow_services_operator_token",
-            Level.WARNING,
+            "the API asks for tokens, and health, smoke and status have none to show",
+            f"leave {name} out: one is made beside the network's keys"
+            if host.systemd
+            else f"set {name}",
         )

@@ -19,6 +19,7 @@ _LARGEST = 1 << 20
 
 _KEYS = (
     "operator.json",
+    "operator.token",
     "hosts/*/node_key.json",
     "hosts/*/priv_validator_key.json",
     "wallets/*.key",

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from tests.hosts import REPO
-from tests.hosts.flow import flowing
+from tests.hosts.flow import TOKEN, flowing
 from tests.hosts.heights import agreed
 from tests.hosts.host import Host
 from tests.hosts.network import Network
@@ -33,7 +33,9 @@ concurrency = 8
 SMALL_DISK = f"mkdir -p {STATE}/postgres && mount -t tmpfs -o size=300m tmpfs {STATE}/postgres"
 API = "http://127.0.0.1:8000"
 ANSWER = (
-    "python3 -c 'import sys, urllib.request as u; print(u.urlopen(sys.argv[1]).read().decode())'"
+    "python3 -c 'import sys, urllib.request as u; "
+    f'shown = {{"Authorization": "Bearer " + open("{TOKEN}").read().strip()}}; '
+    "print(u.urlopen(u.Request(sys.argv[1], headers=shown)).read().decode())'"
 )
 
 

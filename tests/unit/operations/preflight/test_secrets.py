@@ -283,6 +283,9 @@ TOKEN = "xwb_" + LONG * 2
         ({}, "exposure", "without TLS"),
         ({"workflow_services_api_certificate": "c.pem", "workflow_services_tokens": {},
           "workflow_services_operator_token": ""},
+         "exposure", "health, smoke and status have none to show"),
+        ({"workflow_services_api_certificate": "c.pem", "workflow_services_tokens": {},
+          "workflow_services_operator_token": "", "program_manager": "supervisor"},
          "exposure", "asks nobody for a token"),
         ({"workflow_services_api_certificate": "c.pem", "workflow_services_tokens": {}}, "", ""),
         ({"workflow_services_api_certificate": "c.pem"}, "", ""),
@@ -322,10 +325,17 @@ def test_a_certificate_needs_its_key() -> None:
     assert problem(lost, "variables") == "can't be evaluated: workflow_services_api_key"
 
 
-def test_an_api_with_tokens_and_nobody_who_has_one() -> None:
+def test_api_of_a_remote_host_is_not_to_be_without_the_operators_token() -> None:
+    assert found(host()) == []  # left out: one is made
+    findings = found(host(workflow_services_operator_token=""))
+    assert "have none to show" in problem(findings, "exposure")
+    assert "leave workflow_services_operator_token out" in findings[0].hint
+    here = {"program_manager": "supervisor"}
+    assert "exposure" not in {finding.check for finding in found(host(**here))}
     tokens = {"ops": {"scopes": ["read"], "sha256": "0" * 64}}
-    findings = found(host(workflow_services_tokens=tokens))
-    assert "have none to show" in warning(findings, "exposure")
+    findings = found(host(**here, workflow_services_tokens=tokens))
+    said = [finding.what for finding in findings if finding.check == "exposure"]
+    assert said == ["the API asks for tokens, and health, smoke and status have none to show"]
 
 
 def test_no_finding_repeats_a_secret() -> None:

@@ -21,8 +21,9 @@ def test_hosts_and_wallets_are_those_of_the_inventory() -> None:
 
 
 def test_every_key_is_encrypted_and_private() -> None:
-    keys = [FOLDER / "operator.json", *FOLDER.rglob("*_key.json"), *FOLDER.rglob("*.key")]
-    assert len(keys) == 10
+    patterns = ("operator.json", "operator.token", "*_key.json", "*.key")
+    keys = [path for pattern in patterns for path in FOLDER.rglob(pattern)]
+    assert len(keys) == 11
     assert {path.read_text().split(";")[0] for path in keys} == {"$ANSIBLE_VAULT"}
     assert {path.stat().st_mode & 0o777 for path in FOLDER.rglob("*") if path.is_file()} == {0o600}
 

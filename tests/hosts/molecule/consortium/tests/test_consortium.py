@@ -52,7 +52,7 @@ def decrypted(path: Path) -> str:
 
 @pytest.fixture(scope="module")
 def apis() -> dict[str, ApiClient]:
-    token = decrypted(MADE / "secrets" / "operator-token")
+    token = decrypted(FOLDER / "operator.token")
     return {
         name: ApiClient(f"https://{address(name)}:8000", token=token, ca_file=AUTHORITY)
         for name in SERVING

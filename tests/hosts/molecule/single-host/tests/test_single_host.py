@@ -135,6 +135,7 @@ def test_killed_programs_come_back_and_an_item_goes_through(host: Host) -> None:
         host.run("kill -KILL %s", pid)
     ask = (
         "set -a; XIAN_CHAIN_ID=single-host-1 "
+        "XIAN_WORKFLOW_API_TOKEN_FILE=/etc/workflow-backend/credentials/operator/api_token "
         "XIAN_WORKFLOW_PROJECTION_PATH=/var/lib/workflow-backend/projection/projection.sqlite3 "
         f"XIAN_WORKFLOW_SERVICES={','.join(f'{n}={STATE[n]}' for n in list(STATE)[3:])} "
         "/opt/workflow-backend/current/services/bin/workflow-backend "
