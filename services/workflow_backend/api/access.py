@@ -1,6 +1,5 @@
 """Who may do what: the dependencies that routes name."""
 
-import math
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
@@ -16,14 +15,18 @@ from .tokens import EVERYBODY, Principal
 _bearer = HTTPBearer(auto_error=False, description="A token made by `workflow-backend tokens add`")
 
 
-Shown = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+UNAUTHORIZED = "a valid bearer token is needed"
 
 
-def known(used: Backend, shown: Shown) -> Principal | None:
-    """Return whose token is shown just now, None where it is nobody's or not any more."""
+def known(used: Backend, request: Request) -> Principal | None:
+    """Return whose token is shown just now, None where it is nobody's or not any more.
+
+    Raises TokensUnavailable.
+    """
     if used.tokens is None:
         return EVERYBODY
-    return used.tokens.principal(shown.credentials) if shown else None
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return used.tokens.principal(token.strip()) if scheme.lower() == "bearer" and token else None
 
 
 def name_of(who: Principal | None, request: Request) -> str:
@@ -34,21 +37,16 @@ def name_of(who: Principal | None, request: Request) -> str:
 
 
 def allowed(scope: str) -> Callable[..., Awaitable[Principal]]:
-    """Return the dependency that lets only principals with a scope through, at their rate.
+    """Return the dependency that lets only principals with a scope through."""
 
-    Whoever shows no valid token has the rate of the address that it asks from.
-    """
-
-    async def principal(request: Request, used: Used, shown: Shown) -> Principal:
-        who = known(used, shown)
-        # Before anything is refused: to try tokens or scopes is to ask, too.
-        wait = used.rate.take(name_of(who, request))
-        if wait:
-            headers = {"Retry-After": str(math.ceil(wait))}
-            raise HTTPException(429, "too many requests at once", headers=headers)
+    async def principal(
+        request: Request,
+        used: Used,
+        _: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    ) -> Principal:
+        who = known(used, request)
         if who is None:
-            detail = "a valid bearer token is needed"
-            raise HTTPException(401, detail, headers={"WWW-Authenticate": "Bearer"})
+            raise HTTPException(401, UNAUTHORIZED, headers={"WWW-Authenticate": "Bearer"})
         if not who.may(scope):
             raise HTTPException(403, f"token {who.name!r} lacks the scope {scope!r}")
         return who

@@ -6,6 +6,7 @@ from fastapi_offline import FastAPIOffline
 
 from .. import __version__
 from . import health, problems, reads, stream, writes
+from .admission import Admission
 from .backend import Backend
 from .bodies import JsonBodies
 from .browsers import OwnPagesOnly
@@ -24,7 +25,9 @@ def create_app(backend: Backend) -> FastAPI:
         responses=problems.responses(421),
     )
     app.state.backend = backend
+    # From the innermost to the outermost: what is read last is decided last.
     app.add_middleware(JsonBodies)
+    app.add_middleware(Admission, backend=backend)
     if backend.tokens is None:
         settings = backend.settings
         app.add_middleware(OwnPagesOnly, hosts=settings.api_hosts, origins=settings.api_origins)

@@ -27,6 +27,8 @@ from .feed import EventFeed
 from .lag import ProjectionLag
 from .limits import RateLimit
 from .metrics import Metrics
+from .models import Health
+from .once import OnceASecond
 from .tokens import Tokens
 from .waiting import Waiting
 
@@ -62,6 +64,7 @@ class Backend:
     blocks: Blocks
     metrics: Metrics
     stopping: asyncio.Event
+    health: OnceASecond[Health] = field(default_factory=OnceASecond)
     streams: Counter[str] = field(default_factory=Counter)
     recent: OrderedDict[str, str] = field(default_factory=OrderedDict)
 

@@ -2,6 +2,7 @@
 
 import contextlib
 from datetime import datetime
+from functools import partial
 
 from fastapi import APIRouter, HTTPException, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -25,19 +26,19 @@ async def live() -> Live:
     return Live()
 
 
-@router.get("/health/ready", responses=responses(503))
+@router.get("/health/ready", responses=responses(429, 503))
 async def ready(used: Used) -> Live:
     """Answer 200 while this process can do its work: take submissions, tell what became of them."""
-    problems = (await _health(used)).problems
+    problems = (await used.health.get(partial(_health, used))).problems
     if problems:
         raise HTTPException(503, "; ".join(problems))
     return Live()
 
 
-@router.get("/health")
+@router.get("/health", responses=responses(429))
 async def health(used: Used) -> Health:
     """Tell whether this API can do its work; degraded where a part of it can't be reached."""
-    return await _health(used)
+    return await used.health.get(partial(_health, used))
 
 
 async def _health(used: Backend) -> Health:

@@ -14,7 +14,7 @@ from fastapi.responses import StreamingResponse
 
 from ..errors import WorkflowError
 from ..items import START, Place
-from .access import Reader, Shown, known, name_of, whose
+from .access import Reader, known, name_of, whose
 from .backend import Backend, Used
 from .problems import RETRY_SECONDS, responses
 from .tokens import Principal
@@ -54,7 +54,7 @@ async def _one_more(used: Used, who: Reader, request: Request) -> AsyncIterator[
 async def stream(
     used: Used,
     who: Reader,
-    shown: Shown,
+    request: Request,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> StreamingResponse:
     """Send each event of the contract as it is projected, from now on.
@@ -64,7 +64,7 @@ async def stream(
     """
     place = await _start(used, last_event_id)
     return StreamingResponse(
-        _events(used, who, shown, place),
+        _events(used, who, request, place),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
@@ -104,7 +104,7 @@ async def _is_ours(used: Backend, place: Place, cursor: str) -> bool:
 
 
 async def _events(
-    used: Backend, who: Principal, shown: Shown, place: Place
+    used: Backend, who: Principal, request: Request, place: Place
 ) -> AsyncIterator[bytes]:
     """Yield events until the API stops or the token is not what it was.
 
@@ -115,7 +115,7 @@ async def _events(
     said = time.monotonic()
     while not used.stopping.is_set():
         try:
-            if known(used, shown) != who:
+            if known(used, request) != who:
                 return
             found, place, more = await used.feed.turn(place, seen)
         except WorkflowError as error:

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from workflow_backend.api import health, lag
+from workflow_backend.api import health, lag, once
 from workflow_backend.api.app import create_app
 from workflow_backend.api.lag import ProjectionLag
 from workflow_backend.settings import Settings
@@ -89,7 +89,10 @@ class Store:
         return Position("chain-1", "con_job_workflow", 10, None)
 
 
-async def test_health_is_red_while_one_block_is_missing_for_long(clock: Clock) -> None:
+async def test_health_is_red_while_one_block_is_missing_for_long(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(once, "KEPT_SECONDS", -1.0)
     settings = Settings.load({"XIAN_CHAIN_ID": "chain-1"})
     projection = ProjectionLag()
     backend = fake_backend(settings, node=Node(), store=Store(), lag=projection)
