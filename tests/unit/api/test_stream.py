@@ -129,7 +129,7 @@ async def test_stream_begins_only_behind_what_is_of_its_chain(last: str, status:
     backend = fake_backend(Settings.load({"XIAN_CHAIN_ID": "chain-1"}), store=store, blocks=blocks)
     async with serving(backend) as served:
         reader, writer = await served.connect()
-        ask = f"GET /stream HTTP/1.1\r\nHost: x\r\nLast-Event-ID: {last}\r\n\r\n"
+        ask = f"GET /stream HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: {last}\r\n\r\n"
         writer.write(ask.encode("latin-1"))
         head = await _until(reader, b"\r\n\r\n")
         assert int(head.split()[1]) == status
