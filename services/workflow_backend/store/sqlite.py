@@ -8,6 +8,7 @@ import asyncio
 import fcntl
 import json
 import sqlite3
+import stat
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
@@ -222,6 +223,11 @@ class _Database:
 def _connect(path: Path, *, create: bool = False) -> sqlite3.Connection:
     if create:
         files.make(path)
+    # Root looks at a folder of another account: a link there leads elsewhere.
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise ProjectionUnavailable(
+            f"{path} is no regular file", hint="see who made it; the projection is made anew"
+        )
     database = sqlite3.connect(
         f"{path.resolve().as_uri()}?mode=rw",
         uri=True,
