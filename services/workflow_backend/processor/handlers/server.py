@@ -19,7 +19,7 @@ from .job import Answer, Handler, Job, judge
 from .kinds import Kind
 from .newest import Newest
 from .wire import MAX_LINE, PROTOCOL, Channel, Message, WireError
-from .words import MAX_PROGRESS, public
+from .words import MAX_PROGRESS, MAX_REASON, public
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +85,8 @@ class Server:
         except asyncio.CancelledError:
             # Only the processor and `drain` end a run from outside: it is no try.
             answer = Answer("interrupted", "the handlers' process ends")
+        if answer.outcome != "completed":
+            answer = answer._replace(text=public(answer.text, MAX_REASON))
         channel.send({"done": number, **answer._asdict()})
 
     async def _answer(self, job: Job) -> Answer:

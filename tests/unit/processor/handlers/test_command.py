@@ -50,7 +50,7 @@ async def test_standard_error_goes_to_the_log_and_its_last_line_into_the_reason(
     running: Handlers, remote: Remote
 ) -> None:
     answer = await remote.run(running.job("command", "complains"), 20)
-    assert answer == Answer("retry", "exit code 75: the token=hidden")
+    assert answer == Answer("retry", "exit code 75: the token=***")
     said = [line["message"] for line in running.lines()]
     assert [line for line in said if line.startswith("[command] complains: ")] == [
         "[command] complains: one",
