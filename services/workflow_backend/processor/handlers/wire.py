@@ -17,6 +17,8 @@ MAX_LINE = 1 << 20
 MESSAGES = 100
 """The most in a line: an item's record takes 6 KiB at most, so a line stays below 1 MiB."""
 
+CLOSE_SECONDS = 2.0
+
 type Message = dict[str, Any]
 
 
@@ -61,12 +63,15 @@ class Channel:
                 yield message
 
     async def close(self) -> None:
-        """Send what waits and close."""
+        """Send what waits and close, within a limit: the other side may read nothing any more."""
         if self._waiting:
             self._flush()
         self._writer.close()
         try:
-            await self._writer.wait_closed()
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._writer.wait_closed()
+        except TimeoutError:
+            self._writer.transport.abort()
         except ConnectionError:
             return  # the other side was first
 
