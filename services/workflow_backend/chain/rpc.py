@@ -12,6 +12,7 @@ from xian_runtime_types.encoding import decode
 
 from ..errors import NodeRefused, NodeUnavailable, NodeUnreachable
 from ..outage import Outage
+from ..printable import printable
 from . import sessions
 
 BATCH_LIMIT = 10
@@ -130,7 +131,7 @@ class Rpc:
     def _result(self, answer: Any, method: str) -> dict[str, Any]:
         match answer:
             case {"error": dict() as error}:
-                reason = _printable(str(error.get("data") or error.get("message")))
+                reason = printable(str(error.get("data") or error.get("message"))[:REASON])
                 # The app refuses in an answer of its own: this is CometBFT, whose app has gone or
                 # comes back. Whether a transaction reached it before, nobody knows.
                 if method == "abci_query" or "appConn" in reason:
@@ -150,11 +151,6 @@ class Rpc:
             raise NodeRefused(f"query {path}: {response.get('log') or 'refused'}")
         raw = response.get("value")
         return None if raw is None or raw == "AA==" else _decoded(raw, response.get("info"))
-
-
-def _printable(text: str) -> str:
-    """Make a foreign text fit for a line of a terminal or a log."""
-    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text[:REASON])
 
 
 def _request(number: int, method: str, params: dict[str, Any]) -> dict[str, Any]:
