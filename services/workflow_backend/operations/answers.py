@@ -134,10 +134,16 @@ class Header(_Answer):
     header: _HeaderFields
 
 
+def _require_digest(given: bytes) -> bytes:
+    if len(given) != 32:
+        raise ValueError("it has to be 32 bytes")
+    return given
+
+
 class Results(_Answer):
     """What a block did; here the app hash behind it alone."""
 
-    app_hash: Base64Bytes = Field(min_length=32, max_length=32)
+    app_hash: Annotated[Base64Bytes, AfterValidator(_require_digest)]
 
 
 class Unconfirmed(_Answer):
