@@ -1,0 +1,31 @@
+"""What the threat model and the invariants say is held by a test is held by one that there is."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).parents[2]
+DOCS = REPO / "docs"
+BOUNDARIES = (DOCS / "security.md").read_text(encoding="utf-8")
+INVARIANTS = (DOCS / "invariants.md").read_text(encoding="utf-8")
+NAMED = sorted(set(re.findall(r"`([\w./-]+\.py)::(\w+)`", BOUNDARIES + INVARIANTS)))
+ROWS = [
+    line
+    for line in (
+        BOUNDARIES.partition("## Boundaries")[2].partition("## Keys")[0] + INVARIANTS
+    ).splitlines()
+    if line.startswith("| ") and not line.startswith(("| ---", "| what could be tried", "| always"))
+]
+
+
+@pytest.mark.parametrize(("path", "name"), NAMED, ids=[name for _, name in NAMED])
+def test_docs_name_tests_that_there_are(path: str, name: str) -> None:
+    source = (REPO / path).read_text(encoding="utf-8")
+    assert re.search(rf"^ *(async )?def {name}\(", source, re.MULTILINE), f"{path} has no {name}"
+
+
+def test_docs_name_a_test_for_each_boundary_and_invariant() -> None:
+    assert len(ROWS) > 45
+    for row in ROWS:
+        assert re.search(r"`[\w./-]+\.py::test_\w+`", row), row
