@@ -78,6 +78,12 @@ class TokensUnavailable(WorkflowError):
     hint = "the API's log tells why"
 
 
+class JournalUnwritable(WorkflowError):
+    """The processor's journal can't be written."""
+
+    hint = "see whether there is room on the disk, and whether this account may write there"
+
+
 class Overloaded(WorkflowError):
     """More work waits for this wallet than may wait."""
 

@@ -21,6 +21,7 @@ from ..errors import (
 )
 from ..items import SETTLED, Item, Outcome
 from ..store.base import EventFilter
+from ..times import parse
 from .access import Canceller, Requester, seen_item, sees
 from .authority import chain_item
 from .backend import Backend, Used
@@ -191,8 +192,7 @@ async def _submitted_before(
     """Answer as the first time where this is the same request again, else refuse it."""
     if not _is_same(used, who, record, submission):
         raise _refused(record.item_id, *contract.EXISTS)
-    first = await _first_tx(used, record.item_id)
-    return await _accepted(used, record.item_id, first, record)
+    return await _accepted(used, record.item_id, await _first_tx(used, record), record)
 
 
 async def _directed(
@@ -248,20 +248,34 @@ def _is_same(used: Backend, who: Principal, record: Item, submission: Submission
     return ours and all(getattr(record, name) == value for name, value in content)
 
 
-async def _first_tx(used: Backend, item_id: str) -> str | None:
+async def _first_tx(used: Backend, record: Item) -> str | None:
     """Return the transaction that submitted an item; None where no index goes back to it.
 
     The projection knows at once what the index has known for a moment. Raises WorkflowError where
     neither can tell in time: to ask again is better than another answer than the first.
     """
-    if item_id in used.recent:
-        return used.recent[item_id]
-    submitted = EventFilter(item_id=item_id, name="ItemSubmitted")
+    if record.item_id in used.recent:
+        return used.recent[record.item_id]
     try:
-        rows = (await used.store.events(submitted, 500)).rows
+        found = await _projected_tx(used, record)
     except ProjectionUnavailable:
-        rows = []
-    return str(rows[-1]["tx_hash"]) if rows else await _indexed_tx(used, item_id)
+        found = None
+    return found or await _indexed_tx(used, record.item_id)
+
+
+async def _projected_tx(used: Backend, record: Item) -> str | None:
+    """Return the transaction of the oldest submission, None where that is not the first.
+
+    An item is submitted again whenever it is retried or given back, and a projection of an index
+    that begins late may know of such a submission only.
+    """
+    submitted = EventFilter(item_id=record.item_id, name="ItemSubmitted")
+    page = await used.store.events(submitted, 500)
+    while page.next_cursor is not None:
+        page = await used.store.events(submitted, 500, page.next_cursor)
+    if not page.rows or parse(page.rows[-1]["created_at"]) != parse(record.created_at):
+        return None
+    return str(page.rows[-1]["tx_hash"])
 
 
 async def _indexed_tx(used: Backend, item_id: str) -> str | None:

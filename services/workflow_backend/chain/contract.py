@@ -89,7 +89,9 @@ def cancel(item: Item, reason: str) -> Action:
 
 def retry(item: Item) -> Action:
     """Make a failed item claimable again."""
-    return _on(item, "retry")
+    # The contract asks for no attempt here. It tells a lost one that had its effect from one that
+    # had none: an item that has failed again since must not be retried twice.
+    return _on(item, "retry", attempt=item.attempt)
 
 
 def _on(item: Item, action: str, **fields: Any) -> Action:
@@ -194,7 +196,8 @@ def effect(action: Action, item: Item | None, account: str) -> tuple[str, str] |
     if item is None:
         return meaning(_MISSING)
     if item.attempt != action.entry.get("attempt", item.attempt):
-        return meaning(_STALE)
+        # A failed item is not claimed again before it is retried.
+        return meaning(_OK if action.name == "retry" else _STALE)
     contended = action.name == "claim" and item.worker != account
     if action.name == "renew" or contended or item.status == _STATUS_BEFORE[action.name]:
         return None

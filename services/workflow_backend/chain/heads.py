@@ -88,7 +88,11 @@ class Heads:
             async for message in socket:
                 if message.type != aiohttp.WSMsgType.TEXT:
                     return
-                data = json.loads(message.data).get("result", {}).get("data")
+                told = json.loads(message.data)
+                if "error" in told:
+                    # The node ends a subscription that it finds too slow, and keeps the socket.
+                    raise ValueError(f"the subscription ended: {told['error']}")
+                data = told.get("result", {}).get("data")
                 if data:
                     self._told(data["value"]["header"])
 

@@ -70,6 +70,9 @@ class Journal:
         self._database = sqlite3.connect(path, timeout=1.0)
         try:
             self._open(chain_id, contract)
+        except SettingError:
+            self._database.close()
+            raise
         except sqlite3.OperationalError as error:
             self._database.close()
             if "locked" not in str(error):
@@ -91,6 +94,13 @@ class Journal:
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = NORMAL")
         (version,) = self._database.execute("PRAGMA user_version").fetchone()
+        if version > len(MIGRATIONS):
+            raise SettingError(
+                f"the journal is of a newer release: its schema is {version}, the newest known "
+                f"here {len(MIGRATIONS)}",
+                hint="go on with that release, or name another XIAN_WORKFLOW_STATE_DIR: what the "
+                "chain has is found again, tries and results that were not reported are not",
+            )
         for number, script in enumerate(MIGRATIONS[version:], version + 1):
             self._database.executescript(f"BEGIN; {script} PRAGMA user_version = {number}; COMMIT;")
         with self._database:

@@ -161,6 +161,7 @@ class Processor:
         await self._recover(pulse)
         while not self._stopping:
             pulse()
+            self._taken.save()
             if self._claiming:
                 await asyncio.sleep(GATHER_SECONDS)
             self._wake.clear()

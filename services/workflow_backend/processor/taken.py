@@ -1,7 +1,10 @@
 """The items that this process has in its hands: being looked at, being claimed, held."""
 
+import sqlite3
 from collections.abc import Collection, Iterable, Iterator
 
+from ..errors import JournalUnwritable
+from ..outage import Outage
 from .journal import Journal, Open
 
 
@@ -14,6 +17,8 @@ class Taken(Collection[str]):
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
+        self._outage = Outage("the journal is written again")
+        self._unsaved: list[tuple[list[Open], list[str]]] = []
         self._ids: set[str] = set()
         self._touched: set[str] = set()
 
@@ -38,7 +43,23 @@ class Taken(Collection[str]):
         """Put items down: open ones with the time of the next look, and settled ones."""
         again, over = list(opened), list(settled)
         again += [Open(item_id, "", 0.0) for item_id in over if item_id in self._touched]
-        self._journal.put(again, over)
-        gone = {item.item_id for item in again}.union(over)
-        self._ids -= gone
-        self._touched -= gone
+        self._unsaved.append((again, over))
+        self.save()
+
+    def save(self) -> None:
+        """Write down what was put down; what can't be written stays taken, and waits for the next.
+
+        Else one write that fails would leave items taken for as long as this process runs.
+        """
+        while self._unsaved:
+            again, over = self._unsaved[0]
+            try:
+                self._journal.put(again, over)
+            except sqlite3.Error as error:
+                self._outage.failed(JournalUnwritable(f"the journal can't be written: {error}"))
+                return
+            del self._unsaved[0]
+            gone = {item.item_id for item in again}.union(over)
+            self._ids -= gone
+            self._touched -= gone
+            self._outage.well()

@@ -12,6 +12,7 @@ from workflow_backend.chain import submitter as module
 from workflow_backend.chain.funds import Funds
 from workflow_backend.chain.submitter import Submitter
 from workflow_backend.chain.wallet import Account
+from workflow_backend.store.base import Listed
 
 from ..services.fake_chain import KEY, Chain, Heads
 from .conftest import Open, Store
@@ -94,16 +95,19 @@ async def test_full_queue_says_when_to_come_again(
 
 
 class Projection(Store):
-    """It has one item, and the transaction that submitted it."""
+    """It has the item "a", and its submissions with their transactions, newest first."""
+
+    def __init__(self, *transactions: tuple[str, str]) -> None:
+        told = transactions or (("2026-01-01 00:00:00", "AB"),)
+        self._rows = [{"created_at": at, "tx_hash": tx_hash} for at, tx_hash in told]
 
     async def item(self, item_id: str) -> dict[str, Any] | None:
         return {} if item_id == "a" else None
 
-    async def events(self, *_: Any) -> Any:
-        class Listed:
-            rows = ({"tx_hash": "AB"},)
-
-        return Listed()
+    async def events(self, _: Any, limit: int = 100, cursor: str | None = None) -> Listed:
+        start = int(cursor or 0)
+        more = start + limit < len(self._rows)
+        return Listed(self._rows[start : start + limit], str(start + limit) if more else None)
 
 
 async def test_repeated_submission_costs_no_transaction(api: Open, chain: Chain) -> None:
@@ -131,3 +135,25 @@ async def test_item_that_only_the_projection_still_has_is_submitted(
         client = api(writing=ways, node=chain, store=Projection())
         assert (await client.post("/items", json=SUBMISSION)).status_code == 201
     assert list(chain.items_there) == ["a"]
+
+
+async def test_repeated_submission_names_the_first_of_many(api: Open, chain: Chain) -> None:
+    again = [(f"2026-01-02 00:00:00.{n:06}", f"{n:064X}") for n in range(1_200)]
+    store = Projection(*again, ("2026-01-01 00:00:00", "AB"))
+    async with writing(chain) as ways:
+        await api(writing=ways, node=chain).post("/items", json=SUBMISSION)
+        answer = await api(writing=ways, node=chain, store=store).post("/items", json=SUBMISSION)
+    assert (answer.status_code, answer.json()["tx_hash"]) == (201, "AB")
+
+
+async def test_repeated_submission_names_no_later_one(api: Open, chain: Chain) -> None:
+    """The projection's index begins late: the node's may go back further, and is asked."""
+    store = Projection(("2026-01-02 00:00:00", "CD"))
+    async with writing(chain) as ways:
+        await api(writing=ways, node=chain).post("/items", json=SUBMISSION)
+        chain.first = None
+        answer = await api(writing=ways, node=chain, store=store).post("/items", json=SUBMISSION)
+        assert (answer.status_code, answer.json()["tx_hash"]) == (201, None)
+        chain.first = "AB"
+        answer = await api(writing=ways, node=chain, store=store).post("/items", json=SUBMISSION)
+        assert (answer.status_code, answer.json()["tx_hash"]) == (201, "AB")

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -141,3 +142,39 @@ def test_the_journal_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
     assert journal.recover() == ["held"]
     assert journal.unreported("held", 1) == Result(completed=True, text="r")
     journal.close()
+
+
+def test_journal_of_a_newer_release_is_refused(tmp_path: Path) -> None:
+    opened(tmp_path).close()
+    with closing(sqlite3.connect(tmp_path / "p.sqlite3")) as newer:
+        newer.execute("PRAGMA user_version = 1000")
+    with pytest.raises(SettingError, match=r"newer release.* 1000") as refused:
+        opened(tmp_path)
+    assert "XIAN_WORKFLOW_STATE_DIR" in refused.value.hint
+
+
+def test_failing_write_leaves_no_item_taken_for_ever(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = Taken(journal)
+    journal.put([Open(item_id, "job", 0.0) for item_id in ("a", "b", "c")])
+    taken.take(journal.due(1.0, {"job": 3}, 3))
+    put = journal.put
+
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(journal, "put", full)
+    taken.put_down([Open("a", "job", 5.0)], ["b"])
+    assert sorted(taken) == ["a", "b", "c"]  # the journal says so, too
+    monkeypatch.setattr(journal, "put", put)
+    taken.put_down([Open("c", "job", 6.0)])
+    assert list(taken) == []
+    assert journal.due(10.0, {"job": 9}, 9) == ["a", "c"]
+    # And where nothing else is put down, the next turn of the processor saves it.
+    taken.take(["a", "c"])
+    monkeypatch.setattr(journal, "put", full)
+    taken.put_down([Open("a", "job", 7.0)])
+    monkeypatch.setattr(journal, "put", put)
+    taken.save()
+    assert list(taken) == ["c"]

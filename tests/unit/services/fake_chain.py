@@ -5,6 +5,7 @@ import hashlib
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 from xian_py import Wallet
@@ -27,7 +28,8 @@ class Chain:
 
     `refusals` are the node's answers to the next broadcasts, None where it takes them, `refuses` to
     all after them; `fails` says of a transaction in a block why it failed, and `answer` spoils its
-    receipt. `rounds` counts how often it was asked how far a nonce is.
+    receipt. `rounds` counts how often it was asked how far a nonce is, `first` is the
+    transaction that its index has for every item.
     """
 
     contract = "con_job_workflow"
@@ -46,6 +48,7 @@ class Chain:
         self.refuses: str | None = None
         self.loses_answers = False
         self.rounds = 0
+        self.first: str | None = None
         self.arrived = asyncio.Event()
 
     async def next_nonce(self, _: str) -> int:
@@ -54,6 +57,15 @@ class Chain:
     async def committed_nonce(self, _: str) -> int:
         self.rounds += 1
         return self.nonce - 1
+
+    async def status(self) -> Any:
+        return SimpleNamespace(height=self.nonce)
+
+    async def indexed_height(self) -> int:
+        return self.nonce
+
+    async def submission(self, _: str) -> str | None:
+        return self.first
 
     async def item(self, item_id: str) -> Item | None:
         return (await self.items([item_id]))[0]

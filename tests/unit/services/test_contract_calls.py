@@ -82,6 +82,13 @@ def test_a_lost_action_is_done_again_only_where_it_had_no_effect(
     assert contract.effect(action, after, ME) == ("ok", "")
 
 
+def test_lost_retry_of_an_item_that_failed_again_is_not_done_twice() -> None:
+    failed = replace(SUBMITTED, status="failed", attempt=1)
+    assert contract.effect(contract.retry(failed), failed, ME) is None
+    again = replace(failed, attempt=2)
+    assert contract.effect(contract.retry(failed), again, ME) == ("ok", "")
+
+
 def test_a_lost_report_of_an_earlier_attempt_is_stale() -> None:
     judged = contract.effect(contract.complete(HELD, "r"), replace(HELD, attempt=3), ME)
     assert judged is not None
