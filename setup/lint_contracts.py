@@ -13,7 +13,12 @@ def main(names: list[str]) -> int:
         return 1
     findings = 0
     for name in names:
-        for found in lint_code_sync(Path(name).read_text(encoding="utf-8"), mode=XIAN_VM_V1_MODE):
+        try:
+            source = Path(name).read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            print(f"error: {name} can't be read: {error}", file=sys.stderr)
+            return 1
+        for found in lint_code_sync(source, mode=XIAN_VM_V1_MODE):
             place = f"{found.position.line}:{found.position.col}" if found.position else "1:0"
             print(f"{name}:{place}: {found.code} {found.message}")
             findings += 1

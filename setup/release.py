@@ -46,6 +46,8 @@ def main() -> int:
     """Lay out the release; return the exit code."""
     os.umask(0o022)
     where = places(REPO)
+    if len(sys.argv) != 3:
+        return fail(Trouble("a release needs two folders", "python3 setup/release.py FOLDER ROOT"))
     target, root = Path(sys.argv[1]).resolve(), Path(sys.argv[2])
     try:
         refuse_other_machines()

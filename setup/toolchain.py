@@ -39,6 +39,8 @@ def main() -> int:
     os.umask(0o022)  # the unprivileged account reads what is made here
     where = places(REPO)
     for_stack = sys.argv[1:] == ["dev"]
+    if sys.argv[1:] not in ([], ["dev"]):
+        return fail(Trouble(f"{sys.argv[1]} is no word for it", "say dev, or nothing"))
     try:
         refuse_odd(where.repo)
         if for_stack:

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import MISSING, fields
@@ -25,12 +26,21 @@ def run(work: Callable[[Object, bool], Object]) -> int:
     """
     try:
         request = json.load(sys.stdin)
+    except RecursionError:
+        return refuse("the request on standard input is nested too deeply")
     except ValueError as error:
-        return refuse(f"the request on standard input is not JSON: {error}")
+        return refuse(f"the request on standard input is not JSON in UTF-8: {error}")
+    if not isinstance(request, dict):
+        return refuse("the request on standard input is no JSON object")
     try:
         answer = work(request, "--check" in sys.argv[1:])
     except (Refused, OSError) as error:
         return refuse(str(error))
+    except Exception as error:  # nobody foresaw it, and a playbook shows a line
+        *_, last = traceback.extract_tb(error.__traceback__)
+        where = f"{Path(last.filename).name}, line {last.lineno}"
+        fault = f"{type(error).__name__}: {error} ({where})"
+        return refuse(f"this is a fault of this program, please report it: {fault}")
     print(json.dumps(answer, sort_keys=True))
     return 0
 
