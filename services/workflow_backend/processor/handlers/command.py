@@ -16,6 +16,9 @@ from .job import Answer, Job, completed_by_text
 from .output import KeptStream, LoggedStream, ended, source
 
 MAX_OUTPUT = 65536
+MAX_LINE = 1 << 20
+"""Bytes of a line, which may be progress and not kept."""
+
 FAILED = 65
 
 
@@ -34,7 +37,7 @@ class Command:
     async def run(self, job: Job) -> Answer:
         """Run the program to its end; when cancelled, kill it and all that it started."""
         try:
-            program = await programs.start(self._argv, MAX_OUTPUT)
+            program = await programs.start(self._argv, MAX_LINE)
         except OSError as error:
             return Answer("retry", f"{self._argv[0]} can't be started: {error.strerror}")
         try:

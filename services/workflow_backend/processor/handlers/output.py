@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from ...printable import printable
 from .job import Job
 
 log = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ class LoggedStream:
         self._take(rest)
 
     def _take(self, line: bytes) -> None:
-        text = escaped(line[:MAX_LINE].decode(errors="replace")).strip()
+        text = printable(line[:MAX_LINE].decode(errors="replace").strip())
         if not text:
             return
         self.last = text
@@ -102,8 +103,3 @@ async def ended(readers: Iterable[asyncio.Task[Any]]) -> None:
     await asyncio.wait(readers, timeout=REST_SECONDS)
     for reader in readers:
         reader.cancel()
-
-
-def escaped(text: str) -> str:
-    """Return the text with everything that a terminal would obey written out."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

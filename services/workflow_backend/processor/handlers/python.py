@@ -131,7 +131,7 @@ class _Child:
             raise
         if "refused" in first:
             await program.end()
-            await logging_errors
+            await ended([logging_errors])
             raise SettingError(f"{self._target} can't be loaded: {first['refused']}")
         self.asynchronous = first["asynchronous"]
         self.listening = asyncio.create_task(self._listen(program, logging_errors))

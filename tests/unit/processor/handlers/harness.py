@@ -121,6 +121,7 @@ match job["item"]["item_id"]:
         subprocess.Popen(leaves, start_new_session=True)
         time.sleep(60)
     case "steps":
+        print(json.dumps({"progress": "P" * 100_000}), flush=True)
         for number in range(4000): print(json.dumps({"progress": f"step {number}"}), flush=True)
     case "complains":
         print("one\\n\\x1b[31mtwo\\nthe token=hidden", file=sys.stderr); sys.exit(75)

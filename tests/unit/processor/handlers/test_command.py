@@ -5,6 +5,7 @@ import signal
 
 from workflow_backend.processor.handlers.job import Answer
 from workflow_backend.processor.handlers.output import MAX_LOGGED
+from workflow_backend.processor.handlers.words import MAX_PROGRESS
 from workflow_backend.processor.remote import Remote
 
 from .harness import BRIEF, Handlers, is_alive, until
@@ -43,7 +44,8 @@ async def test_daemons_end_with_a_handlers_process_that_is_killed(handlers: Hand
 async def test_progress_does_not_count_as_output(running: Handlers, remote: Remote) -> None:
     answer = await remote.run(running.job("command", "steps"), 20)
     assert answer == Answer("completed", "made:chain/con/steps")
-    assert running.progress[0] == "step 0"
+    assert running.progress[0] == "P" * (MAX_PROGRESS - 3) + "..."
+    assert all(step.startswith("step ") for step in running.progress[1:])
 
 
 async def test_standard_error_goes_to_the_log_and_its_last_line_into_the_reason(
