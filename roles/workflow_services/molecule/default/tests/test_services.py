@@ -85,6 +85,19 @@ def test_handlers_know_neither_node_nor_key(host: Host) -> None:
     }
 
 
+def test_handlers_run_programs_and_functions_and_leave_no_daemon(host: Host) -> None:
+    for kind in ("daemon", "function"):
+        host.check_output(f"{COMMAND} items submit --kind {kind} {kind}-1 p")
+        host.check_output(f"{COMMAND} items watch --timeout 60 {kind}-1")
+        item = json.loads(host.check_output(f"{COMMAND} items get {kind}-1"))
+        assert item["status"] == "completed", item["failure_reason"]
+    assert host.run("pgrep --full 'sleep [9]87'").rc == 1
+    log = host.check_output("journalctl --unit workflow-backend-handlers --output cat")
+    messages = [json.loads(line)["message"] for line in log.splitlines() if line.startswith("{")]
+    assert "[daemon] daemon-1: left behind" in messages
+    assert any("[function] function-1: WARNING:root:Job(" in message for message in messages)
+
+
 def test_a_stop_ends_the_services_in_order_and_a_start_brings_them_back(host: Host) -> None:
     units = [f"workflow-backend-{name}" for name in ("handlers", "projector", "processor", "api")]
     host.check_output(f"systemctl stop {' '.join(units)}")
