@@ -6,6 +6,11 @@ from typing import IO, Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..errors import SettingError
+from ..printable import printable
+
+_PROBLEMS = 10
+_PLACE = 200
+"""How many wrong fields are named at most, and how many characters of each name."""
 
 type Object = dict[str, Any]
 
@@ -50,4 +55,8 @@ def parse[T: BaseModel](kind: type[T], given: Object, where: str) -> T:
 def problems(error: ValidationError) -> str:
     """Say in one line which fields are wrong and why, without what they hold."""
     found = error.errors(include_url=False, include_input=False, include_context=False)
-    return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found)
+    # A field's name may be of others, too: a key of what a host told.
+    told = [f"{printable('.'.join(map(str, one['loc'])))[:_PLACE]}: {one['msg']}" for one in found]
+    return "; ".join(told[:_PROBLEMS]) + f"; and {len(told) - _PROBLEMS} more" * (
+        len(told) > _PROBLEMS
+    )

@@ -56,3 +56,37 @@ def test_deployment_that_restarts_no_node_asks_none() -> None:
     assert act("restarts", request)["report"] == ["a: restarts api"]
     request["programs"] = {"a": ["cometbft"]}
     assert "no node answers" in act("restarts", request)["report"][0]
+
+
+SOUND: dict[str, Any] = {
+    "current": "old",
+    "previous": None,
+    "releases": {"old": {}},
+    "compatible": {},
+}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"current": "../../../../etc"},
+        {"current": 7},
+        {"previous": "{{ lookup('pipe', 'id') }}"},
+        {"releases": None},
+        {"releases": {"old\x1b[2J": {}}},
+        {"releases": {"old": {"python": [[]]}}},
+        {"compatible": "old"},
+    ],
+)
+def test_releases_that_can_not_be_are_named_with_their_host(odd: dict[str, Any]) -> None:
+    change = {"hosts": {"good": SOUND, "odd": SOUND | odd}, "wanted": "old"}
+    with pytest.raises(SettingError, match=r"plan: change\.hosts\.odd\.") as refused:
+        act("plan", {"chain_id": "unit-1", "nodes": {}, "change": change})
+    assert refused.value.explain().isprintable()
+
+
+@pytest.mark.parametrize("odd", [None, {}, {"height": 10**18, "app_hash": "H", "signed": 1}, []])
+def test_what_a_stopped_node_can_not_hold_is_named_with_its_host(odd: Any) -> None:
+    rest = {"height": 5, "app_hash": "H", "signed": 5}
+    with pytest.raises(SettingError, match=r"stopped: rests\.odd"):
+        act("stopped", {"rests": {"good": rest, "odd": odd}})

@@ -4,7 +4,10 @@ import asyncio
 import time
 from collections.abc import Mapping
 
+from pydantic import Field
+
 from ...errors import RecoveryRefused
+from .. import answers
 from ..asking import Object, Request
 from .nodes import Seen, Ways, look
 
@@ -14,9 +17,9 @@ POLL_SECONDS = 0.2
 class Rest(Request):
     """What a stopped node holds, and the newest height that its validator signed anything for."""
 
-    height: int
-    app_hash: str
-    signed: int
+    height: answers.Height
+    app_hash: str = Field(max_length=64)
+    signed: answers.Height
 
 
 async def wait(ways: Ways, chain_id: str, seconds: float, *, blocks: bool) -> Object:

@@ -1,6 +1,7 @@
 """Releases on hosts: which one to go back to, and which may run beside each other on one chain."""
 
 from collections.abc import Collection, Mapping
+from typing import Annotated
 
 from pydantic import Field
 
@@ -16,6 +17,11 @@ CONSENSUS = (
 
 type Versions = Mapping[str, str]
 
+type Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$")]
+"""A release's: a host tells it, and it is part of a path."""
+
+type Text = Annotated[str, Field(max_length=200)]
+
 
 class Installed(Request):
     """What a host has: its releases with the versions in each, the current and the one before.
@@ -23,10 +29,10 @@ class Installed(Request):
     `compatible` has what each of them was declared at its build to agree with on every block.
     """
 
-    current: str | None
-    previous: str | None
-    releases: dict[str, dict[str, str]]
-    compatible: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    current: Name | None
+    previous: Name | None
+    releases: dict[Name, dict[Text, Text]] = Field(max_length=100)
+    compatible: dict[Name, tuple[Name, ...]] = Field(default_factory=dict)
 
 
 def differences(before: Versions, after: Versions) -> list[str]:
