@@ -101,9 +101,7 @@ def test_programs_that_inherited_some_are_started_anew(deployed: Deployed) -> No
     assert set(map(tuple, strays(deployed).values())) == {()}
 
 
-def test_an_interrupted_update_goes_on_and_another_build_starts_what_runs_from_it(
-    deployed: Deployed,
-) -> None:
+def test_an_interrupted_update_goes_on(deployed: Deployed) -> None:
     """Files that are as they should be say nothing of what runs."""
     definition = deployed.data / "supervisor" / "conf.d" / "services.conf"
     written = definition.read_text()
@@ -121,11 +119,15 @@ def test_an_interrupted_update_goes_on_and_another_build_starts_what_runs_from_i
     after = deployed.pids()
     assert {name for name in PROGRAMS if after[name] != before[name]} == {"api"}
 
+
+def test_another_build_starts_what_runs_from_it_anew(deployed: Deployed) -> None:
+    """As after a pull that changes no more than locked requirements, or the interpreter."""
+    before = deployed.pids()
     deployed.variables["toolchain"]["services_build"] = "another"
     done = deployed.play("dev")
     assert done.returncode == 0, done.stdout + done.stderr
-    last = deployed.pids()
-    assert {name for name in PROGRAMS if last[name] != after[name]} == set(SERVICES)
+    after = deployed.pids()
+    assert {name for name in PROGRAMS if after[name] != before[name]} == set(SERVICES)
 
 
 def test_a_rehearsal_tells_what_would_change(deployed: Deployed) -> None:
