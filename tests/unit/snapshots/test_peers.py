@@ -2,6 +2,7 @@
 
 import json
 import threading
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -50,6 +51,9 @@ class Node(BaseHTTPRequestHandler):
                 if self.app_hash == "pruned":
                     return {"error": {"message": "Internal error", "data": "not available"}}
                 return {"result": {"header": {"app_hash": self.app_hash.upper()}}}
+            case "block_results":
+                value = b64encode(bytes.fromhex(self.app_hash)).decode()
+                return {"result": {"app_hash": value, "txs_results": None}}
         raise AssertionError(request)
 
     def log_message(self, *_: object) -> None:
@@ -109,6 +113,12 @@ def test_one_that_can_not_tell_does_not_count(serve: Serve) -> None:
     assert "not available" in said
     assert "it is at height 11" in said
     assert "no connection" in said
+
+
+def test_what_is_behind_the_newest_block_is_in_its_results(serve: Serve) -> None:
+    agree([serve("one", height=made.HEIGHT), serve("two", height=made.HEIGHT)], 2)
+    with pytest.raises(RecoveryRefused, match="has the app hash 0000"):
+        agree([serve("one", height=made.HEIGHT), serve("two", "00" * 32, height=made.HEIGHT)], 1)
 
 
 def test_one_of_another_chain_is_an_error(serve: Serve) -> None:

@@ -44,7 +44,7 @@ def other(place: Path, **hosts: dict[str, str]) -> list[str]:
 
 APART = "the peers do not agree on block"
 ODD = {
-    f"v3: it is on chain 'elsewhere', not '{CHAIN}'": (
+    "v3: it is on chain ": (
         f'"network": *"{CHAIN}"',
         '"network":"elsewhere"',
     ),
@@ -70,9 +70,11 @@ def test_peers_that_do_not_agree_are_not_trusted_and_the_node_goes_on(
     with flowing(hosts, ["v2"], "doubted", clients=1) as flow:
         before, first = starts(node, all_units), height(node)
         for told, odd in ODD.items():
+            # One that counts as down is missed: the chain would stand still without v2.
             with forged.forged(hosts["v3"], *odd):
                 plan = hosts.play("bootstrap-state-sync", *lying, plan_only=True, **wanted)
-            assert told in " ".join(plan.unchanged().output.split()), told
+            assert told in " ".join(plan.wait().output.split()), told
+            assert all(numbers["changed"] == 0 for numbers in plan.recap.values())
         for told, *lie in LIES:
             with forged.forged(hosts["v3"], *lie):
                 play = hosts.play("bootstrap-state-sync", *lying, **wanted).failed()
