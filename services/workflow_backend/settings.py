@@ -1,23 +1,20 @@
 """Configuration from the environment; every name is listed in docs/settings.md."""
 
-import math
 import os
 import re
-import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from . import variables
 from .errors import SettingError
 
 _KEY = re.compile(r"[0-9a-fA-F]{64}")
-_ACCOUNT = re.compile(r"[0-9a-f]{64}")
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+")
-_HOST = re.compile(r"[a-z0-9.-]+")
-_PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+")
+_HOST = re.compile(r"[A-Za-z0-9.-]+")
+_PREFIX = re.compile(r"((/[A-Za-z0-9._~-]+)+/?)?")
 _CONTRACT = re.compile(r"con_[a-z0-9_]{1,60}")
 
 
@@ -50,11 +47,13 @@ class Settings:
         """Read the settings; raises SettingError naming the variable that is wrong."""
         env = os.environ if environment is None else environment
         api_host = env.get("XIAN_WORKFLOW_API_HOST", "127.0.0.1")
-        api_port = _port(env, "XIAN_WORKFLOW_API_PORT", 8000)
+        api_port = variables.port(env, "XIAN_WORKFLOW_API_PORT", 8000)
         return cls(
-            node_url=_url(env, "XIAN_NODE_URL", "http://127.0.0.1:26657"),
-            ssh=_ssh(env),
-            chain_id=_required(env, "XIAN_CHAIN_ID", "the chain id, such as xian-workflow-1"),
+            node_url=variables.url(env, "XIAN_NODE_URL", "http://127.0.0.1:26657"),
+            ssh=variables.ssh(env, "XIAN_WORKFLOW_SSH"),
+            chain_id=variables.required(
+                env, "XIAN_CHAIN_ID", "the chain id, such as xian-workflow-1"
+            ),
             contract=_contract(env),
             projection_path=Path(
                 env.get("XIAN_WORKFLOW_PROJECTION_PATH", ".workflow-backend-projection.sqlite3")
@@ -62,15 +61,15 @@ class Settings:
             state_dir=_state_dir(env),
             api_host=api_host,
             api_port=api_port,
-            api_rate=_positive(env, "XIAN_WORKFLOW_API_RATE", 1000.0),
-            api_wallets=accounts(env, "XIAN_WORKFLOW_API_WALLETS"),
+            api_rate=variables.positive(env, "XIAN_WORKFLOW_API_RATE", 1000.0),
+            api_wallets=variables.accounts(env, "XIAN_WORKFLOW_API_WALLETS"),
             api_origins=_origins(env),
             api_hosts=_hosts(env),
-            api_proxies=_networks(env, "XIAN_WORKFLOW_API_PROXIES"),
+            api_proxies=variables.networks(env, "XIAN_WORKFLOW_API_PROXIES"),
             api_prefix=_prefix(env),
-            tokens_file=_path(env, "XIAN_WORKFLOW_TOKENS_FILE"),
+            tokens_file=variables.path(env, "XIAN_WORKFLOW_TOKENS_FILE"),
             handlers_socket=_handlers_socket(env),
-            lease_seconds=int(_seconds(env, "XIAN_WORKFLOW_LEASE_SECONDS", 60, 5, 86400)),
+            lease_seconds=int(variables.seconds(env, "XIAN_WORKFLOW_LEASE_SECONDS", 60, 5, 86400)),
             drain_seconds=_drain_seconds(env),
             environment=env,
         )
@@ -94,7 +93,7 @@ class Settings:
         return (found[0], found[1]) if found else None
 
     def _file(self, name: str, credential: str) -> Path | None:
-        path = _path(self.environment, name)
+        path = variables.path(self.environment, name)
         credentials = self.environment.get("CREDENTIALS_DIRECTORY")
         if path is None and credentials and Path(credentials, credential).exists():
             path = Path(credentials, credential)
@@ -131,7 +130,7 @@ class Settings:
                 raise SettingError(f"{name} can't be read: {type(error).__name__}") from None
         else:
             name = "XIAN_WALLET_PRIVATE_KEY"
-            key = _required(
+            key = variables.required(
                 self.environment,
                 name,
                 "the wallet's key, or its file by XIAN_WORKFLOW_WALLET_KEY_FILE",
@@ -156,7 +155,9 @@ class HandlersSettings:
         """Read the settings; raises SettingError naming the variable that is wrong."""
         env = os.environ if environment is None else environment
         return cls(
-            file=Path(_required(env, "XIAN_WORKFLOW_HANDLERS", "the file of the handlers")),
+            file=Path(
+                variables.required(env, "XIAN_WORKFLOW_HANDLERS", "the file of the handlers")
+            ),
             socket=_handlers_socket(env),
             state_dir=_state_dir(env),
             group=env.get("XIAN_WORKFLOW_HANDLERS_GROUP") or None,
@@ -166,7 +167,7 @@ class HandlersSettings:
 
 def api_url(env: Mapping[str, str]) -> str:
     """Return the API's address; a client needs no other setting."""
-    return _url(env, "XIAN_WORKFLOW_API_URL", "http://127.0.0.1:8000")
+    return variables.url(env, "XIAN_WORKFLOW_API_URL", "http://127.0.0.1:8000")
 
 
 def api_token(env: Mapping[str, str]) -> str | None:
@@ -186,24 +187,7 @@ def api_token(env: Mapping[str, str]) -> str | None:
 
 def api_ca_file(env: Mapping[str, str]) -> Path | None:
     """Return the file of the authorities that may have signed the API's certificate, if not all."""
-    return _path(env, "XIAN_WORKFLOW_API_CA_FILE")
-
-
-def parts(env: Mapping[str, str], name: str) -> list[str]:
-    """Return the parts of a list that is separated by commas."""
-    return [part.strip() for part in env.get(name, "").split(",") if part.strip()]
-
-
-def accounts(env: Mapping[str, str], name: str) -> tuple[str, ...]:
-    """Return a list of public keys, each once; raises SettingError naming the one that is wrong."""
-    found = parts(env, name)
-    for account in found:
-        if not _ACCOUNT.fullmatch(account):
-            raise SettingError(
-                f"{name} must be public keys of 64 lower-case hexadecimal digits, separated by "
-                f"commas, one is {account!r}"
-            )
-    return tuple(dict.fromkeys(found))
+    return variables.path(env, "XIAN_WORKFLOW_API_CA_FILE")
 
 
 def _state_dir(env: Mapping[str, str]) -> Path:
@@ -219,125 +203,26 @@ def _handlers_socket(env: Mapping[str, str]) -> Path:
 
 
 def _drain_seconds(env: Mapping[str, str]) -> float:
-    return _seconds(env, "XIAN_WORKFLOW_DRAIN_SECONDS", 10, 0, 86400)
-
-
-def _seconds(env: Mapping[str, str], name: str, default: int, smallest: int, largest: int) -> float:
-    text = env.get(name, str(default))
-    if not text.isascii() or not text.isdigit() or not smallest <= int(text) <= largest:
-        raise SettingError(
-            f"{name} must be whole seconds from {smallest} to {largest}, it is {text!r}"
-        )
-    return float(text)
-
-
-def _required(env: Mapping[str, str], name: str, what: str) -> str:
-    value = env.get(name, "").strip()
-    if not value:
-        raise SettingError(f"{name} is not set: give {what}")
-    return value
-
-
-def _url(env: Mapping[str, str], name: str, default: str) -> str:
-    value = env.get(name, default).rstrip("/")
-    try:
-        parts = urlsplit(value)
-        valid = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError:
-        valid = False
-    if not valid:
-        raise SettingError(f"{name} must be an http:// or https:// address, it is {value!r}")
-    return value
-
-
-def _ssh(env: Mapping[str, str]) -> tuple[str, ...]:
-    name = "XIAN_WORKFLOW_SSH"
-    value = env.get(name, "")
-    try:
-        words = tuple(shlex.split(value))
-    except ValueError:
-        words = ("",)
-    if len(words) == 1:
-        raise SettingError(
-            f"{name} must be a command in the quoting of a shell that ends with the host, such as "
-            f"ssh root@node, it is {value!r}"
-        )
-    return words
-
-
-def _port(env: Mapping[str, str], name: str, default: int) -> int:
-    value = env.get(name, str(default))
-    if not value.isascii() or not value.isdigit() or not 0 < int(value) < 65536:
-        raise SettingError(f"{name} must be a port from 1 to 65535, it is {value!r}")
-    return int(value)
-
-
-def _origins(env: Mapping[str, str]) -> tuple[str, ...]:
-    name = "XIAN_WORKFLOW_API_ORIGINS"
-    found = parts(env, name)
-    for origin in found:
-        if not _ORIGIN.fullmatch(origin):
-            raise SettingError(
-                f"{name} must be origins such as https://shop.example.org, separated by commas, "
-                f"one is {origin!r}"
-            )
-    return tuple(found)
-
-
-def _hosts(env: Mapping[str, str]) -> tuple[str, ...]:
-    name = "XIAN_WORKFLOW_API_HOSTS"
-    found = [host.lower() for host in parts(env, name)]
-    for host in found:
-        if not _HOST.fullmatch(host):
-            raise SettingError(
-                f"{name} must be names such as workflow.example.org, without a port, separated by "
-                f"commas, one is {host!r}"
-            )
-    return tuple(found)
-
-
-def _networks(env: Mapping[str, str], name: str) -> tuple[IPv4Network | IPv6Network, ...]:
-    found = []
-    for part in parts(env, name):
-        try:
-            found.append(ip_network(part))
-        except ValueError:
-            raise SettingError(
-                f"{name} must be addresses or networks such as 192.0.2.7 or 10.0.0.0/8, separated "
-                f"by commas, one is {part!r}"
-            ) from None
-    return tuple(found)
-
-
-def _prefix(env: Mapping[str, str]) -> str:
-    name = "XIAN_WORKFLOW_API_PREFIX"
-    value = env.get(name, "").rstrip("/")
-    if value and not _PREFIX.fullmatch(value):
-        raise SettingError(f"{name} must be a path such as /workflow, it is {value!r}")
-    return value
-
-
-def _path(env: Mapping[str, str], name: str) -> Path | None:
-    value = env.get(name, "")
-    return Path(value) if value else None
-
-
-def _positive(env: Mapping[str, str], name: str, default: float) -> float:
-    value = env.get(name, str(default))
-    try:
-        number = float(value)
-    except ValueError:
-        number = math.nan
-    if not 0 < number < math.inf:
-        raise SettingError(f"{name} must be a number above 0, it is {value!r}")
-    return number
+    return variables.seconds(env, "XIAN_WORKFLOW_DRAIN_SECONDS", 10, 0, 86400)
 
 
 def _contract(env: Mapping[str, str]) -> str:
-    value = env.get("XIAN_WORKFLOW_CONTRACT", "con_job_workflow")
-    if not _CONTRACT.fullmatch(value):
-        raise SettingError(
-            "XIAN_WORKFLOW_CONTRACT must begin with con_ and hold lower-case letters, digits and "
-            f"underscores, it is {value!r}"
-        )
-    return value
+    what = "begin with con_ and hold lower-case letters, digits and underscores"
+    name = "XIAN_WORKFLOW_CONTRACT"
+    return variables.matching(env, name, "con_job_workflow", _CONTRACT, what)
+
+
+def _origins(env: Mapping[str, str]) -> tuple[str, ...]:
+    what = "origins such as https://shop.example.org"
+    return variables.matching_parts(env, "XIAN_WORKFLOW_API_ORIGINS", _ORIGIN, what)
+
+
+def _hosts(env: Mapping[str, str]) -> tuple[str, ...]:
+    what = "names such as workflow.example.org, without a port"
+    found = variables.matching_parts(env, "XIAN_WORKFLOW_API_HOSTS", _HOST, what)
+    return tuple(host.lower() for host in found)
+
+
+def _prefix(env: Mapping[str, str]) -> str:
+    what = "be a path such as /workflow"
+    return variables.matching(env, "XIAN_WORKFLOW_API_PREFIX", "", _PREFIX, what).rstrip("/")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import SettingError
-from ..settings import accounts, parts
+from ..variables import accounts, parts
 
 FEE_MODES = ("free_metered", "paid_metered")
 FUND_TARGET = 100_000.0
