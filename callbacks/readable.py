@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+from ansible import constants
 from ansible.plugins.callback.default import CallbackModule as Default
 from ansible.utils.display import Display
 
@@ -78,3 +79,13 @@ class CallbackModule(Default):  # type: ignore[misc]
             result.pop("exception", None)
         else:
             super()._handle_exception(result, use_stderr=use_stderr)
+
+    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
+        """Tell a failure; an answer that is too deep to be shown is one of the host's, too."""
+        try:
+            super().v2_runner_on_failed(result, ignore_errors=ignore_errors)
+        except RecursionError:
+            what = "its answer holds values in one another without end"
+            self._display.display(
+                f"fatal: [{result.host}]: FAILED! => {what}", constants.COLOR_ERROR
+            )

@@ -19,9 +19,10 @@ class Hostile:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def play(self, answer: dict[str, Any], *tasks: dict[str, Any], **environment: str) -> str:
+    def play(self, answer: dict[str, Any] | str, *tasks: dict[str, Any], **environment: str) -> str:
         """Run a module there, then the tasks; return what is printed."""
-        (self._folder / "answer.json").write_text(json.dumps(answer))
+        text = answer if isinstance(answer, str) else json.dumps(answer)
+        (self._folder / "answer.json").write_text(text)
         python = self._folder / "python"
         python.write_text(f"#!/bin/sh\nexec cat {self._folder}/answer.json\n")
         python.chmod(0o700)
@@ -105,3 +106,11 @@ def test_text_of_a_host_acts_on_no_terminal_and_forges_no_line(
             for line in text.splitlines()
         ]
         assert not [line for line in lines if line.startswith(("TASK [forged]", "ok: [other]"))]
+
+
+def test_answer_without_end_is_the_failure_of_its_host(hostile: Hostile) -> None:
+    told = hostile.play(
+        '{"changed": false, "rc": 0, "a": ' + '{"a": ' * 20_000 + "1" + "}" * 20_001
+    )
+    assert "fatal: [liar]: FAILED! => its answer holds values in one another" in told, told
+    assert "Traceback" not in told
