@@ -1,6 +1,6 @@
 """The application: its routes, errors and limits put together."""
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi_offline import FastAPIOffline
 
@@ -10,8 +10,10 @@ from .admission import Admission
 from .backend import Backend
 from .bodies import JsonBodies
 from .browsers import OwnPagesOnly
+from .description import DETAILS
 from .methods import HeadAsGet
 from .metrics import Measured
+from .parameters import refuse_unknown
 
 
 def create_app(backend: Backend) -> FastAPI:
@@ -23,6 +25,9 @@ def create_app(backend: Backend) -> FastAPI:
         description="Submit items to the workflow contract and read what became of them.",
         redoc_url=None,  # one page is enough
         responses=problems.responses(421),
+        dependencies=[Depends(refuse_unknown)],
+        servers=[{"url": backend.settings.api_prefix or "/", "description": "This API"}],
+        **DETAILS,
     )
     app.state.backend = backend
     # From the innermost to the outermost: what is read last is decided last.

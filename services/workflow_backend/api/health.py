@@ -10,24 +10,25 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from ..errors import IndexUnavailable, NodeUnavailable, TokensUnavailable, WorkflowError
 from .access import Reader
 from .backend import Backend, Used
+from .description import OPEN
 from .models import Health, Live, ProjectionHealth
-from .problems import responses
+from .problems import responses, told
 
-router = APIRouter()
+router = APIRouter(tags=["health"])
 
 LAG_LIMIT = 20
 LAG_SECONDS = 30.0
 """So far may the projection be behind and still be called healthy."""
 
 
-@router.get("/health/live")
-async def live() -> Live:
+@router.get("/health/live", responses=responses(), openapi_extra=OPEN)
+async def check_live() -> Live:
     """Answer while the process can: nothing else is asked."""
     return Live()
 
 
-@router.get("/health/ready", responses=responses(429, 503))
-async def ready(used: Used) -> Live:
+@router.get("/health/ready", responses=responses(429, 503), openapi_extra=OPEN)
+async def check_ready(used: Used) -> Live:
     """Answer 200 while this process can do its work: take submissions, tell what became of them."""
     problems = (await used.health.get(partial(_health, used))).problems
     if problems:
@@ -35,8 +36,8 @@ async def ready(used: Used) -> Live:
     return Live()
 
 
-@router.get("/health", responses=responses(429))
-async def health(used: Used) -> Health:
+@router.get("/health", responses=responses(429), openapi_extra=OPEN)
+async def get_health(used: Used) -> Health:
     """Tell whether this API can do its work; degraded where a part of it can't be reached."""
     return await used.health.get(partial(_health, used))
 
@@ -47,13 +48,13 @@ async def _health(used: Backend) -> Health:
         try:
             used.tokens.require()
         except TokensUnavailable as error:
-            problems.append(str(error))
+            problems.append(told(error))
     found: dict[str, int | None] = dict.fromkeys(("height", "indexed_height", "projected_height"))
     try:
         found["height"] = (await used.node.require_chain(used.settings.chain_id)).height
         found["indexed_height"] = await used.node.indexed_height()
     except WorkflowError as error:
-        problems.append(str(error))
+        problems.append(told(error))
     try:
         projected = (await used.store.position()).height
         found["projected_height"] = projected
@@ -63,7 +64,7 @@ async def _health(used: Backend) -> Health:
                 f"the projection has been behind the chain for {behind:.0f} s: see the projector"
             )
     except WorkflowError as error:
-        problems.append(str(error))
+        problems.append(told(error))
     writing = used.writing
     warning = writing.funds.warning if writing else ""
     return Health(
@@ -78,7 +79,7 @@ async def _health(used: Backend) -> Health:
 
 
 @router.get("/projection/health", responses=responses(401, 403, 429, 503))
-async def projection_health(used: Used, _: Reader) -> ProjectionHealth:
+async def get_projection_health(used: Used, _: Reader) -> ProjectionHealth:
     """Tell how level the projection is with the index, and for how long it has not been."""
     position = await used.store.position()
     indexed: int | None = None
@@ -106,7 +107,7 @@ async def projection_health(used: Used, _: Reader) -> ProjectionHealth:
         **responses(401, 403, 429, 503),
     },
 )
-async def metrics(used: Used, _: Reader) -> Response:
+async def get_metrics(used: Used, _: Reader) -> Response:
     """Return the metrics; what can't be read just now is left out."""
     numbers = used.metrics
     if used.writing is not None:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from .text import IDENTIFIER, PRINTABLE, Text
 
@@ -22,6 +22,24 @@ BATCH_LIMIT = 500
 """The most items in one POST."""
 
 
+class FieldError(BaseModel):
+    """One field that is wrong and why."""
+
+    field: str
+    message: str
+
+
+class Problem(BaseModel):
+    """A problem as RFC 9457 describes it; `errors` names the fields where a field is wrong."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    instance: str
+    errors: list[FieldError] | None = None
+
+
 class Submission(BaseModel):
     """A new item. `payload_uri` says where the work is described, not the work itself."""
 
@@ -33,12 +51,16 @@ class Submission(BaseModel):
     metadata_ref: Reference = ""
 
 
+Entry = Annotated[Any, WithJsonSchema({"$ref": "#/components/schemas/Submission"})]
+"""A submission that is checked later, so that a wrong one does not keep the others back."""
+
+
 class Submissions(BaseModel):
-    """New items, each decided by itself."""
+    """New items, each checked and decided by itself."""
 
     model_config = ConfigDict(extra="forbid")
 
-    items: Annotated[list[Submission], Field(min_length=1, max_length=BATCH_LIMIT)]
+    items: Annotated[list[Entry], Field(min_length=1, max_length=BATCH_LIMIT)]
 
 
 class Cancellation(BaseModel):
@@ -143,16 +165,23 @@ class Accepted(BaseModel):
 
 
 class Refusal(BaseModel):
-    """Why one entry of a batch was refused; `status` is what a single request would answer."""
+    """Why one entry of a batch was refused; `status` is what a single request would answer.
+
+    `errors` names the fields where a field is wrong.
+    """
 
     status: int
     detail: str
+    errors: list[FieldError]
 
 
 class BatchEntry(BaseModel):
-    """What became of one entry of a batch: either it was accepted or there is a refusal."""
+    """What became of one entry of a batch: either it was accepted or there is a refusal.
 
-    item_id: str
+    `item_id` is null where the entry has none that is a text.
+    """
+
+    item_id: str | None
     accepted: Accepted | None
     refusal: Refusal | None
 

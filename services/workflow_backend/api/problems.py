@@ -1,6 +1,8 @@
 """Errors as RFC 9457 problem details: what is wrong, where, and when to try again."""
 
 import logging
+import math
+import time
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -8,7 +10,6 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 
@@ -26,10 +27,13 @@ from ..errors import (
     WorkflowError,
 )
 from .methods import allowed_methods
+from .models import FieldError, Problem
 
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 2
+LOG_SECONDS = 60.0
+_logged: dict[str, float] = {}
 
 _SCHEMAS = "#/components/schemas/{model}"
 
@@ -47,27 +51,28 @@ _STATUS: dict[type[WorkflowError], HTTPStatus] = {
 }
 
 
+_FOR_CLIENTS = (BadCursor, Overloaded, WalletMissing)
+"""Errors whose texts name nothing but what a client knows."""
+
+
 def status_of(error: WorkflowError) -> HTTPStatus:
     """Return the status that an error answers with."""
     return _STATUS.get(type(error), HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
-class FieldError(BaseModel):
-    """One field that is wrong and why."""
+def told(error: WorkflowError) -> str:
+    """Return what a client is told of an error.
 
-    field: str
-    message: str
-
-
-class Problem(BaseModel):
-    """A problem as RFC 9457 describes it; `errors` names the fields where a field is wrong."""
-
-    type: str = "about:blank"
-    title: str
-    status: int
-    detail: str
-    instance: str
-    errors: list[FieldError] | None = None
+    Of what is wrong behind the API that is the kind: addresses and paths are its operator's, who
+    finds them in the log, each kind once a minute.
+    """
+    if isinstance(error, _FOR_CLIENTS):
+        return str(error)
+    kind, now = type(error).__name__, time.monotonic()
+    if not error.is_told and now - _logged.get(kind, -math.inf) > LOG_SECONDS:
+        _logged[kind] = now
+        log.warning("%s", error.explain())
+    return str(type(error).__doc__).partition("\n")[0]
 
 
 def problem(
@@ -101,11 +106,11 @@ def stopping(request: Request) -> JSONResponse:
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Describe the problems of a route for OpenAPI; that something unexpected may happen is one."""
+    """Describe the problems of a route for OpenAPI, with those that any route may have."""
     content = {"application/problem+json": {"schema": {"$ref": _SCHEMAS.format(model="Problem")}}}
     return {
         status: {"description": HTTPStatus(status).phrase, "content": content}
-        for status in (*statuses, 500)
+        for status in (*statuses, 400, 422, 500)
     }
 
 
@@ -120,7 +125,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(WorkflowError)
     async def workflow_error(request: Request, error: WorkflowError) -> JSONResponse:
-        return problem(request, status_of(error), str(error))
+        return problem(request, status_of(error), told(error))
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> JSONResponse:
@@ -132,7 +137,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        errors = [_field_error(row) for row in error.errors()]
+        errors = field_errors(error.errors())
         named = ", ".join(entry.field or "body" for entry in errors)
         status = HTTPStatus.UNPROCESSABLE_CONTENT
         return problem(request, status, f"not valid: {named}", errors=errors)
@@ -144,8 +149,12 @@ def install(app: FastAPI) -> None:
         return problem(request, status, "an unexpected error: the API's log tells more")
 
 
-def _field_error(row: Mapping[str, Any]) -> FieldError:
-    place = row["loc"][1:]
+def field_errors(rows: Sequence[Any], place: int = 1) -> list[FieldError]:
+    """Return what pydantic found; so many steps of each place are no field's name."""
+    return [_field_error(row, row["loc"][place:]) for row in rows]
+
+
+def _field_error(row: Mapping[str, Any], place: Sequence[Any]) -> FieldError:
     if row["type"] == "json_invalid":  # the place is a character's then, and no field's
         reason = row.get("ctx", {}).get("error", "")
         return FieldError(field="", message=f"no JSON: {reason} at character {place[0]}")

@@ -12,7 +12,8 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from .connections import Connections
-from .problems import RETRY_SECONDS, Problem
+from .models import Problem
+from .problems import RETRY_SECONDS
 
 HEAD_BYTES = 64 * 1024
 SLICE_BYTES = 16 * 1024

@@ -16,7 +16,7 @@ from .models import Activity, ItemId, ItemList, ItemView, Summary
 from .problems import responses
 from .records import event, projected_item
 
-router = APIRouter()
+router = APIRouter(tags=["items"])
 
 PathId = Annotated[ItemId, Path()]
 Wait = Annotated[
@@ -30,14 +30,14 @@ RECENT = 20
 
 
 @router.get("/projection/summary", responses=responses(401, 403, 429, 503))
-async def summary(used: Used, who: Reader) -> Summary:
+async def get_summary(used: Used, who: Reader) -> Summary:
     """Count the projected items by status."""
     counts = await used.store.counts(whose(used, who))
     return Summary(**counts, total=sum(counts.values()))
 
 
-@router.get("/items", responses=responses(401, 403, 422, 429, 503))
-async def items(used: Used, who: Reader, asked: ItemsAsked) -> ItemList:
+@router.get("/items", responses=responses(401, 403, 429, 503))
+async def list_items(used: Used, who: Reader, asked: ItemsAsked) -> ItemList:
     """List projected items, newest first; by last change or by id where that is asked for."""
     which = asked.which(whose(used, who, asked.client))
     page = await used.store.items(which, asked.limit, asked.cursor)
@@ -45,8 +45,8 @@ async def items(used: Used, who: Reader, asked: ItemsAsked) -> ItemList:
     return ItemList(count=len(found), items=found, next_cursor=page.next_cursor)
 
 
-@router.get("/items/{item_id}", responses=responses(401, 403, 404, 422, 429, 503))
-async def item(
+@router.get("/items/{item_id}", responses=responses(401, 403, 404, 429, 503))
+async def get_item(
     used: Used,
     who: Reader,
     caller: CallerDep,
@@ -74,8 +74,10 @@ async def item(
     )
 
 
-@router.get("/items/{item_id}/activity", responses=responses(401, 403, 404, 422, 429, 503))
-async def item_activity(used: Used, who: Reader, item_id: PathId, asked: EventsAsked) -> Activity:
+@router.get("/items/{item_id}/activity", responses=responses(401, 403, 404, 429, 503))
+async def list_item_events(
+    used: Used, who: Reader, item_id: PathId, asked: EventsAsked
+) -> Activity:
     """Return an item's events, newest first."""
     which = asked.which(whose(used, who, asked.client), item_id)
     page = await used.store.events(which, asked.limit, asked.cursor)
@@ -84,8 +86,8 @@ async def item_activity(used: Used, who: Reader, item_id: PathId, asked: EventsA
     return _activity(item_id, page)
 
 
-@router.get("/activity/recent", responses=responses(401, 403, 422, 429, 503))
-async def recent_activity(used: Used, who: Reader, asked: EventsAsked) -> Activity:
+@router.get("/activity/recent", responses=responses(401, 403, 429, 503))
+async def list_events(used: Used, who: Reader, asked: EventsAsked) -> Activity:
     """Return the last events of all items, newest first."""
     which = asked.which(whose(used, who, asked.client))
     return _activity(None, await used.store.events(which, asked.limit, asked.cursor))

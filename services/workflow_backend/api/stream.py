@@ -21,7 +21,7 @@ from .tokens import Principal
 
 log = logging.getLogger(__name__)
 
-router = APIRouter()
+router = APIRouter(tags=["events"])
 
 MOST_PER_CLIENT = 256
 KEEP_ALIVE_SECONDS = 15.0
@@ -47,11 +47,11 @@ async def _one_more(used: Used, who: Reader, request: Request) -> AsyncIterator[
     response_class=StreamingResponse,
     responses={
         200: {"content": {"text/event-stream": {}}, "description": "Events as they are projected"},
-        **responses(401, 403, 422, 429, 503),
+        **responses(401, 403, 429, 503),
     },
     dependencies=[Depends(_one_more)],
 )
-async def stream(
+async def stream_events(
     used: Used,
     who: Reader,
     request: Request,

@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 import time
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException, Response
+from fastapi import APIRouter, Body, HTTPException, Response
+from pydantic import ValidationError
 
 from ..chain import contract
 from ..chain.submitter import Submitter
@@ -36,11 +37,11 @@ from .models import (
     Submission,
     Submissions,
 )
-from .problems import responses, status_of
+from .problems import field_errors, responses, status_of, told
 from .reads import PathId, Seconds, Wait
 from .tokens import Principal
 
-router = APIRouter()
+router = APIRouter(tags=["items"])
 
 WAIT_SECONDS = 10.0
 INDEX_LOOK_SECONDS = 0.1
@@ -58,7 +59,7 @@ _NO_WRITING = "The token lacks the scope, or this API has no wallet and only rea
 
 def _refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Describe what any write may be refused with, and these."""
-    described = responses(401, 403, 413, 415, 422, 429, 503, *statuses)
+    described = responses(401, 403, 413, 415, 429, 503, *statuses)
     described[403]["description"] = _NO_WRITING
     return described
 
@@ -76,7 +77,7 @@ _PENDING: dict[int | str, dict[str, Any]] = {
     status_code=201,
     responses={**_PENDING, **_refusals(409, 502)},
 )
-async def submit(
+async def submit_item(
     used: Used,
     who: Requester,
     caller: CallerDep,
@@ -105,7 +106,7 @@ async def submit(
 
 
 @router.post("/items/batch", responses=_refusals())
-async def submit_batch(used: Used, who: Requester, submissions: Submissions) -> BatchOutcome:
+async def submit_items(used: Used, who: Requester, submissions: Submissions) -> BatchOutcome:
     """Submit up to 500 items and say of each what became of it; 503 where none could be taken."""
     results = await asyncio.gather(*(_entry(used, who, entry) for entry in submissions.items))
     refusals = [entry.refusal for entry in results if entry.refusal is not None]
@@ -119,40 +120,48 @@ async def submit_batch(used: Used, who: Requester, submissions: Submissions) -> 
     "/items/{item_id}/cancel",
     responses={**_PENDING, **_refusals(404, 409, 502)},
 )
-async def cancel(
+async def cancel_item(
     used: Used,
     who: Canceller,
     item_id: PathId,
     response: Response,
-    cancellation: Cancellation | None = None,
+    cancellation: Annotated[Cancellation, Body(default_factory=Cancellation)],
 ) -> Accepted:
     """Cancel a submitted item."""
     record = await seen_item(used, who, item_id)
-    reason = cancellation.reason if cancellation else ""
-    return await _directed(used, who, item_id, contract.cancel(record, reason), response)
+    action = contract.cancel(record, cancellation.reason)
+    return await _directed(used, who, item_id, action, response)
 
 
 @router.post(
     "/items/{item_id}/retry",
     responses={**_PENDING, **_refusals(404, 409, 502)},
 )
-async def retry(used: Used, who: Canceller, item_id: PathId, response: Response) -> Accepted:
+async def retry_item(used: Used, who: Canceller, item_id: PathId, response: Response) -> Accepted:
     """Make a failed item claimable again."""
     record = await seen_item(used, who, item_id)
     return await _directed(used, who, item_id, contract.retry(record), response)
 
 
-async def _entry(used: Backend, who: Principal, submission: Submission) -> BatchEntry:
+async def _entry(used: Backend, who: Principal, entry: Any) -> BatchEntry:
     accepted = refusal = None
     try:
-        accepted = await _submit(used, who, submission)
+        accepted = await _submit(used, who, Submission.model_validate(entry))
     except WalletMissing:
         raise  # that is no fault of an entry
+    except ValidationError as error:
+        errors = field_errors(error.errors(), place=0)
+        named = ", ".join(each.field or "entry" for each in errors)
+        status = HTTPStatus.UNPROCESSABLE_CONTENT
+        refusal = Refusal(status=status, detail=f"not valid: {named}", errors=errors)
     except HTTPException as error:
-        refusal = Refusal(status=error.status_code, detail=error.detail)
+        refusal = Refusal(status=error.status_code, detail=error.detail, errors=[])
     except WorkflowError as error:
-        refusal = Refusal(status=status_of(error), detail=str(error))
-    return BatchEntry(item_id=submission.item_id, accepted=accepted, refusal=refusal)
+        refusal = Refusal(status=status_of(error), detail=told(error), errors=[])
+    item_id = entry.get("item_id") if isinstance(entry, dict) else None
+    return BatchEntry(
+        item_id=item_id if isinstance(item_id, str) else None, accepted=accepted, refusal=refusal
+    )
 
 
 async def _submit(used: Backend, who: Principal, submission: Submission) -> Accepted:
@@ -211,8 +220,8 @@ async def _directed(
 async def _decided(submitter: Submitter, ticket: Ticket) -> Outcome | None:
     """Wait for what the chain decides; None where a node has the transaction and no block has.
 
-    Raises NodeUnavailable where no node is known to have it: what lies in this process only is
-    gone with it, so nothing may be promised.
+    Raises the 503 where no node is known to have it: what lies in this process only is gone with
+    it, so nothing may be promised.
     """
     try:
         return await asyncio.wait_for(ticket.outcome(), WAIT_SECONDS)
@@ -220,10 +229,13 @@ async def _decided(submitter: Submitter, ticket: Ticket) -> Outcome | None:
         if ticket.tx_hash is not None:
             return None
     if submitter.withdraw(ticket):
-        raise NodeUnavailable(f"no node took it within {WAIT_SECONDS:g} s: nothing was done")
-    raise NodeUnavailable(
-        f"no node confirmed within {WAIT_SECONDS:g} s that it has it: it may be done nevertheless"
-    )
+        detail = f"no node took it within {WAIT_SECONDS:g} s: nothing was done"
+    else:
+        detail = (
+            f"no node confirmed within {WAIT_SECONDS:g} s that it has it: "
+            "it may be done nevertheless"
+        )
+    raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, detail)
 
 
 def _pending(ticket: Ticket) -> Accepted:

@@ -21,6 +21,9 @@ from ..errors import SettingError
 from .handlers.job import LONGEST_WAIT
 from .schema import MIGRATIONS
 
+WAL_BYTES = 16 * 1024 * 1024
+"""A write-ahead log that grew longer shrinks to this again."""
+
 # When an item's next try may be, on the monotonic clock: at once, or as `failed_tries` tells. The
 # time of day may have been set since: none is put off for longer than ever.
 _NEXT_TRY = """min(
@@ -93,6 +96,7 @@ class Journal:
         self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = NORMAL")
+        self._database.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
         (version,) = self._database.execute("PRAGMA user_version").fetchone()
         if version > len(MIGRATIONS):
             raise SettingError(

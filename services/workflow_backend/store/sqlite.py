@@ -19,6 +19,9 @@ from ..errors import ProjectionBusy, ProjectionUnavailable
 from . import files, migrations
 from .sql import Decide, SqlStore
 
+WAL_BYTES = 16 * 1024 * 1024
+"""A write-ahead log that grew longer, with a large page or a slow reader, shrinks to this again."""
+
 _KNOWN = """
 SELECT item_id, status, kind, requester, client FROM items
 WHERE item_id IN (SELECT value FROM json_each(?1))
@@ -163,6 +166,7 @@ class SqliteStore(SqlStore):
         migrations.refuse_newer(self._name, _version(database), migrations.newest("sqlite"))
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
+        database.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
         if _version(database):
             self._check_owner(database)
         _migrate(database)

@@ -5,12 +5,18 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
 
-from workflow_backend.api import limits, tokens
+from workflow_backend.api import limits, problems, tokens
+from workflow_backend.api.app import create_app
 from workflow_backend.api.limits import RateLimit
+from workflow_backend.chain.node import Node
+from workflow_backend.chain.rpc import Rpc
+from workflow_backend.settings import Settings
+from workflow_backend.store.sqlite import SqliteStore
 
-from .conftest import Open
+from .conftest import Open, fake_backend
 
 SHOP = "https://shop.example.org"
 SUBMISSION = {"item_id": "a", "payload_uri": "uri:a"}
@@ -79,6 +85,46 @@ async def test_an_api_without_a_wallet_refuses_to_write(api: Open) -> None:
     refused = await client.post("/items/batch", json={"items": [SUBMISSION]})
     assert (refused.status_code, "no wallet" in refused.json()["detail"]) == (403, True)
     assert (await client.get("/projection/summary")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("/items?stauts=failed", "no parameter of this route: is status meant?"),
+        ("/health/live?x=1", "no parameter of this route, which takes none"),
+        ("/items/a?wiat=completed", "no parameter of this route: is wait meant?"),
+    ],
+)
+async def test_unknown_parameters_are_refused(api: Open, path: str, message: str) -> None:
+    answer = await api().get(path)
+    assert answer.status_code == 422
+    assert [each["message"] for each in answer.json()["errors"]] == [message]
+
+
+async def test_client_is_told_no_address_or_path(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is behind the API is its operator's affair, who finds it in the log."""
+    settings = Settings.load({"XIAN_CHAIN_ID": "chain-1"})
+    store = SqliteStore(tmp_path / "gone.sqlite3", "chain-1", "con_job_workflow")
+    async with Rpc("http://127.0.0.1:1") as rpc:
+        backend = fake_backend(settings, node=Node(rpc, "con_job_workflow"), store=store)
+        transport = httpx.ASGITransport(create_app(backend))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            problems._logged.clear()
+            answers = [
+                await client.get(path)
+                for path in ("/items", "/items/a", "/health", "/health/ready", "/projection/health")
+            ]
+    assert [answer.status_code for answer in answers] == [503, 503, 200, 503, 503]
+    for answer in answers:
+        assert "127.0.0.1" not in answer.text
+        assert str(tmp_path) not in answer.text
+    logged = [record.getMessage() for record in caplog.records]
+    assert [sum(text in line for line in logged) for text in ("127.0.0.1:1", str(tmp_path))] == [
+        1,
+        1,
+    ]
 
 
 async def test_two_words_for_one_thing_are_refused(api: Open) -> None:

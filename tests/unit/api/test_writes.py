@@ -81,6 +81,25 @@ async def test_batch_of_which_nothing_can_be_taken_is_refused(api: Open, chain: 
         assert (answer.status_code, answer.json()["accepted"]) == (200, 3)
 
 
+async def test_batch_answers_for_each_entry_though_some_are_wrong(api: Open, chain: Chain) -> None:
+    entries = [{"item_id": "b", "payload_url": "x"}, "c", SUBMISSION, {"item_id": 7}, None]
+    async with writing(chain) as ways:
+        client = api(writing=ways, node=chain, store=Projection())
+        answer = await client.post("/items/batch", json={"items": entries})
+    assert answer.status_code == 200
+    results = answer.json()["results"]
+    assert [entry["item_id"] for entry in results] == ["b", None, "a", None, None]
+    assert results[2]["accepted"]["finalized"]
+    refusals = [entry["refusal"] for entry in results if entry["refusal"]]
+    assert [refusal["status"] for refusal in refusals] == [422] * 4
+    assert [[each["field"] for each in refusal["errors"]] for refusal in refusals] == [
+        ["payload_uri", "payload_url"],
+        [""],
+        ["item_id", "payload_uri"],
+        [""],
+    ]
+
+
 async def test_full_queue_says_when_to_come_again(
     api: Open, chain: Chain, monkeypatch: pytest.MonkeyPatch
 ) -> None:

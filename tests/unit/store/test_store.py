@@ -1,12 +1,14 @@
 """The projection's store, in each database: pages in, lists out, and a page twice is once."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from workflow_backend.chain.events import Cursor
 from workflow_backend.errors import ProjectionMismatch, ProjectionMoved, ProjectionUnavailable
 from workflow_backend.items import START, Place
+from workflow_backend.store import sqlite
 from workflow_backend.store.base import EventFilter, ItemFilter, Whose, WritableStore
 
 from .databases import Database, everything
@@ -174,3 +176,24 @@ async def test_readers_see_a_whole_page_while_the_writer_goes_on(
     await store.apply(change(Place(1, 1, 2), [event(2, "b")], [item("b")]))
     assert (await reader.counts())["submitted"] == 2
     await reader.close()
+
+
+async def test_write_ahead_log_shrinks_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "WAL_BYTES", 1_000_000)
+    path = tmp_path / "projection.sqlite3"
+    store = sqlite.SqliteStore(path, CHAIN, CONTRACT)
+    await store.prepare()
+    names = [f"i-{number}" for number in range(4_000)]
+    events = [event(1 + number, name) for number, name in enumerate(names)]
+    await store.apply(change(START, events, [item(name) for name in names]))
+    log = path.with_name(f"{path.name}-wal")
+    assert log.stat().st_size > 4_096_000
+    since = events[-1].place
+    for number in range(4_001, 4_004):
+        page = change(since, [event(number, f"i-{number}")], [item(f"i-{number}")])
+        await store.apply(page)
+        since = page.cursor.place
+    assert log.stat().st_size <= 1_000_000
+    await store.close()

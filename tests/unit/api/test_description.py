@@ -1,0 +1,50 @@
+"""The API's description as the tools read it that people use."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from npm_harness import npm_folder, run
+
+from workflow_backend.api.app import create_app
+from workflow_backend.settings import Settings
+
+from .conftest import fake_backend
+
+VERBS = r"(check|get|list|stream|submit|cancel|retry)"
+
+
+@pytest.fixture
+def description(tmp_path: Path) -> Path:
+    app = create_app(fake_backend(Settings.load({"XIAN_CHAIN_ID": "chain-1"})))
+    path = tmp_path / "openapi.json"
+    path.write_text(json.dumps(app.openapi()))
+    return path
+
+
+def test_operation_ids_are_verbs(description: Path) -> None:
+    paths = json.loads(description.read_text())["paths"]
+    ids = [operation["operationId"] for methods in paths.values() for operation in methods.values()]
+    assert len(ids) == len(set(ids))
+    assert [each for each in ids if not re.fullmatch(rf"{VERBS}_[a-z]+(_[a-z]+)*", each)] == []
+
+
+def test_every_operation_declares_a_request_that_can_t_be_read(description: Path) -> None:
+    paths = json.loads(description.read_text())["paths"]
+    for path, methods in paths.items():
+        for operation in methods.values():
+            assert {"400", "422", "500"} <= operation["responses"].keys(), path
+
+
+def test_spectral_finds_nothing(description: Path, tmp_path: Path) -> None:
+    folder = npm_folder()
+    rules = tmp_path / "spectral.yaml"
+    rules.write_text('extends: ["spectral:oas"]\n')
+    run(folder, "spectral", "lint", description, "--ruleset", rules, "--fail-severity", "hint")
+
+
+def test_redocly_finds_nothing(description: Path) -> None:
+    said = run(npm_folder(), "redocly", "lint", description, "--format", "json")
+    report = json.loads(said[said.index("{") : said.rindex("}") + 1])
+    assert report["problems"] == []
