@@ -32,6 +32,7 @@ class Settings:
     api_port: int
     api_rate: float
     api_wallets: tuple[str, ...]
+    api_former_wallets: tuple[str, ...]
     api_origins: tuple[str, ...]
     api_hosts: tuple[str, ...]
     api_proxies: tuple[IPv4Network | IPv6Network, ...]
@@ -63,6 +64,7 @@ class Settings:
             api_port=api_port,
             api_rate=variables.positive(env, "XIAN_WORKFLOW_API_RATE", 1000.0),
             api_wallets=variables.accounts(env, "XIAN_WORKFLOW_API_WALLETS"),
+            api_former_wallets=variables.accounts(env, "XIAN_WORKFLOW_API_FORMER_WALLETS"),
             api_origins=_origins(env),
             api_hosts=_hosts(env),
             api_proxies=variables.networks(env, "XIAN_WORKFLOW_API_PROXIES"),

@@ -47,7 +47,8 @@ class Writing:
 class Backend:
     """Chain, projection and wallet of this process, and who may use them.
 
-    `requesters` are the wallets of this API and of those that serve the same clients.
+    `requesters` are the wallets of this API and of those that serve the same clients, and the ones
+    that these had before.
     """
 
     settings: Settings
@@ -116,7 +117,7 @@ async def open_backend(settings: Settings, *, read_only: bool) -> AsyncIterator[
                     waiting,
                     tokens,
                     RateLimit(settings.api_rate),
-                    tuple({*own, *settings.api_wallets}),
+                    tuple({*own, *settings.api_wallets, *settings.api_former_wallets}),
                     heartbeat.watch("the HTTP server"),
                     lag,
                     feed,

@@ -32,6 +32,7 @@ def test_defaults_need_only_a_chain_id() -> None:
         ("XIAN_WORKFLOW_API_PORT", "0"),
         ("XIAN_WORKFLOW_API_RATE", "0"),
         ("XIAN_WORKFLOW_API_WALLETS", "ab"),
+        ("XIAN_WORKFLOW_API_FORMER_WALLETS", "ab"),
         ("XIAN_WORKFLOW_API_ORIGINS", "shop.example.org"),
         ("XIAN_WORKFLOW_API_ORIGINS", "https://shop.example.org/page"),
         ("XIAN_WORKFLOW_API_PORT", "eighty"),
