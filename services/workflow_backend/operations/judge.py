@@ -251,7 +251,13 @@ def _said(service: str, beat: dict[str, Any]) -> Check:
                 "give the kind a table in the handlers' file, or run a processor that has one",
             )
         )
-    return _one(service, told, f"process {beat['pid']} is alive")
+    well = f"process {beat['pid']} is alive"
+    if isinstance(compared := beat.get("compared"), dict) and compared:
+        well += (
+            f", {compared.get('compared')} items compared with the chain in round "
+            f"{compared.get('rounds', 0) + 1}, {compared.get('mended')} mended"
+        )
+    return _one(service, told, well)
 
 
 def _one(name: str, told: Sequence[_Told], well: str) -> Check:

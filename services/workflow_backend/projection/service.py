@@ -4,6 +4,7 @@ import asyncio
 import logging
 import re
 
+from ..background import background
 from ..chain.heads import Heads
 from ..chain.node import Node
 from ..chain.rpc import Rpc
@@ -21,6 +22,7 @@ from ..settings import Settings
 from ..store import open_for_writing
 from ..store.base import Change
 from .projector import Projector
+from .scrub import Scrub
 
 log = logging.getLogger(__name__)
 
@@ -38,9 +40,11 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             log.info("projecting %s on %s", settings.contract, settings.chain_id)
             report = Report(heartbeat)
             projector = Projector(node, store, heads, report.well, heartbeat.watch)
+            scrub = Scrub(node, store, report.scrubbed)
             projecting = asyncio.create_task(project(projector, report))
             stopping = asyncio.create_task(stop.wait())
-            await asyncio.wait({projecting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            async with background(scrub.run(), "scrub"):
+                await asyncio.wait({projecting, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if not projecting.done():
                 projecting.cancel()
             stopping.cancel()
@@ -78,6 +82,8 @@ class Report:
         self._told: set[str] = set()
         self._moved = False
         self._height = 0
+        self._problem = ""
+        self._scrub: dict[str, int | str] = {}
 
     def well(self, change: Change) -> None:
         """Tell that a change is in the store."""
@@ -100,9 +106,21 @@ class Report:
             self._told.add(kind)
         self._say(error.explain())
 
+    def scrubbed(self, progress: dict[str, int | str]) -> None:
+        """Tell how far the comparison with the chain is, and what only a rebuild puts right."""
+        self._scrub = progress
+        self._say(self._problem)
+
     def _say(self, problem: str) -> None:
+        self._problem = problem
+        if not problem and self._scrub.get("unmended"):
+            problem = (
+                f"item {self._scrub['unmended']} differs from the chain (make the projection "
+                "anew: workflow-backend projection rebuild)"
+            )
         if self._heartbeat is not None:
-            self._heartbeat.status = {"height": self._height, "problem": problem}
+            status = {"height": self._height, "problem": problem, "compared": self._scrub}
+            self._heartbeat.status = status
 
 
 def _first(group: BaseExceptionGroup[WorkflowError]) -> WorkflowError:

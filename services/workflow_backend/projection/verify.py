@@ -3,29 +3,26 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator
 from typing import Any, TextIO
 
+from ..chain.blocks import Blocks
 from ..chain.contract import ITEM_EVENTS
 from ..chain.events import Cursor, EventReader
+from ..chain.heads import Heads
 from ..chain.node import Node
 from ..chain.rpc import Rpc
 from ..errors import IndexUnavailable
-from ..items import Item, Place
+from ..items import Place
 from ..settings import Settings
 from ..store import the_store
-from ..store.base import ItemFilter, WritableStore
+from ..store.base import WritableStore
+from .compare import Row, difference, pages
 
-PAGE = 200
 STILL_SECONDS = 3.0
 """A projection that is behind and does not move in this time is judged as it is."""
 
 POLL_SECONDS = 0.05
 ROUNDS = 5
-UNTOLD = frozenset({"updated_at", "lease_seconds", "contested_at"})
-"""What renewals and contenders change in an item that is held, without an event."""
-
-type Row = dict[str, Any]
 
 
 async def verify(settings: Settings, out: TextIO) -> dict[str, int]:
@@ -47,6 +44,7 @@ async def verify(settings: Settings, out: TextIO) -> dict[str, int]:
 class _Verifier:
     def __init__(self, node: Node, store: WritableStore, out: TextIO) -> None:
         self._node = node
+        self._blocks = Blocks(node, Heads(node.rpc))
         self._store = store
         self._out = out
         self.found = {"items": 0, "events": 0, "differences": 0}
@@ -57,34 +55,15 @@ class _Verifier:
 
     async def items(self) -> None:
         """Compare each item that is on the chain or in the projection, by the alphabet."""
-        rows = self._projected()
-        row = await anext(rows, None)
-        after, more = "", True
-        while more:
-            ids, more = await self._node.item_ids(after, PAGE)
-            projected: dict[str, Row | None] = dict.fromkeys(ids)
-            while row is not None and (not more or row["item_id"] <= ids[-1]):
-                projected[row["item_id"]] = row
-                row = await anext(rows, None)
+        async for projected in pages(self._node, self._store):
             await self._compare(projected)
-            after = ids[-1] if ids else after
-
-    async def _projected(self) -> AsyncGenerator[Row]:
-        cursor: str | None = None
-        while True:
-            page = await self._store.items(ItemFilter(id_prefix=""), PAGE, cursor)
-            for row in page.rows:
-                yield row
-            cursor = page.next_cursor
-            if cursor is None:
-                return
 
     async def _compare(self, projected: dict[str, Row | None]) -> None:
         self.found["items"] += len(projected)
         ids = list(projected)
         records = await self._node.items(ids)
         pairs = zip(ids, records, strict=True)
-        differing = [item_id for item_id, item in pairs if _difference(item, projected[item_id])]
+        differing = [item_id for item_id, item in pairs if difference(item, projected[item_id])]
         for _ in range(ROUNDS):
             if not differing:
                 return
@@ -99,9 +78,9 @@ class _Verifier:
             one == two for one, two in zip(records, await self._node.items(ids), strict=True)
         ]
         for item_id, item, row, same in zip(ids, records, rows, unchanged, strict=True):
-            difference = _difference(item, row)
-            if same and difference:
-                self._tell(item_id=item_id, **difference)
+            found = difference(item, row)
+            if same and found:
+                self._tell(item_id=item_id, **found)
         return [item_id for item_id, same in zip(ids, unchanged, strict=True) if not same]
 
     async def _reached(self, height: int) -> None:
@@ -129,6 +108,7 @@ class _Verifier:
             indexed = {
                 str(event.place): event.name for event in page.events if event.place <= until
             }
+            await self._blocks_of({event.place.height for event in page.events})
             projected = await self._events(cursor.place, until)
             self.found["events"] += len(indexed.keys() | projected.keys())
             for place in sorted(indexed.keys() | projected.keys(), key=Place.parse):
@@ -139,6 +119,13 @@ class _Verifier:
             if not page.events:
                 return
             cursor = page.cursor
+
+    async def _blocks_of(self, heights: set[int]) -> None:
+        """Compare the hashes of blocks: what is told of another history is wrong as a whole."""
+        for height, block in (await self._blocks.committed(heights)).items():
+            projected = await self._store.block(height)
+            if projected is not None and projected.hash != block.hash:
+                self._tell(block=height, chain=block.hash, projection=projected.hash)
 
     async def _events(self, after: Place, until: Place) -> dict[str, str]:
         found: dict[str, str] = {}
@@ -157,18 +144,3 @@ class _Verifier:
         for status, (counted, there) in (await self._store.recount()).items():
             if counted != there:
                 self._tell(status=status, counted=counted, projection=there)
-
-
-def _difference(item: Item | None, row: Row | None) -> dict[str, Row | None] | None:
-    """Return what chain and projection each have, where they differ; None where they do not."""
-    if item is None or row is None:
-        return {"chain": item.as_dict() if item else None, "projection": row}
-    record = item.as_dict()
-    untold = UNTOLD if item.status == row["status"] == "processing" else frozenset()
-    names = [name for name in record if name not in untold and record[name] != row[name]]
-    if not names:
-        return None
-    return {
-        "chain": {name: record[name] for name in names},
-        "projection": {name: row[name] for name in names},
-    }

@@ -207,6 +207,18 @@ class WritableStore(Store, Protocol):
         """
         ...
 
+    async def mend(self, item: Item, row: Mapping[str, Any] | None) -> bool:
+        """Put an item's record in the place of the row that was seen; tell whether it is right.
+
+        A row that was written since is let be, which is right, too. It is not where the item has no
+        events here, or where its row says what no change of an item could have changed.
+        """
+        ...
+
+    async def count_anew(self) -> None:
+        """Count the items by status anew, in one transaction."""
+        ...
+
     async def recount(self) -> dict[str, tuple[int, int]]:
         """Return what is counted and what there is, by what is counted."""
         ...

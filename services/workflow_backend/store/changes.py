@@ -31,6 +31,18 @@ ON CONFLICT (item_id) DO UPDATE SET
     contested_at = excluded.contested_at,
     last_place = excluded.last_place
 """
+_UPDATE_ITEM = """
+UPDATE items SET status = $2, worker = $3, result_uri = $4, failure_reason = $5, updated_at = $6,
+    attempt = $7, lease_seconds = $8, contested_at = $9, last_place = $10
+WHERE item_id = $1
+"""
+_CHANGING = (
+    "status", "worker", "result_uri", "failure_reason", "updated_at", "attempt",
+    "lease_seconds", "contested_at",
+)  # fmt: skip
+FIXED = tuple(name for name in Item.__slots__ if name not in _CHANGING)
+"""What no change of an item changes."""
+
 _MOVE_ITEM = "UPDATE items SET last_place = $1 WHERE item_id = $2"
 _INSERT_EVENT = """
 INSERT INTO events (
@@ -54,6 +66,19 @@ _COUNT_CLIENT = (
     "INSERT INTO client_counts (client, requester, status, number) VALUES ($1, $2, $3, $4) "
     "ON CONFLICT (client, requester, status) "
     "DO UPDATE SET number = client_counts.number + excluded.number"
+)
+
+COUNT_ANEW = (
+    ("DELETE FROM counts", [()]),
+    ("DELETE FROM client_counts", [()]),
+    ("INSERT INTO counts SELECT status, count(*) FROM items GROUP BY status", [()]),
+    (
+        """
+        INSERT INTO client_counts SELECT client, requester, status, count(*) FROM items
+        WHERE client IS NOT NULL GROUP BY client, requester, status
+        """,
+        [()],
+    ),
 )
 
 type Rows = Sequence[Mapping[str, Any]]
@@ -97,17 +122,28 @@ def _rows(change: Change, before: Rows) -> Statements:
         _MOVE_ITEM,
         [(place, item_id) for item_id, place in last.items() if item_id not in records],
     )
-    moved = Counter((item.client, item.requester, item.status) for item in records.values())
-    moved.subtract(
-        (row["client"] or "", row["requester"], row["status"])
-        for row in before
-        if row["item_id"] in records
-    )
+    yield from _counts(records.values(), [row for row in before if row["item_id"] in records])
+
+
+def _counts(items: Iterable[Item], before: Rows) -> Statements:
+    """Yield what counts items that were as `before` says."""
+    moved = Counter((item.client, item.requester, item.status) for item in items)
+    moved.subtract((row["client"] or "", row["requester"], row["status"]) for row in before)
     by_status = Counter[str]()
     for (_, _, status), number in moved.items():
         by_status[status] += number
     yield _COUNT, [entry for entry in by_status.items() if entry[1]]
     yield _COUNT_CLIENT, [(*of, number) for of, number in moved.items() if of[0] and number]
+
+
+def mend(item: Item, first: int, last: int, before: Rows) -> Statements:
+    """Yield what puts a record in the place of a row, or of none; its events have these places."""
+    if before:
+        values = (item.item_id, *(getattr(item, name) for name in _CHANGING), last)
+        yield _UPDATE_ITEM, [values]
+    else:
+        yield _UPSERT_ITEM, [(first, *_fields(item), last)]
+    yield from _counts([item], before)
 
 
 def complete(places: Sequence[Place], blocks: Mapping[int, Block]) -> Statements:

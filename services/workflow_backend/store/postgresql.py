@@ -24,7 +24,8 @@ CONNECT_SECONDS = 5
 COMMAND_SECONDS = 60
 
 _KNOWN = (
-    "SELECT item_id, status, kind, requester, client FROM items WHERE item_id = ANY($1::text[])"
+    "SELECT item_id, status, kind, requester, client, attempt, updated_at FROM items "
+    "WHERE item_id = ANY($1::text[])"
 )
 _VERSION = "SELECT coalesce(max(number), 0) FROM migrations"
 _LOCK = "SELECT pg_advisory_xact_lock(hashtext('workflow_projection'))"

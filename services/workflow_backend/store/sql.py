@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from ..chain.events import Cursor
 from ..errors import ProjectionMismatch, ProjectionMoved, ProjectionUnavailable
-from ..items import START, STATUSES, Block, Place, mark
+from ..items import START, STATUSES, Block, Item, Place, mark
 from ..times import rfc3339
 from . import changes, lists
 from .base import Change, EventFilter, ItemFilter, Listed, Position, Whose
@@ -142,6 +142,32 @@ class SqlStore(ABC):
         for row in rows:
             found[row["status"]] += row["number"]
         return dict(found)
+
+    async def mend(self, item: Item, row: Mapping[str, Any] | None) -> bool:
+        """Put an item's record in the place of the row that was seen; tell whether it is right."""
+        if row is not None and any(row[name] != getattr(item, name) for name in changes.FIXED):
+            return False
+        events = await self._fetch(
+            "SELECT min(place) AS first, max(place) AS last FROM events WHERE item_id = $1",
+            item.item_id,
+        )
+        first, last = events[0]["first"], events[0]["last"]
+        if first is None:
+            return False
+
+        def decide(state: Mapping[str, Any], before: Rows) -> Statements:
+            self._require(state)
+            now = before[0] if before else None
+            seen = None if row is None else (row["status"], row["attempt"], row["updated_at"])
+            there = None if now is None else (now["status"], now["attempt"], now["updated_at"])
+            return changes.mend(item, first, last, before) if there == seen else ()
+
+        await self._write([item.item_id], decide)
+        return True
+
+    async def count_anew(self) -> None:
+        """Count the items by status anew, in one transaction."""
+        await self._write([], lambda *_: changes.COUNT_ANEW)
 
     async def recount(self) -> dict[str, tuple[int, int]]:
         """Return what is counted and what there is, by what is counted."""

@@ -23,7 +23,7 @@ WAL_BYTES = 16 * 1024 * 1024
 """A write-ahead log that grew longer, with a large page or a slow reader, shrinks to this again."""
 
 _KNOWN = """
-SELECT item_id, status, kind, requester, client FROM items
+SELECT item_id, status, kind, requester, client, attempt, updated_at FROM items
 WHERE item_id IN (SELECT value FROM json_each(?1))
 """
 
