@@ -110,8 +110,9 @@ async def submit_items(used: Used, who: Requester, submissions: Submissions) -> 
     """Submit up to 500 items and say of each what became of it; 503 where none could be taken."""
     results = await asyncio.gather(*(_entry(used, who, entry) for entry in submissions.items))
     refusals = [entry.refusal for entry in results if entry.refusal is not None]
-    if len(refusals) == len(results) and {refusal.status for refusal in refusals} == {503}:
-        raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, refusals[0].detail)
+    unavailable = [refusal for refusal in refusals if refusal.status == 503]
+    if unavailable and len(refusals) == len(results):
+        raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, unavailable[0].detail)
     accepted = len(results) - len(refusals)
     return BatchOutcome(accepted=accepted, refused=len(refusals), results=results)
 
@@ -130,7 +131,7 @@ async def cancel_item(
     """Cancel a submitted item."""
     record = await seen_item(used, who, item_id)
     action = contract.cancel(record, cancellation.reason)
-    return await _directed(used, who, item_id, action, response)
+    return await _directed(used, who, record, action, response)
 
 
 @router.post(
@@ -140,7 +141,7 @@ async def cancel_item(
 async def retry_item(used: Used, who: Canceller, item_id: PathId, response: Response) -> Accepted:
     """Make a failed item claimable again."""
     record = await seen_item(used, who, item_id)
-    return await _directed(used, who, item_id, contract.retry(record), response)
+    return await _directed(used, who, record, contract.retry(record), response)
 
 
 async def _entry(used: Backend, who: Principal, entry: Any) -> BatchEntry:
@@ -205,8 +206,11 @@ async def _submitted_before(
 
 
 async def _directed(
-    used: Backend, who: Principal, item_id: str, action: contract.Action, response: Response
+    used: Backend, who: Principal, record: Item, action: contract.Action, response: Response
 ) -> Accepted:
+    item_id = record.item_id
+    if record.status != contract.STATUS_BEFORE[action.name]:  # the chain would say so in a block
+        raise _refused(item_id, "state", f"the item is {record.status}")
     ticket = used.submitter.enqueue(action, who.name)
     outcome = await _decided(used.submitter, ticket)
     if outcome is None:

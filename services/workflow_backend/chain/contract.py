@@ -139,7 +139,7 @@ _STATUS_AFTER = {
     "cancel": "cancelled",
     "retry": "submitted",
 }
-_STATUS_BEFORE = {
+STATUS_BEFORE = {
     "claim": "submitted",
     "complete": "processing",
     "fail": "processing",
@@ -147,6 +147,8 @@ _STATUS_BEFORE = {
     "cancel": "submitted",
     "retry": "failed",
 }
+"""The status that an item must have for an action to have its effect."""
+
 _ANSWER = re.compile(r"([a-z])(\d+)")
 
 
@@ -199,7 +201,7 @@ def effect(action: Action, item: Item | None, account: str) -> tuple[str, str] |
         # A failed item is not claimed again before it is retried.
         return meaning(_OK if action.name == "retry" else _STALE)
     contended = action.name == "claim" and item.worker != account
-    if action.name == "renew" or contended or item.status == _STATUS_BEFORE[action.name]:
+    if action.name == "renew" or contended or item.status == STATUS_BEFORE[action.name]:
         return None
     if item.status == _STATUS_AFTER[action.name]:
         return meaning(_OK)

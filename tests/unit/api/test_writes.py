@@ -71,7 +71,7 @@ async def test_what_a_node_may_have_is_not_called_accepted(api: Open, chain: Cha
 
 async def test_batch_of_which_nothing_can_be_taken_is_refused(api: Open, chain: Chain) -> None:
     chain.refuses = "mempool is full"
-    items = [SUBMISSION | {"item_id": f"i-{n}"} for n in range(3)]
+    items = [SUBMISSION | {"item_id": f"i-{n}"} for n in range(3)] + [{"item_id": "a.b"}]
     async with writing(chain) as ways:
         client = api(writing=ways, node=chain)
         answer = await client.post("/items/batch", json={"items": items})
@@ -176,3 +176,16 @@ async def test_repeated_submission_names_no_later_one(api: Open, chain: Chain) -
         chain.first = "AB"
         answer = await api(writing=ways, node=chain, store=store).post("/items", json=SUBMISSION)
         assert (answer.status_code, answer.json()["tx_hash"]) == (201, "AB")
+
+
+async def test_what_the_record_rules_out_costs_no_transaction(api: Open, chain: Chain) -> None:
+    async with writing(chain) as ways:
+        client = api(writing=ways, node=chain)
+        assert (await client.post("/items", json=SUBMISSION)).status_code == 201
+        sent = len(chain.broadcasts)
+        refused = await client.post("/items/a/retry")
+        assert (refused.status_code, refused.json()["detail"]) == (
+            409,
+            "item a: the item is submitted",
+        )
+        assert len(chain.broadcasts) == sent
