@@ -16,6 +16,7 @@ BIN = Path(sys.executable).parent
 VAULT = b"$ANSIBLE_VAULT;"
 SECRETS = (
     "operator.json",
+    "operator.token",
     "hosts/*/node_key.json",
     "hosts/*/priv_validator_key.json",
     "wallets/*.key",
@@ -110,12 +111,12 @@ WITH_PASSWORD = ("--vault-password-file", "password")
 
 def test_a_network_for_several_hosts_in_plain_files(operator: Operator) -> None:
     said = operator.prepare("--check", "--diff")
-    assert changed(said) == 3
+    assert changed(said) == 4
     assert "Now: " not in said
     assert not operator.network.exists()
     said = operator.prepare()
-    assert changed(said) == 3
-    assert "The 14 keys in" in said
+    assert changed(said) == 4
+    assert "The 15 keys in" in said
     assert "--vault-password-file" in said
     assert f"{operator.network} holds the genesis and every key of prepared-1" in said
     assert f"Now: ansible-playbook -i {operator.folder}/hosts.json playbooks/deploy.yml" in said
@@ -147,9 +148,9 @@ def test_a_network_for_several_hosts_in_plain_files(operator: Operator) -> None:
 
 def test_a_network_with_encrypted_keys(operator: Operator) -> None:
     said = operator.prepare(*WITH_PASSWORD)
-    assert changed(said) == 4
+    assert changed(said) == 5
     assert "plain files" not in said
-    assert len(operator.secrets()) == 14
+    assert len(operator.secrets()) == 15
     before = operator.contents()
     encrypted = {path for path, content in before.items() if content.startswith(VAULT)}
     assert encrypted == {str(path.relative_to(operator.network)) for path in operator.secrets()}
@@ -245,9 +246,9 @@ def test_a_network_that_is_there_is_joined(operator: Operator, tmp_path: Path) -
     joining.nodes = {"delta": {}, "beta": {"xian_network_home": str(genesis.parent / "hosts/beta")}}
     joining.services = {"delta": {}}
     joining.variables["xian_network_genesis"] = str(genesis)
-    assert changed(joining.prepare("--check")) == 3
+    assert changed(joining.prepare("--check")) == 4
     assert not joining.network.exists()
-    assert changed(joining.prepare()) == 3
+    assert changed(joining.prepare()) == 4
     assert changed(joining.prepare()) == 0
     theirs = json.loads((operator.network / "network.json").read_text())
     ours = json.loads((joining.network / "network.json").read_text())
@@ -257,3 +258,30 @@ def test_a_network_that_is_there_is_joined(operator: Operator, tmp_path: Path) -
     assert not (joining.network / "operator.json").exists()
     joining.variables["xian_network_chain_id"] = "another-1"
     assert "holds network prepared-1, asked for another-1" in joining.refused()
+
+
+def test_deployment_makes_the_token_that_a_network_lacks_and_says_so(operator: Operator) -> None:
+    vault = ("--vault-password-file", "password")
+    operator.prepare(*vault)
+    token = operator.network / "operator.token"
+    before = token.read_bytes()
+    role = {"name": "workflow_services", "tasks_from": "token"}
+    play = operator.folder / "token.json"
+    tasks = [{"name": "Token", "ansible.builtin.include_role": role}]
+    hosts = {"name": "Token", "hosts": "workflow_services", "gather_facts": False}
+    play.write_text(json.dumps([hosts | {"tasks": tasks}]))
+
+    def deploy() -> str:
+        done = operator.run(str(play), *vault)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    deploy()
+    assert token.read_bytes() == before
+    token.unlink()
+    said = " ".join(deploy().split())
+    assert "answer only who shows a token from now on" in said
+    assert str(token) in said
+    assert token.read_bytes().startswith(VAULT)
+    assert token.stat().st_mode & 0o777 == 0o600
+    assert "xwb_" not in said
