@@ -7,7 +7,7 @@ most `LOOK_THROUGH` rows, so that a page costs the same however many rows there 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import BadCursor
@@ -29,7 +29,7 @@ type Places = tuple[int | None, int | None]
 """The first place of a time range and the first behind it, where it has these ends."""
 type Query = tuple[str, list[Any]]
 type _Condition = tuple[str, str, Any]
-"""A column, a comparison and a value, or the values of an IN."""
+"""A column, a comparison and a value."""
 
 _TOP = "~"  # sorts behind every character of an id
 LARGEST_PLACE = 2**63 - 1
@@ -47,8 +47,8 @@ class _Order:
 _ITEMS_NEWEST = _Order(
     ("place",),
     {
-        ("client", "status"): "items_client_status",
-        ("client",): "items_client",
+        ("client", "requester", "status"): "items_owner_status",
+        ("client", "requester"): "items_owner",
         ("requester", "status"): "items_requester_status",
         ("worker", "status"): "items_worker_status",
         ("kind", "status"): "items_kind_status",
@@ -62,19 +62,21 @@ _ITEMS_NEWEST = _Order(
 _ITEMS_CHANGED = _Order(
     ("last_place",),
     {
-        ("client",): "items_client_changed",
+        ("client", "requester"): "items_owner_changed",
         ("status",): "items_status_changed",
         (): "items_changed",
     },
 )
 _ITEMS_BY_ID = _Order(
-    ("item_id",), {("client",): "items_client_id", (): "items_id"}, descending=False
+    ("item_id",),
+    {("client", "requester"): "items_owner_id", (): "items_id"},
+    descending=False,
 )
 _EVENTS_NEWEST = _Order(
     ("place",),
     {
         ("item_id",): "events_item",
-        ("client",): "events_client",
+        ("client", "requester"): "events_owner",
         ("requester",): "events_requester",
         ("worker",): "events_worker",
         ("kind",): "events_kind",
@@ -135,13 +137,21 @@ class Walk:
             table = f"({self._select('*', table, conditions)} LIMIT {LARGEST_PLACE}) AS walked"
             conditions.parts.clear()
         for column, comparison, value in self.looked:
-            conditions.add([column], comparison, value if comparison == "IN" else [value])
+            conditions.add([column], comparison, [value])
         shown = SHOWN[self.table]
         return f"{self._select(shown, table, conditions)} LIMIT {rows}", conditions.values
 
     def key(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
         """Return where a row stands in the list."""
         return tuple(row[column] for column in self.order.columns)
+
+    def merged(self, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Return rows of walks like this one in its order."""
+        return sorted(rows, key=self.key, reverse=self.order.descending)
+
+    def nearest(self, keys: Sequence[tuple[Any, ...]]) -> tuple[Any, ...] | None:
+        """Return the key that comes first in this order; None where there is none."""
+        return (max if self.order.descending else min)(keys, default=None)
 
     def _select(self, what: str, table: str, conditions: _Conditions) -> str:
         direction = " DESC" if self.order.descending else ""
@@ -177,6 +187,19 @@ class Walk:
         return bool(self.begin[0] < value if self.order.descending else self.begin[0] >= value)
 
 
+def by_requester[F: (ItemFilter, EventFilter)](which: F) -> list[F]:
+    """Return filters that together have what this one has, each of one requester.
+
+    So an index answers them: of all that anybody submitted for a client, only what these accounts
+    submitted is the client's.
+    """
+    if which.whose is None:
+        return [which]
+    own = set(which.whose.requesters)
+    asked = own if which.requester is None else own & {which.requester}
+    return [replace(which, requester=each) for each in sorted(asked)]
+
+
 def items(which: ItemFilter, created: Places, changed: Places, begin: Sequence[Any] | None) -> Walk:
     """Return the walk of a list of items; raises BadCursor."""
     if which.id_prefix is not None:
@@ -188,7 +211,6 @@ def items(which: ItemFilter, created: Places, changed: Places, begin: Sequence[A
     equal = {name: getattr(which, name) for name in ("status", "kind", "requester", "worker")}
     equal |= _client(which.whose)
     others = [
-        *_requesters(which.whose),
         *_prefix(which.id_prefix),
         *_range("last_place", *changed),
         *_range("place", *created),
@@ -201,7 +223,6 @@ def events(which: EventFilter, created: Places, begin: Sequence[Any] | None) -> 
     columns = ("item_id", "name", "kind", "requester", "worker")
     equal = {name: getattr(which, name) for name in columns} | _client(which.whose)
     others = [
-        *_requesters(which.whose),
         *_prefix(which.id_prefix),
         *_range("place", *created),
     ]
@@ -240,18 +261,14 @@ def _walk(
         table,
         index,
         order,
-        walked=[entry for entry in conditions if entry[0] in answered and entry[1] != "IN"],
-        looked=[entry for entry in conditions if entry[0] not in answered or entry[1] == "IN"],
+        walked=[entry for entry in conditions if entry[0] in answered],
+        looked=[entry for entry in conditions if entry[0] not in answered],
         begin=None if begin is None else _key(table, order, begin),
     )
 
 
 def _client(whose: Whose | None) -> dict[str, str | None]:
     return {"client": None if whose is None else whose.client}
-
-
-def _requesters(whose: Whose | None) -> list[_Condition]:
-    return [] if whose is None else [("requester", "IN", whose.requesters)]
 
 
 def _prefix(prefix: str | None) -> list[_Condition]:

@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Any, ClassVar
 
 from ..chain.events import Cursor
@@ -88,8 +89,9 @@ class SqlStore(ABC):
         """Return items, newest first; raises BadCursor."""
         created = await self._places(which.created_from, which.created_before)
         changed = await self._places(which.updated_from, which.updated_before)
-        walk = lists.items(which, created, changed, self._begin(cursor))
-        rows, behind = await self._page(walk, limit)
+        begin = self._begin(cursor)
+        walks = [lists.items(each, created, changed, begin) for each in lists.by_requester(which)]
+        rows, behind = await self._pages(walks, limit)
         return Listed([shown_item(row) for row in rows], behind)
 
     async def events(
@@ -97,7 +99,9 @@ class SqlStore(ABC):
     ) -> Listed:
         """Return events, newest first; raises BadCursor."""
         created = await self._places(which.created_from, which.created_before)
-        rows, behind = await self._page(lists.events(which, created, self._begin(cursor)), limit)
+        begin = self._begin(cursor)
+        walks = [lists.events(each, created, begin) for each in lists.by_requester(which)]
+        rows, behind = await self._pages(walks, limit)
         return Listed([self._event(row) for row in rows], behind)
 
     async def events_after(self, place: Place, limit: int = 1_000) -> list[dict[str, Any]]:
@@ -134,12 +138,11 @@ class SqlStore(ABC):
         """Return the number of items by status, every status named."""
         found = Counter(dict.fromkeys(STATUSES, 0))
         if whose is None:
-            rows = await self._fetch("SELECT status, number FROM counts")
+            pages = [await self._fetch("SELECT status, number FROM counts")]
         else:
-            sql = "SELECT requester, status, number FROM client_counts WHERE client = $1"
-            told = await self._fetch(sql, whose.client)
-            rows = [row for row in told if row["requester"] in whose.requesters]
-        for row in rows:
+            sql = "SELECT status, number FROM client_counts WHERE client = $1 AND requester = $2"
+            pages = [await self._fetch(sql, whose.client, each) for each in whose.requesters]
+        for row in chain.from_iterable(pages):
             found[row["status"]] += row["number"]
         return dict(found)
 
@@ -218,9 +221,26 @@ class SqlStore(ABC):
 
         await self._write([], decide)
 
+    async def _pages(
+        self, walks: Sequence[lists.Walk], limit: int
+    ) -> tuple[list[Mapping[str, Any]], str | None]:
+        """Return a page of several walks in one order, and the cursor behind it."""
+        if not walks:
+            return [], None
+        pages = [await self._page(walk, limit) for walk in walks]
+        walk = walks[0]
+        rows = walk.merged([row for found, _ in pages for row in found])
+        end = walk.nearest([end for _, end in pages if end is not None])
+        if end is not None:  # behind it one of the walks may have more
+            rows = [row for row in rows if walk.nearest([walk.key(row), end]) == walk.key(row)]
+        if len(rows) > limit:
+            end = walk.key(rows[limit - 1])
+        return rows[:limit], None if end is None else lists.cursor(self._mark, walk, end)
+
     async def _page(
         self, walk: lists.Walk, limit: int
-    ) -> tuple[list[Mapping[str, Any]], str | None]:
+    ) -> tuple[list[Mapping[str, Any]], tuple[Any, ...] | None]:
+        """Return a page of one walk, and the key behind which it goes on."""
         last = walk.end(self._source)
         end = None
         if last is not None:
@@ -230,7 +250,7 @@ class SqlStore(ABC):
         rows = list(await self._fetch(sql, *values))
         if len(rows) > limit:
             end = walk.key(rows[limit - 1])
-        return rows[:limit], None if end is None else lists.cursor(self._mark, walk, end)
+        return rows[:limit], end
 
     def _begin(self, cursor: str | None) -> list[Any] | None:
         return None if cursor is None else lists.begin(self._mark, cursor)

@@ -181,6 +181,29 @@ async def test_the_pages_of_events_hold_what_the_filter_says(
     assert [row["id"] for row in rows] == [str(each.place) for each in expected_events(which)]
 
 
+async def test_list_of_a_client_is_not_emptied_by_others(store: WritableStore) -> None:
+    """Anybody may submit for any client on the chain: what others did is never looked through."""
+    ours, theirs = [f"ours-{n}" for n in range(3)], [f"theirs-{n}" for n in range(1_200)]
+    made = [item(name, 1, client="shop", requester="a" * 64) for name in ours]
+    made += [item(name, 2, client="shop", requester="b" * 64) for name in theirs]
+    told = [event(1 + number, each.item_id) for number, each in enumerate(made)]
+    await store.apply(change(START, told, made))
+    mine = Whose("shop", ("a" * 64, "c" * 64))
+    for which in (
+        ItemFilter(whose=mine),
+        ItemFilter(whose=mine, status="submitted"),
+        ItemFilter(whose=mine, updated_from=at(0)),
+    ):
+        page = await store.items(which, 10)
+        assert [row["item_id"] for row in page.rows] == ours[::-1]
+        assert page.next_cursor is None
+    page = await store.items(ItemFilter(whose=mine, id_prefix=""), 10)
+    assert [row["item_id"] for row in page.rows] == ours
+    activity = await store.events(EventFilter(whose=mine), 10)
+    assert [row["item_id"] for row in activity.rows] == ours[::-1]
+    assert activity.next_cursor is None
+
+
 async def test_the_stream_goes_on_behind_any_place(filled: WritableStore) -> None:
     places: list[str] = []
     last = START

@@ -120,7 +120,7 @@ async def test_a_foreign_projection_is_not_brought_up(first: Path) -> None:
 
 async def test_a_reader_waits_for_the_projector_to_bring_the_schema_up(first: Path) -> None:
     reader, writer = SqliteStore(first, CHAIN, CONTRACT), SqliteStore(first, CHAIN, CONTRACT)
-    with pytest.raises(ProjectionUnavailable, match="schema 1, this release needs 5"):
+    with pytest.raises(ProjectionUnavailable, match="schema 1, this release needs 6"):
         await reader.counts()
     await writer.prepare()
     assert sum((await reader.counts()).values()) == 2

@@ -52,13 +52,15 @@ def walks() -> Iterator[lists.Walk]:
                 ("id", ItemFilter(**equal, id_prefix="item-1")),
             ):
                 changed = WITHIN if order == "changed" else always
-                yield lists.items(which, created, changed, None)
-                yield lists.items(which, created, changed, cursors[order])
+                for each in lists.by_requester(which):
+                    yield lists.items(each, created, changed, None)
+                    yield lists.items(each, created, changed, cursors[order])
     behind = ["events.place", PLACE]
     for equal in subsets(("item_id", "name", "kind", "requester", "worker", "whose")):
         for created in (always, WITHIN):
-            yield lists.events(EventFilter(**equal), created, None)
-            yield lists.events(EventFilter(**equal), created, behind)
+            for one in lists.by_requester(EventFilter(**equal)):
+                yield lists.events(one, created, None)
+                yield lists.events(one, created, behind)
 
 
 def queries(source: lists.Source, *, planned: bool) -> Iterator[tuple[str, lists.Query]]:
