@@ -22,8 +22,11 @@ from .protocol import IDLE_SECONDS, Protocol
 
 log = logging.getLogger(__name__)
 
-GRACE_SECONDS = 10
+GRACE_SECONDS = 12
+"""Longer than a write waits for its block, so that each has an answer of its own."""
+
 LAST_SECONDS = 1.0
+HANDSHAKE_SECONDS = 10.0
 
 
 async def serve(
@@ -68,6 +71,26 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, pulse: Pulse) -> None:
         super().__init__(config)
         self._pulse = pulse
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen as uvicorn does, and give up a client that does not shake hands in time."""
+        config, loop = self.config, asyncio.get_running_loop()
+
+        def connected() -> asyncio.Protocol:
+            given = {"config": config, "server_state": self.server_state, "app_state": {}}
+            return config.http_protocol_class(**given)
+
+        self.servers = [
+            await loop.create_server(
+                connected,
+                sock=listener,
+                ssl=config.ssl,
+                ssl_handshake_timeout=HANDSHAKE_SECONDS if config.ssl else None,
+                backlog=config.backlog,
+            )
+            for listener in sockets or []
+        ]
+        self.started = True
 
     async def on_tick(self, counter: int) -> bool:
         """Go on, ten times a second; tell whether to end."""

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from workflow_backend.api.backend import Backend
+from workflow_backend.api.certificate import Certificate
 from workflow_backend.api.server import serve
 
 
@@ -32,11 +33,13 @@ class Served:
 
 
 @contextlib.asynccontextmanager
-async def serving(backend: Backend) -> AsyncIterator[Served]:
+async def serving(
+    backend: Backend, certificate: Certificate | None = None
+) -> AsyncIterator[Served]:
     listener = socket.create_server(("127.0.0.1", 0))
     stop = asyncio.Event()
     with listener:
-        task = asyncio.create_task(serve(backend, listener, None, stop))
+        task = asyncio.create_task(serve(backend, listener, certificate, stop))
         served = Served(listener.getsockname()[1], stop, task)
         try:
             yield served
