@@ -22,6 +22,7 @@ class Certificate:
 
     def __init__(self, certificate: Path, key: Path) -> None:
         self._files = (certificate, key)
+        self._trouble = ""
         self._seen = self._look()
         self._context = self._load()
 
@@ -46,13 +47,17 @@ class Certificate:
         try:
             seen = self._look()
             if seen == self._seen:
+                self._trouble = ""
                 return
             self._seen = seen
             self._load()  # into a context of its own first: half a pair must not reach the server
             self._load_into(self._context)
         except SettingError as error:
-            log.warning("the certificate is not renewed: %s", error)
+            if str(error) != self._trouble:  # it is looked for each second
+                self._trouble = str(error)
+                log.warning("the certificate is not renewed: %s", error)
         else:
+            self._trouble = ""
             log.info("the certificate is renewed from %s", self._files[0])
 
     def _look(self) -> _Seen:
