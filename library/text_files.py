@@ -3,10 +3,11 @@
 
 import os
 import pwd
-import tempfile
-from pathlib import Path
 
+from ansible.module_utils import safe_files
 from ansible.module_utils.basic import AnsibleModule
+
+MOST_BYTES = 16 << 20
 
 DOCUMENTATION = """
 module: text_files
@@ -14,6 +15,7 @@ short_description: Writes text files, for their owner alone unless a mode says o
 description:
   - Folders that are missing are made 0700; each file is replaced in one step.
   - The difference is shown, so a task that writes secrets sets C(no_log) and C(diff: false).
+  - Nothing is written through a link or into a folder that another account put in the way.
 options:
   files: {description: The text of each file by its absolute path, type: dict, required: true}
   folders: {description: Folders to be there as well, type: list, elements: str, default: []}
@@ -40,15 +42,13 @@ def main():
         },
         supports_check_mode=True,
     )
+    params, check = module.params, module.check_mode
     changed, diff = [], []
-    mode = int(module.params["mode"], 8)
     try:
-        owner = account(module.params["owner"], module.check_mode)
-        folders = [Path(folder) for folder in module.params["folders"]]
-        changed += [str(f) for f in folders if make_folder(f, owner, module.check_mode)]
-        for name, text in sorted(module.params["files"].items()):
-            path = Path(name)
-            before = current(path, owner, mode)
+        owner, mode = account(params["owner"], check), int(params["mode"], 8)
+        changed += [name for name in params["folders"] if make_folder(name, owner, check)]
+        for name, text in sorted(params["files"].items()):
+            before = current(name, owner, mode)
             if before != text:
                 changed.append(name)
                 diff.append(
@@ -59,10 +59,11 @@ def main():
                         "after_header": name,
                     }
                 )
-                if not module.check_mode:
-                    make_folder(path.parent, owner, False)
-                    replace(path, text, owner, mode)
-    except (OSError, KeyError) as error:
+                if not check:
+                    parent, last = safe_files.parts(name)
+                    with safe_files.folder(parent, make=owner) as holder:
+                        safe_files.replace(holder, last, text.encode(), owner, mode)
+    except (OSError, KeyError, ValueError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=bool(changed), changed_files=changed, diff=diff)
 
@@ -80,44 +81,35 @@ def account(name, check):
     return (found.pw_uid, found.pw_gid)
 
 
-def make_folder(path, owner, check):
+def make_folder(name, owner, check):
     """Make the folder and those above it that are missing; tell whether it was missing."""
-    if path.is_dir():
-        return False
-    if not check:
-        make_folder(path.parent, owner, False)
-        path.mkdir(0o700)
-        os.chown(path, *owner)
-    return True
-
-
-def current(path, owner, mode):
-    """The text of a file that is as it has to be but for its text; None for any other."""
     try:
-        with path.open(encoding="utf-8") as file:
-            state = os.fstat(file.fileno())
-            return (
-                file.read()
-                if (state.st_uid, state.st_gid, state.st_mode & 0o777) == (*owner, mode)
-                else None
-            )
+        with safe_files.folder(name):
+            return False
+    except FileNotFoundError:
+        if not check:
+            with safe_files.folder(name, make=owner):
+                pass
+        return True
+
+
+def current(name, owner, mode):
+    """The text of a file that is as it has to be but for its text; None for any other."""
+    parent, last = safe_files.parts(name)
+    try:
+        with safe_files.folder(parent) as holder:
+            descriptor = safe_files.open_regular(holder, last, name)
     except FileNotFoundError:
         return None
-
-
-def replace(path, text, owner, mode):
-    """Put a new file in the place of the old one."""
-    descriptor, beside = tempfile.mkstemp(dir=path.parent)  # 0600
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            os.fchown(file.fileno(), *owner)
-            os.fchmod(file.fileno(), mode)
-            os.fsync(file.fileno())
-        Path(beside).rename(path)
-    except BaseException:
-        Path(beside).unlink()
-        raise
+    except safe_files.Unsafe:
+        # What is in the file's own place is replaced; what is on the way to it is refused.
+        with safe_files.folder(parent):
+            return None
+    with os.fdopen(descriptor, "rb") as file:
+        state = os.fstat(descriptor)
+        if (state.st_uid, state.st_gid, state.st_mode & 0o777) != (*owner, mode):
+            return None
+        return file.read(MOST_BYTES).decode(errors="replace")
 
 
 if __name__ == "__main__":
