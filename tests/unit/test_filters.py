@@ -185,3 +185,24 @@ def test_peers_that_connect_by_themselves_are_those_that_have_this_node(
 ) -> None:
     peers = ["id@far:1", "id-two@there:1"]
     assert INBOUND(peers, NETWORK, {"one": one, "two": two}, "one") == inbound
+
+
+@pytest.mark.parametrize(
+    ("dsn", "secret"),
+    [
+        ("postgresql:///xian?host=/run/pg&user=node", False),
+        ("postgresql://node@db.example:5432/xian?sslmode=verify-full&sslkey=/etc/key", False),
+        ("postgresql://node:hush@db.example/xian", True),
+        ("postgresql://node:@db.example/xian", True),
+        ("postgresql://node@db.example/xian?password=hush", True),
+        ("postgresql://node@db.example/xian?sslkey=/etc/key&sslpassword=hush", True),
+        ("postgresql://node@db.example/xian?ssl%70assword=hush", True),
+        ("host=db password=hush", True),
+        ("postgresql://node@db.example/xian#?password=hush", True),
+        ("postgresql://node@[db/xian", True),
+        ("", True),
+    ],
+)
+def test_a_dsn_with_any_password_is_a_secret(dsn: str, secret: bool) -> None:
+    found = runpy.run_path(str(REPO / "filters" / "holds_secret.py"))
+    assert found["holds_secret"](dsn) is secret
