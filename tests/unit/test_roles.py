@@ -129,6 +129,65 @@ def test_what_runs_on_the_control_machine_never_becomes_another_account() -> Non
     )
 
 
+def hosts_tasks() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every task that a role runs on a host, by where it stands."""
+    for file in [*ROLES.glob("*/tasks/**/*.yml"), *ROLES.glob("*/handlers/*.yml")]:
+        for task in tasks_of(yaml.safe_load(file.read_text())):
+            if "localhost" not in task.get("delegate_to", ""):
+                yield f"{file.relative_to(ROLES)}: {task['name']}", task
+
+
+# Each takes a path, and follows the links that it finds on the way and at its end.
+FOLLOWING = {
+    *("assemble", "blockinfile", "copy", "fetch", "file", "find", "get_url", "lineinfile"),
+    *("replace", "slurp", "template", "unarchive"),
+}
+# Below these nobody but root makes a name.
+ROOTS_OWN = re.compile(
+    r"(/etc/|\{\{ (_snapshots_(incoming|outgoing|brought|drill_incoming|timer_files)"
+    r"|_xian_recovery_incoming|_release_arrived|snapshots_scratch)\b)"
+)
+
+
+def test_root_names_no_path_below_a_folder_that_an_account_may_write() -> None:
+    """What is for an account, `text_files` and `account_files` do, or the account itself."""
+    used = {
+        f"{name}: {path}"
+        for name, task in hosts_tasks()
+        for module in FOLLOWING
+        if (given := task.get(f"ansible.builtin.{module}"))
+        for place in ("src", "path", "paths", "dest")
+        if place in given and (place, module) not in {("src", "copy"), ("dest", "fetch")}
+        for path in (
+            task["loop"]
+            if given[place] == "{{ item }}" and isinstance(task.get("loop"), list)
+            else [task.get("loop")]
+            if given[place] == "{{ item }}"
+            else given[place]
+            if isinstance(given[place], list)
+            else [given[place]]
+        )
+    }
+    assert len(used) > 10
+    assert {path for path in used if not ROOTS_OWN.match(path.rsplit(": ", 1)[1])} == set()
+
+
+def test_no_secret_is_in_the_arguments_or_the_environment_of_a_task() -> None:
+    """Both stand in the command line of the shell that Ansible runs, for every account to read."""
+    secret = re.compile(r"(dsn|password|private_key|_key|token)\b(?! is | else| if )")
+    shown = {
+        name
+        for name, task in hosts_tasks()
+        for module, given in task.items()
+        if module == "environment" or isinstance(given, dict)
+        for part in (
+            [given] if module == "environment" else [given.get("argv"), given.get("environment")]
+        )
+        if part and secret.search(str(part))
+    }
+    assert shown == set()
+
+
 @pytest.mark.parametrize(
     ("listens", "certificate", "url"),
     [

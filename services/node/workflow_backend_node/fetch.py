@@ -5,16 +5,20 @@ A request's `action` is one of these:
 - `offers` tells which states a node has on offer for its peers;
 - `clear` moves the old home aside, and gives up one that was pushed in part; the node is stopped;
 - `first_start` says what holds for the first start of the home that was made anew then;
-- `synced` ends the state sync, once the state is there.
+- `synced` ends the state sync, once the state is there;
+- `proven` makes it a home like others, once all is well with it.
 """
 
 import shutil
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from workflow_backend_node import first_start, homes, signing_state
 from workflow_backend_node.asking import Object, Refused, as_json, parse, run, write_private
+
+MOST_OFFERS = 1_000
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,15 @@ class Started:
     state_sync: Object
 
 
+@dataclass(frozen=True)
+class Proven:
+    """A home that is well; of those that were moved aside the newest `keep` stay."""
+
+    action: str
+    home: str
+    keep: int
+
+
 def answer(request: Object, check: bool) -> Object:
     """Do what the request's action says; raises `Refused`."""
     match request.get("action"):
@@ -47,19 +60,24 @@ def answer(request: Object, check: bool) -> Object:
         case "synced":
             wanted = parse(Look, request, "synced")
             return {"changed": not check and first_start.synced(Path(wanted.home))}
+        case "proven":
+            return proven(parse(Proven, request, "proven"), check)
         case other:
-            raise Refused(f"action is {other!r}, wanted offers, clear, first_start or synced")
+            raise Refused(
+                f"action is {other!r}, wanted offers, clear, first_start, synced or proven"
+            )
 
 
 def offers(wanted: Look) -> Object:
     """Tell the heights and app hashes of the snapshots on offer."""
     folder = Path(wanted.home) / "xian" / "snapshots"
-    found = [homes.read(path) for path in sorted(folder.glob("*.tar.gz.manifest.json"))]
-    return {
-        "offers": [
-            {"height": int(one["height"]), "app_hash": one["app_hash_hex"]} for one in found if one
-        ]
-    }
+    found = []
+    for path in sorted(folder.glob("*.tar.gz.manifest.json"))[:MOST_OFFERS]:
+        # One that the app can't read either is none.
+        with suppress(Refused, OSError, LookupError, TypeError, ValueError):
+            one = homes.read(path) or {}
+            found.append({"height": int(one["height"]), "app_hash": str(one["app_hash_hex"])})
+    return {"offers": found}
 
 
 def clear(wanted: Look, check: bool) -> Object:
@@ -92,6 +110,17 @@ def started(wanted: Started, check: bool) -> Object:
         write_private(signing_state.place(home), as_json(state))
         homes.say_first_start(home, state, wanted.check_blocks, wanted.state_sync)
     return {"changed": [str(home / first_start.NAME)]}
+
+
+def proven(wanted: Proven, check: bool) -> Object:
+    """End what holds for a home that is being made: the next run has its data to give up."""
+    home = Path(wanted.home)
+    mark = home / homes.FETCHING
+    changed = [str(mark)] if mark.exists() else []
+    if not check:
+        mark.unlink(missing_ok=True)
+        changed += homes.prune(home, wanted.keep)
+    return {"changed": changed, "moved_aside": homes.moved_aside(home)}
 
 
 if __name__ == "__main__":

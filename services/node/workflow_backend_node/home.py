@@ -30,6 +30,7 @@ from workflow_backend_node.asking import (
     write_private,
 )
 from workflow_backend_node.configuration import Settings, render
+from workflow_backend_node.half_restored import refuse_half_restored
 from workflow_backend_node.homes import refuse_half_pushed
 from workflow_backend_node.identity import IDENTITY, NODE_KEY, VALIDATOR_KEY
 from workflow_backend_node.ports import refuse_taken
@@ -78,6 +79,7 @@ def _bring(wanted: Wanted, settings: Settings, check: bool) -> Object:
     home = Path(wanted.home)
     refuse_taken(settings.addresses(), str(home))
     refuse_half_pushed(home)
+    refuse_half_restored(home)
     new = not home.exists()
     identity = Path(wanted.identity)
     source = identity if new else home / "config"

@@ -108,6 +108,22 @@ def moved_aside(home: Path) -> list[str]:
     return [str(one) for one in _moved_aside(home)]
 
 
+def prune(home: Path, keep: int) -> list[str]:
+    """Remove all that were moved aside but the newest; one at least stays.
+
+    The home in its place has to hold the highest that any of them has signed, as it does once it
+    was written by `highest`. Returns what was removed.
+    """
+    removed = _moved_aside(home)[: -max(keep, 1)]
+    for one in removed:
+        gone = one.with_name(f".removed.{one.name}")  # half of one is no home that signed
+        one.rename(gone)
+        shutil.rmtree(gone)
+    for left in home.parent.glob(".removed.*"):
+        shutil.rmtree(left)
+    return [str(one) for one in removed]
+
+
 def _moved_aside(home: Path) -> list[Path]:
     return sorted(home.parent.glob(f"{ASIDE}-*"))
 

@@ -48,13 +48,17 @@ class Unpack:
 
 @dataclass(frozen=True)
 class Swap:
-    """`seen` is the signing state that peers have seen the chain at, None where none was asked."""
+    """`seen` is the signing state that peers have seen the chain at, None where none was asked.
+
+    Of the homes that were moved aside the newest `keep` stay.
+    """
 
     action: str
     home: str
     sha256: str
     seen: Object | None
     check_blocks: int
+    keep: int
 
 
 def answer(request: Object, check: bool) -> Object:
@@ -162,6 +166,7 @@ def swap(wanted: Swap, check: bool) -> Object:
     if aside:
         home.rename(aside)
     place.rename(home)
+    homes.prune(home, wanted.keep)
     return _swapped([str(home)], aside, state, home)
 
 

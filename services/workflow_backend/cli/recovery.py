@@ -6,8 +6,8 @@ import sys
 from typing import Any
 
 _SNAPSHOTS = (
-    *("make", "list", "prune", "sign", "agree", "verify", "drill"),
-    *("prepare", "status", "swap", "finish", "undo", "projection", "levels"),
+    *("make", "list", "prune", "admit", "sign", "countersign", "agree", "verify", "drill"),
+    *("choose", "prepare", "status", "swap", "finish", "undo", "projection", "levels"),
 )
 _UPGRADES = ("plan", "verb", "restarts", "take-down", "well", "rest", "stopped", "note")
 _RECOVERY = ("gate", "new-home", "home", "alone", "trust", "sync", "index-now", "index", "note")

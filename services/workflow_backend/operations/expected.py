@@ -37,6 +37,7 @@ class Expected:
     block_age: float | None
     index: bool
     contract: bool
+    node_home: Path | None = None
 
     @classmethod
     def load(cls, env: Mapping[str, str]) -> Expected:
@@ -64,6 +65,7 @@ class Expected:
             index=_index(env),
             contract=bool(source or workers or former_workers or services)
             or "XIAN_WORKFLOW_SERVICES" not in env,
+            node_home=Path(home) if (home := env.get("XIAN_WORKFLOW_NODE_HOME")) else None,
         )
 
     @property

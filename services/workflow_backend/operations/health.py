@@ -20,6 +20,7 @@ from . import judge
 from .disks import file_systems
 from .expected import Expected, read_source
 from .judge import Check, State
+from .snapshots.journal import Journal
 
 BEAT_SECONDS = 3.0
 """A service beats each second: without a beat in this time it is stopped or hangs."""
@@ -73,9 +74,23 @@ async def check_health(settings: Settings) -> Found:
         parts = await asyncio.gather(
             look.chain(), *(beat.check() for beat in beats.values()), look.api(), look.disks()
         )
+        parts.append(await asyncio.to_thread(check_restore, expected.node_home))
         if "projector" in beats:
             parts.append(await look.projection(beats["projector"]))
     return Found([check for part in parts for check in part], look.catching_up)
+
+
+def check_restore(home: Path | None) -> list[Check]:
+    """Look for a restore that was not brought to its end; there is nothing to tell of none."""
+    if home is None:
+        return []
+    try:
+        entry = Journal(home).read()
+    except PermissionError:
+        return []  # who may not look into the node's folder is not the one to end it
+    except (OSError, WorkflowError) as error:
+        return [Check("restore", State.FAILED, str(error))]
+    return [judge.restore(entry.name, entry.begun_at, entry.phase)] if entry else []
 
 
 class _Look:

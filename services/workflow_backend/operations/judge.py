@@ -302,6 +302,18 @@ def api(answer: dict[str, Any], chain_id: str, contract_name: str) -> Check:
     return _one("api /health", told, f"it serves {contract_name}")
 
 
+def restore(name: str, begun_at: str, phase: str) -> Check:
+    """Judge a restore of a snapshot that is under way."""
+    waits = phase in {"swapping", "undoing"}
+    stands = "the node's app does not start" if waits else "the old state waits beside the home"
+    return Check(
+        "restore",
+        State.FAILED,
+        f"the restore of {name}, begun at {begun_at}, is {phase} and not at its end: {stands}",
+        "finish it (restore-state-snapshot.yml), or undo it (-e snapshots_undo=true)",
+    )
+
+
 def disk(found: FileSystem) -> Check:
     """Judge the room of a file system: bytes, and files where those have a limit."""
     what = f"{found.free / (1 << 30):.1f} GiB free on {found.mount} ({', '.join(found.names)})"

@@ -1,6 +1,7 @@
 """A home that is made anew for a state of its peers: the old one is kept, and what it signed."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,13 @@ def test_the_old_home_is_kept_and_what_it_signed_holds_for_the_new(home_request:
     assert do(home_request, "synced") == {"changed": True}
     assert do(home_request, "synced") == {"changed": False}
     assert homes.look(place)["fetching"] is True  # a run that is cut short here begins anew
-    (place / homes.FETCHING).unlink()  # by the playbook, once all is proven to be well
+    for number in range(3):
+        place.with_name(f"{homes.ASIDE}-0{number}").mkdir()
+    assert do(home_request, "proven", check=True, keep=2)["changed"] == [
+        str(place / homes.FETCHING)
+    ]
+    proven = do(home_request, "proven", keep=2)
+    assert proven["moved_aside"] == [f"{place.with_name(homes.ASIDE)}-02", answer["aside"]]
     assert homes.look(place)["fetching"] is False
 
 
@@ -100,4 +107,7 @@ def test_offers_are_told(home_request: Request) -> None:
     assert do(home_request, "offers") == {"offers": []}
     told = {"height": 7, "app_hash_hex": "ab" * 32, "chain_id": "unit-1"}
     (folder / "a.tar.gz.manifest.json").write_text(json.dumps(told))
+    (folder / "b.tar.gz.manifest.json").write_text("{")
+    os.mkfifo(folder / "c.tar.gz.manifest.json")
+    (folder / "d.tar.gz.manifest.json").symlink_to("a.tar.gz.manifest.json")
     assert do(home_request, "offers") == {"offers": [{"height": 7, "app_hash": "ab" * 32}]}

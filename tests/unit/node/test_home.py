@@ -197,6 +197,15 @@ def test_a_home_that_could_sign_twice_is_refused(home_request: Request, lost: st
         home.bring(home_request, check=False)
 
 
+def test_a_half_restored_home_is_named_before_anything_is_changed(home_request: Request) -> None:
+    journal = made(home_request).parent / "restore" / "journal.json"
+    journal.parent.mkdir()
+    journal.write_text(json.dumps({"phase": "swapping"}))
+    home_request["settings"]["log_level"] = "DEBUG"
+    with pytest.raises(Refused, match=r"restore-state-snapshot\.yml"):
+        home.bring(home_request, check=False)
+
+
 @pytest.mark.parametrize(
     ("name", "value", "reason"),
     [

@@ -62,7 +62,7 @@ def do(request: Request, action: str, *names: str, **more: Any) -> Request:
 
 
 def swap(request: Request, seen: Request | None = SEEN, check_blocks: int = 3) -> Request:
-    return do(request, "swap", "sha256", seen=seen, check_blocks=check_blocks)
+    return do(request, "swap", "sha256", seen=seen, check_blocks=check_blocks, keep=2)
 
 
 def old_home(request: Request, height: int) -> Path:
@@ -151,6 +151,20 @@ def test_a_home_with_a_file_cut_short_is_refused_before_it_waits(
 def test_an_archive_ahead_of_its_peers_keeps_its_own(request_: Request) -> None:
     push.answer(request_, check=False)
     assert swap(request_, {**SEEN, "height": "7"})["signed"]["height"] == "100"
+
+
+def test_a_bounded_number_of_old_homes_stays_and_what_they_signed_holds(
+    request_: Request,
+) -> None:
+    place = old_home(request_, 900)
+    for number in range(3):
+        old = place.with_name(f"{homes.ASIDE}-{number}") / "data"
+        old.mkdir(parents=True)
+        (old / "priv_validator_state.json").write_text(state(2000 - number))
+    push.answer(request_, check=False)
+    answer = swap(request_)
+    assert answer["moved_aside"] == [f"{place.with_name(homes.ASIDE)}-2", answer["aside"]]
+    assert answer["signed"]["height"] == "2000"
 
 
 def test_where_nothing_was_proven_there_is_nothing_to_look_back_at(request_: Request) -> None:

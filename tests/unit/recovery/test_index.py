@@ -8,6 +8,7 @@ import pytest
 from workflow_backend.errors import RecoveryRefused, SettingError
 from workflow_backend.operations.recovery.actions import act
 from workflow_backend.operations.snapshots import files
+from workflow_backend.operations.snapshots.postgres import DatabaseFailed
 
 from ..snapshots import made
 
@@ -31,6 +32,7 @@ def ask(folder: Path, **more: Any) -> dict[str, Any]:
         "chain_id": made.CHAIN,
         "least": 12,
         "postgres_bin": "/nowhere",
+        "dsn": "postgresql:///index?host=/nowhere&user=me",
     }
     return act("index", request | more, check=True)
 
@@ -54,7 +56,12 @@ def test_a_damaged_copy_is_refused(copied: Path) -> None:
         ask(copied)
 
 
-def test_a_good_one_needs_a_database(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("XIAN_BDS_DSN", raising=False)
-    with pytest.raises(SettingError, match="names the index's database"):
+def test_a_good_one_needs_a_database(copied: Path) -> None:
+    with pytest.raises(DatabaseFailed, match="the database does not answer"):
         ask(copied)
+
+
+def test_a_dsn_that_is_none_is_not_shown(copied: Path) -> None:
+    with pytest.raises(SettingError, match="is no PostgreSQL DSN") as refused:
+        ask(copied, dsn="mysql://me:hush@db/index")
+    assert "hush" not in refused.value.explain()

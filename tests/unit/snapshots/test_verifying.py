@@ -103,7 +103,7 @@ def _link(folder: Path) -> None:
         (lambda folder: os.mkfifo(folder / "more"), "is no plain file"),
         (lambda folder: (folder / "manifest.json").unlink(), "is no snapshot"),
         (lambda folder: (folder / "manifest.json").write_text("{}"), "is no manifest"),
-        (lambda folder: (folder / "manifest.json").write_text(" " * (2 << 20)), "larger than any"),
+        (lambda folder: (folder / "manifest.json").write_text(" " * (2 << 20)), "is larger than"),
         (lambda folder: (folder / "signatures.json").unlink(), "nobody has signed"),
         (shutil.rmtree, "there is no snapshot"),
     ],

@@ -4,11 +4,10 @@ Such a node has no blocks from before its state, so it can't index them. An inde
 that state, and is of this chain, is kept; else a peer's copy takes its place.
 """
 
-import os
 from dataclasses import asdict
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from ...errors import RecoveryRefused
 from ..asking import Object
@@ -20,9 +19,10 @@ ASIDE = "before_recovery"
 
 
 class Now(Reported):
-    """PostgreSQL's programs on the host whose index it is."""
+    """The index's database, and PostgreSQL's programs on the host whose index it is."""
 
     postgres_bin: Path
+    dsn: SecretStr
 
 
 class Load(Now):
@@ -37,7 +37,7 @@ class Load(Now):
 def now(wanted: Now, *, check: bool) -> Object:
     """Answer with the newest block of the index, None where there is none."""
     del check
-    found = index.database(wanted.postgres_bin, os.environ).ask(index.newest)
+    found = index.named(wanted.dsn.get_secret_value(), wanted.postgres_bin).ask(index.newest)
     return {"index": asdict(found) if found else None}
 
 
@@ -47,7 +47,7 @@ def load(wanted: Load, *, check: bool) -> Object:
     Raises RecoveryRefused where the copy is another one, or does not reach far enough.
     """
     part = _verified(wanted)
-    database = index.database(wanted.postgres_bin, os.environ)
+    database = index.named(wanted.dsn.get_secret_value(), wanted.postgres_bin)
     found = database.ask(index.newest)
     if found is not None and found.part() == part:
         return {"changed": [], "index": part.model_dump(), "before": asdict(found)}

@@ -9,6 +9,8 @@ from pydantic import Field
 from ...settings import Settings
 from ..asking import Object, Request, parse
 from . import (
+    admitting,
+    choosing,
     drill,
     levels,
     making,
@@ -38,6 +40,7 @@ def listing(wanted: Listing, *, check: bool) -> Object:
                 "made_at": one.manifest.made_at,
                 "host": one.manifest.host,
                 "bytes": sum(part.size for part in one.manifest.files.values()),
+                "files": sorted(one.manifest.files),
                 "signed": one.signed,
                 "verified": one.verified,
             }
@@ -66,8 +69,11 @@ _PLAIN: dict[str, tuple[type[Request], Callable[..., Object]]] = {
     "prune": (Prune, prune),
     "verify": (verifying.Verify, verifying.verify),
     "sign": (verifying.Sign, verifying.sign),
+    "admit": (admitting.Admit, admitting.admit),
+    "countersign": (admitting.Countersign, admitting.countersign),
     "agree": (peers.Agree, peers.agree),
     "drill": (drill.Drill, drill.drill),
+    "choose": (choosing.Choose, choosing.choose),
     "prepare": (restoring.Restore, restoring.prepare),
     "status": (restoring.Step, restoring.status),
     "swap": (restoring.Step, swapping.swap),

@@ -44,6 +44,11 @@ def database(programs: Path, environment: Mapping[str, str] | None = None) -> Da
     return Database(env[DSN], DSN, programs)
 
 
+def named(dsn: str, programs: Path) -> Database:
+    """Return the index's database by its DSN."""
+    return Database(dsn, "the index's DSN", programs)
+
+
 async def newest(connection: asyncpg.Connection) -> IndexNow | None:
     """Return the newest block; None where there is no index, or no block but the genesis."""
     if await connection.fetchval("SELECT to_regclass('public.blocks')") is None:

@@ -12,8 +12,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ...errors import RecoveryRefused
 from ..asking import problems
+from ..regular import read_regular
 from . import files
-from .manifest import IndexPart
+from .manifest import MOST_BYTES, IndexPart
 
 FOLDER = "restore"
 FILE = "journal.json"
@@ -54,7 +55,7 @@ class Journal:
     def read(self) -> Entry | None:
         """Return what is under way, None where nothing is; raises RecoveryRefused."""
         try:
-            text = self.path.read_text(encoding="utf-8")
+            text = read_regular(self.path, MOST_BYTES)
         except FileNotFoundError:
             return None
         try:

@@ -85,6 +85,7 @@ def make(settings: Settings, wanted: Make, *, check: bool) -> Object:
         "changed": [str(place), *removed],
         "snapshot": str(place),
         "manifest": json.loads(told.text()),
+        "text": told.text(),
         "manifest_sha256": files.measure(place / manifest.NAME).sha256,
         "signed": wanted.key_file is not None,
         "removed": removed,

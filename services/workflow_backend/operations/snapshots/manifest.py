@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from ...errors import RecoveryRefused
 from ..asking import problems
+from ..regular import read_regular
 
 FORMAT = 1
 NAME = "manifest.json"
@@ -20,7 +21,11 @@ MOST_BYTES = 1 << 20
 
 type File = Literal["state.tar.gz", "index.dump", "projection.sqlite3", "projection.dump"]
 type Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-type Height = Annotated[int, Field(gt=0)]
+type Height = Annotated[int, Field(gt=0, lt=1 << 63)]
+# A folder is called so: it leads nowhere else, and no shell or person misreads it.
+type Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+type Text = Annotated[str, Field(pattern=r"^[ -~]{0,255}$")]
+type Count = Annotated[int, Field(ge=0, lt=1 << 63)]
 
 
 class _Part(BaseModel):
@@ -30,7 +35,7 @@ class _Part(BaseModel):
 class FilePart(_Part):
     """A file of the snapshot."""
 
-    size: int
+    size: Count
     sha256: Digest
 
 
@@ -39,31 +44,31 @@ class IndexPart(_Part):
 
     height: Height
     block_hash: Digest
-    schema_version: int
+    schema_version: Count
 
 
 class ProjectionPart(_Part):
     """The projection: the contract that it is of, and its height."""
 
-    height: Annotated[int, Field(ge=0)]
-    contract: str
+    height: Count
+    contract: Text
 
 
 class Manifest(_Part):
     """A snapshot: the state of one chain behind the block `height`, and copies beside it."""
 
     format: int
-    name: str
-    host: str
-    made_at: str
-    chain_id: str
+    name: Name
+    host: Text
+    made_at: Text
+    chain_id: Text
     genesis_sha256: Digest
     height: Height
     app_hash: Digest
-    block_time: str
+    block_time: Text
     index: IndexPart | None
     projection: ProjectionPart | None
-    versions: dict[str, str]
+    versions: Annotated[dict[Text, Text], Field(max_length=16)]
     files: dict[File, FilePart]
 
     @model_validator(mode="after")
@@ -85,16 +90,12 @@ class Manifest(_Part):
 def read(folder: Path) -> bytes:
     """Return the bytes of a snapshot's manifest; raises RecoveryRefused where there is none."""
     try:
-        with (folder / NAME).open("rb") as file:
-            given = file.read(MOST_BYTES + 1)
+        return read_regular(folder / NAME, MOST_BYTES)
     except OSError as error:
         raise RecoveryRefused(
             f"{folder} is no snapshot: {NAME} can't be read ({error.strerror})",
             hint="give the folder that holds it",
         ) from error
-    if len(given) > MOST_BYTES:
-        raise RecoveryRefused(f"{folder / NAME} is larger than any manifest")
-    return given
 
 
 def parse(given: bytes, where: Path) -> Manifest:

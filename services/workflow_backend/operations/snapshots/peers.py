@@ -1,6 +1,7 @@
 """What peers say of the app hash behind a height."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -14,12 +15,15 @@ from ..upgrades.nodes import Way, reached
 from .blocks import app_hash_behind
 from .manifest import Digest, Height
 
+POLL_SECONDS = 0.5
+
 
 class Agree(Request):
     """Nodes by their hosts, asked from the control machine for the app hash behind a height.
 
     It has to be `app_hash`, or where none is given that of the first who answers. `agree` of them
-    have to say so, with node ids of their own, and none may contradict.
+    have to say so, with node ids of their own, and none may contradict. A node that has not come to
+    that height yet is waited for, for so many seconds.
     """
 
     chain_id: str
@@ -27,16 +31,21 @@ class Agree(Request):
     app_hash: Digest | None = None
     nodes: dict[str, Way]
     agree: int = Field(default=0, ge=0)
+    seconds: float = Field(default=0.0, ge=0)
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """What a peer says of the app hash behind a height; `problem` is why it says nothing."""
+    """What a peer says of the app hash behind a height; `problem` is why it says nothing.
+
+    One that is `behind` has no such block yet.
+    """
 
     url: str
     node_id: str | None
     app_hash: str | None
     problem: str = ""
+    behind: bool = False
 
 
 def ask_peers(urls: Sequence[str], chain_id: str, height: int) -> list[Peer]:
@@ -57,10 +66,12 @@ async def _ask_peer(url: str, chain_id: str, height: int) -> Peer:
             _require_network(url, status.node_info.network, chain_id)
             newest = status.sync_info.latest_block_height
             if newest < height:
-                return Peer(url, node_id, None, f"it is at height {newest}")
+                return Peer(url, node_id, None, f"it is at height {newest}", behind=True)
             return Peer(url, node_id, await app_hash_behind(rpc, height, newest))
     except (NodeUnavailable, NodeRefused) as error:
         return Peer(url, node_id, None, str(error))
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        return Peer(url, None, None, f"its answer is none of a node ({type(error).__name__})")
 
 
 def _require_network(url: str, network: str, chain_id: str) -> None:
@@ -96,7 +107,11 @@ def agree(wanted: Agree, *, check: bool) -> dict[str, Any]:
     with reached(wanted.nodes) as ways:
         there = {host: way for host, way in ways.items() if not way.problem}
         urls = [way.url for way in there.values()]
+        deadline = time.monotonic() + wanted.seconds
         said = ask_peers(urls, wanted.chain_id, wanted.height)
+        while any(peer.behind for peer in said) and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+            said = ask_peers(urls, wanted.chain_id, wanted.height)
     peers = [replace(peer, url=host) for host, peer in zip(there, said, strict=True)]
     peers += [Peer(host, None, None, way.problem) for host, way in ways.items() if way.problem]
     told = (peer.app_hash for peer in peers if peer.app_hash is not None)

@@ -6,17 +6,23 @@ vouches for what this host made, so that whoever takes a host over can't make sn
 """
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, TypeAdapter, ValidationError
 from xian_py import Wallet
 from xian_py.wallet import verify_msg
 
 from ...errors import RecoveryRefused, SettingError
-from ..asking import Request
-from .manifest import SIGNATURES, Digest
+from ..asking import Request, problems
+from ..regular import read_regular
+from .manifest import MOST_BYTES, SIGNATURES, Digest
+
+type Signatures = Annotated[
+    dict[Digest, Annotated[str, Field(pattern=r"^[0-9a-f]{128}$")]], Field(max_length=64)
+]
+_SIGNATURES: TypeAdapter[dict[str, str]] = TypeAdapter(Signatures)
 
 
 class Trust(Request):
@@ -88,14 +94,15 @@ def read(folder: Path) -> dict[str, str]:
     """Return the signatures beside a manifest; raises RecoveryRefused where they are none."""
     path = folder / SIGNATURES
     try:
-        given = json.loads(path.read_text(encoding="utf-8"))
+        given = read_regular(path, MOST_BYTES)
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
-        raise RecoveryRefused(f"{path} can't be read: {type(error).__name__}") from None
-    if not isinstance(given, dict) or not all(isinstance(text, str) for text in given.values()):
-        raise RecoveryRefused(f"{path} holds no signatures")
-    return given
+    except OSError as error:
+        raise RecoveryRefused(f"{path} can't be read: {error.strerror}") from None
+    try:
+        return _SIGNATURES.validate_json(given)
+    except ValidationError as error:
+        raise RecoveryRefused(f"{path} holds no signatures: {problems(error)}") from None
 
 
 def _message(manifest: bytes) -> str:

@@ -91,6 +91,7 @@ def verify(wanted: Verify, *, check: bool) -> Object:
             note(found.folder)
     return {
         "changed": changed,
+        "digest": found.digest,
         "manifest": json.loads(told.text()),
         "trusted_for": found.trusted_for,
         "peers": [asdict(peer) for peer in peers],
@@ -139,7 +140,7 @@ def _verified_archive(wanted: Verify) -> Verified:
         )
     told = Manifest(
         format=manifest.FORMAT,
-        name=archive.name,
+        name=f"archive-{found.sha256[:12]}",
         host="",
         made_at="",
         chain_id=wanted.chain_id,
@@ -156,21 +157,24 @@ def _verified_archive(wanted: Verify) -> Verified:
     return Verified(told, found.sha256, "its sum", archive, None)
 
 
-def require_wanted(told: Manifest, wanted: Verify | Sign) -> None:
-    """Raise RecoveryRefused where it is another chain's snapshot, or another than the pinned."""
-    if told.chain_id != wanted.chain_id:
+def require_chain(told: Manifest, chain_id: str, genesis_sha256: str) -> None:
+    """Raise RecoveryRefused where it is another chain's snapshot."""
+    if told.chain_id != chain_id:
         raise RecoveryRefused(
-            f"the snapshot is of chain {told.chain_id!r}, not {wanted.chain_id!r}",
+            f"the snapshot is of chain {told.chain_id!r}, not {chain_id!r}",
             hint="use a snapshot of this chain",
         )
-    if told.genesis_sha256 != wanted.genesis_sha256:
+    if told.genesis_sha256 != genesis_sha256:
         raise RecoveryRefused(
             f"the snapshot is of another genesis of {told.chain_id} "
-            f"({told.genesis_sha256}) than wanted ({wanted.genesis_sha256})",
+            f"({told.genesis_sha256}) than wanted ({genesis_sha256})",
             hint="use a snapshot of this network",
         )
-    if isinstance(wanted, Sign):
-        return
+
+
+def require_wanted(told: Manifest, wanted: Verify) -> None:
+    """Raise RecoveryRefused where it is another chain's snapshot, or another than the pinned."""
+    require_chain(told, wanted.chain_id, wanted.genesis_sha256)
     if wanted.height not in {None, told.height}:
         raise RecoveryRefused(
             f"the snapshot is of height {told.height}, not {wanted.height}",
@@ -215,7 +219,7 @@ def sign(wanted: Sign, *, check: bool) -> Object:
     folder = wanted.snapshot
     given = manifest.read(folder)
     told = manifest.parse(given, folder)
-    require_wanted(told, wanted)
+    require_chain(told, wanted.chain_id, wanted.genesis_sha256)
     if told.host != wanted.host:
         raise RecoveryRefused(
             f"the snapshot says that it is of {told.host}, it was fetched from {wanted.host}",

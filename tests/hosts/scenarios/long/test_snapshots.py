@@ -33,6 +33,7 @@ LOOK = f"""\
 import json, urllib.request as u
 print(json.load(u.urlopen("{RPC}/status"))["result"]["sync_info"]["latest_block_height"])
 """
+BROUGHT = "/var/lib/workflow-backend/incoming"
 # An app that fails for as long as a restore is under way.
 BREAK = """
 mkdir -p /run/systemd/system/workflow-backend-abci.service.d
@@ -95,6 +96,7 @@ class Backend:
         yield
         assert self.host.output(pids) == before
         assert self.host.run(["test", "-e", f"{NODE}/restore"], check=False).returncode == 1
+        assert self.host.run(["test", "-e", BROUGHT], check=False).returncode == 1
         self.goes_on(height)
 
     def goes_on(self, height: int) -> None:
@@ -254,6 +256,13 @@ def signed(copy: Path, backend: Backend) -> Path:
     return copy
 
 
+def test_a_plan_leaves_nothing_of_what_it_looked_at(backend: Backend, made: Made) -> None:
+    with backend.untouched():
+        given = {"snapshots_from": made["here"], "plan_only": True}
+        said = backend.play("restore-state-snapshot", **given).ok().output
+    assert "the app's state becomes that of" in " ".join(said.split())
+
+
 class TestRefused:
     """Each has its own message, before anything is changed."""
 
@@ -373,10 +382,16 @@ def test_where_nothing_comes_up_that_is_told(backend: Backend) -> None:
     ("task", "back"), [("New state and index in their places", True), ("The node is there", False)]
 )
 def test_after_a_kill_the_next_run_undoes_or_finishes(
-    backend: Backend, task: str, back: bool
+    backend: Backend, made: Made, task: str, back: bool
 ) -> None:
     height = backend.height()
     backend.begin("restore-state-snapshot").until(f"TASK [snapshots : {task}]").stop()
+    if not back:  # it has begun to change the home
+        other = {"snapshots_name": made["manifest"]["name"]}
+        said = " ".join(backend.play("restore-state-snapshot", **other).failed().output.split())
+        assert "another snapshot is asked for" in said
+        said = " ".join(backend.play("health").failed().output.split())
+        assert "restore" in said
     backend.play("restore-state-snapshot", snapshots_undo=back).ok()
     assert backend.host.run(["test", "-e", f"{NODE}/restore"], check=False).returncode == 1
     backend.goes_on(height)
