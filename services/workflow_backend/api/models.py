@@ -18,6 +18,16 @@ Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 Status = Literal["submitted", "processing", "completed", "failed", "cancelled"]
 Event = Literal["ItemSubmitted", "ItemClaimed", "ItemCompleted", "ItemFailed", "ItemCancelled"]
 
+
+def _optional(description: str) -> Any:
+    """Return what describes a field that may be left out: of a default, generators make a must."""
+
+    def without_default(schema: dict[str, Any]) -> None:
+        schema.pop("default", None)
+
+    return Field(description=description, json_schema_extra=without_default)
+
+
 BATCH_LIMIT = 500
 """The most items in one POST."""
 
@@ -47,8 +57,8 @@ class Submission(BaseModel):
 
     item_id: ItemId
     payload_uri: Uri
-    kind: Kind = "job"
-    metadata_ref: Reference = ""
+    kind: Annotated[Kind, _optional("`job` where it is left out")] = "job"
+    metadata_ref: Annotated[Reference, _optional("empty where it is left out")] = ""
 
 
 Entry = Annotated[Any, WithJsonSchema({"$ref": "#/components/schemas/Submission"})]
@@ -68,7 +78,7 @@ class Cancellation(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    reason: Reason = ""
+    reason: Annotated[Reason, _optional("empty where it is left out")] = ""
 
 
 class ItemRecord(BaseModel):

@@ -37,6 +37,14 @@ def test_every_operation_declares_a_request_that_can_t_be_read(description: Path
             assert {"400", "422", "500"} <= operation["responses"].keys(), path
 
 
+def test_field_that_may_be_left_out_has_no_default(description: Path) -> None:
+    """openapi-typescript makes a field with a default one that has to be given."""
+    document = json.loads(description.read_text())
+    for name in ("Submission", "Cancellation"):
+        properties = document["components"]["schemas"][name]["properties"]
+        assert [field for field, schema in properties.items() if "default" in schema] == []
+
+
 def test_spectral_finds_nothing(description: Path, tmp_path: Path) -> None:
     folder = npm_folder()
     rules = tmp_path / "spectral.yaml"
