@@ -47,7 +47,7 @@ class CommittedEvents:
         """Return the next events behind a cursor.
 
         Raises HistoryDiverged where this chain has another block at the cursor's height, and
-        IndexUnavailable where the index is below the cursor or does not go back to it.
+        IndexUnavailable where the index is below the cursor or blocks are missing.
         """
         was_held = self._held is not None and self._held[0].place == cursor.place
         read = self._held[1] if self._held and was_held else await self._reader.page(cursor)
@@ -75,6 +75,9 @@ class CommittedEvents:
     ) -> CommittedPage:
         """Return what is committed of a page, and keep the rest for the next one."""
         rest = read.events[len(events) :]
+        missing = rest[0].place.height
+        if read.height > missing + 1:  # it is no new block
+            raise _lacks(missing)
         behind = cursor
         if events:
             place = events[-1].place
@@ -100,10 +103,7 @@ class CommittedEvents:
         block = blocks.get(height)
         if block is None:
             if read.height > height + 1:
-                raise IndexUnavailable(
-                    f"neither the node nor its index has block {height}, up to which all was read",
-                    hint="bring the index up from a peer, or rebuild the projection",
-                )
+                raise _lacks(height)
             return cursor  # the next block will tell
         if cursor.hash not in {"", block.hash}:
             raise HistoryDiverged(
@@ -121,3 +121,10 @@ class CommittedEvents:
             height = self._heads.height
         if not page.more and height > page.height and height not in self._heads.blocks:
             await self._heads.wait_committed(IDLE_SECONDS)
+
+
+def _lacks(height: int) -> IndexUnavailable:
+    return IndexUnavailable(
+        f"neither the node nor its index has the blocks {height} and {height + 1}",
+        hint="bring the index up from a peer that has them",
+    )

@@ -65,6 +65,7 @@ class Chain:
         self.indexed = 0
         self.history = "a"
         self.uncommitted: dict[str, Item] = {}
+        self.lost: set[int] = set()
         self.step = 1
         self.reads = 0
         self.answers: list[Answer] = []
@@ -148,7 +149,7 @@ class Chain:
         return {
             height: Block(height, f"{self.history}{height}", f"contract {height}", f"time {height}")
             for height in heights
-            if height <= top
+            if height <= top and height not in self.lost
         }
 
 
@@ -368,6 +369,19 @@ async def test_projector_takes_nothing_in_of_another_history(store: SqliteStore)
     chain.history = "a"  # the right home is back
     await runner.run(until_level=True)
     assert (await store.counts())["submitted"] == 2
+
+
+async def test_projector_says_which_block_is_missing(store: SqliteStore) -> None:
+    """An older block that nobody has is not one that is about to be committed."""
+    chain = Chain()
+    for _ in range(4):
+        chain.block([("a", 1)], indexed=True)
+    chain.lost = {2}
+    with pytest.RaisesGroup(pytest.RaisesExc(IndexUnavailable, match="has the blocks 2 and 3")):
+        await projector(chain, store, page=5).run(until_level=True)
+    chain.lost = {1}
+    with pytest.RaisesGroup(pytest.RaisesExc(IndexUnavailable, match="has the blocks 1 and 2")):
+        await projector(chain, store, page=5).run(until_level=True)
 
 
 async def test_projector_notices_another_history_without_new_events(store: SqliteStore) -> None:
