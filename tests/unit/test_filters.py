@@ -206,3 +206,25 @@ def test_peers_that_connect_by_themselves_are_those_that_have_this_node(
 def test_a_dsn_with_any_password_is_a_secret(dsn: str, secret: bool) -> None:
     found = runpy.run_path(str(REPO / "filters" / "holds_secret.py"))
     assert found["holds_secret"](dsn) is secret
+
+
+WALLETS = runpy.run_path(str(REPO / "filters" / "network_wallets.py"))
+KEYS = {"api-one": "a1", "processor": "p", "processor-gone": "pg", "processor-mine": "pm"} | {
+    f"processor-{name}": f"p-{name}" for name in ("one", "two", "three")
+}
+
+
+def test_who_runs_a_service_no_more_is_known_by_groups_and_names() -> None:
+    hosts = {
+        "one": {},
+        "two": {"workflow_services_names": ["api"]},
+        "three": {"workflow_services_names": ["processor"]},
+        "four": {},
+    }
+    groups = {"all": list(hosts), "workflow_services": ["one", "two", "three"]}
+    left = WALLETS["hosts_without"](hosts, "processor", groups, ["one", "gone"])
+    assert left == ["four", "gone", "two"]
+    working = WALLETS["network_wallets"](KEYS, "processor", left)
+    assert working == ["p", "pm", "p-one", "p-three"]  # one by another name is not a host's
+    assert WALLETS["left_wallets"](KEYS, "processor", left) == ["pg", "p-two"]
+    assert WALLETS["network_wallets"](KEYS, "api") == ["a1"]

@@ -173,7 +173,7 @@ ALL_NEW: dict[str, list[str]] = {name: [] for name in NAMES}
 
 def test_deployment_restarts_nodes_in_turn_and_says_what_restarts() -> None:
     programs = ALL_NEW | {"a": ["api"], "b": ["abci", "cometbft", "api"], "c": ["cometbft"]}
-    found = planning.restarts(programs, nodes(*NAMES))
+    found = planning.restarts(programs, {}, nodes(*NAMES))
     without = "30 of 40 voting power is up: the chain goes on"
     assert found["order"] == ["b", "c"]
     assert found["report"] == [
@@ -184,12 +184,34 @@ def test_deployment_restarts_nodes_in_turn_and_says_what_restarts() -> None:
 
 
 def test_deployment_that_restarts_no_node_takes_none_in_turn() -> None:
-    found = planning.restarts(ALL_NEW | {"a": ["postgres"]}, {})
+    found = planning.restarts(ALL_NEW | {"a": ["postgres"]}, {}, {})
     assert (found["order"], found["report"]) == ([], ["a: restarts postgres"])
-    assert planning.restarts(ALL_NEW, {})["report"] == []
+    assert planning.restarts(ALL_NEW, ALL_NEW, {})["report"] == []
 
 
 def test_deployment_is_refused_where_a_restart_would_stop_the_chain() -> None:
     programs = {"a": ["abci"], "b": ["abci"]}
     with pytest.raises(RecoveryRefused, match="the chain stands still"):
-        planning.restarts(programs, nodes("a", "b"))
+        planning.restarts(programs, {}, nodes("a", "b"))
+
+
+def test_deployment_says_what_leaves_and_counts_it_as_down_from_then_on() -> None:
+    leaving = ALL_NEW | {"a": ["api", "processor"], "d": ["cometbft", "abci"]}
+    found = planning.restarts(ALL_NEW, leaving, nodes(*NAMES))
+    assert found["order"] == []
+    without = "without d 30 of 40 voting power is up: the chain goes on"
+    assert found["report"] == [
+        "a: stops and removes api, processor, defined no more",
+        f"d: stops and removes cometbft, abci, defined no more; {without}",
+    ]
+    with pytest.raises(RecoveryRefused, match="without a 20 of 40"):
+        planning.restarts(ALL_NEW | {"a": ["abci"]}, leaving, nodes(*NAMES))
+    with pytest.raises(RecoveryRefused, match="without d 20 of 40"):
+        planning.restarts(ALL_NEW, leaving | {"c": ["abci"]}, nodes(*NAMES))
+
+
+def test_deployment_takes_no_chain_its_only_validator() -> None:
+    with pytest.raises(RecoveryRefused, match="all the voting power"):
+        planning.restarts({}, {"a": ["cometbft"]}, nodes("a"))
+    found = planning.restarts({}, {"a": ["api"]}, nodes("a"))
+    assert found["report"] == ["a: stops and removes api, defined no more"]

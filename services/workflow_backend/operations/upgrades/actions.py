@@ -35,9 +35,10 @@ class Verb(Network):
 
 
 class Restarts(Network):
-    """The programs that a deployment restarts on each host, by their names."""
+    """The programs that a deployment restarts on each host, and those that leave it."""
 
     programs: dict[str, list[str]]
+    leaving: dict[str, list[str]] = Field(default_factory=dict)
 
 
 class Host(Network):
@@ -95,11 +96,12 @@ def verb(wanted: Verb) -> Object:
 
 def restarts(wanted: Restarts) -> Object:
     """Say what a deployment restarts; the nodes are asked only where one of them is concerned."""
-    if not planning.restarted_nodes(wanted.programs):
-        return planning.restarts(wanted.programs, {})
+    touched = planning.with_a_node(wanted.programs) + planning.with_a_node(wanted.leaving)
+    if not touched:
+        return planning.restarts(wanted.programs, wanted.leaving, {})
     with reached(wanted.nodes) as ways:
         seen = asyncio.run(look(ways, wanted.chain_id))
-    return planning.restarts(wanted.programs, seen)
+    return planning.restarts(wanted.programs, wanted.leaving, seen)
 
 
 def take_down(wanted: Host) -> Object:

@@ -87,22 +87,45 @@ def verb(name: str, hosts: Sequence[str], seen: Mapping[str, Seen]) -> Object:
     return {"order": order, "together": name != "restart", "report": told}
 
 
-def restarts(programs: Mapping[str, Sequence[str]], seen: Mapping[str, Seen]) -> Object:
-    """Return which hosts a deployment takes in turn, and what it restarts on each host.
+type Programs = Mapping[str, Sequence[str]]
+"""Programs by their names on each host."""
 
-    In turn go those whose node it restarts. Raises RecoveryRefused where the chain would stand
-    still for one of them.
+
+def restarts(programs: Programs, leaving: Programs, seen: Mapping[str, Seen]) -> Object:
+    """Return which hosts a deployment takes in turn, and what it stops and restarts on each host.
+
+    In turn go those whose node it restarts, once what leaves has left. Raises RecoveryRefused where
+    the chain would stand still for one of them.
     """
-    order = _order(restarted_nodes(programs), seen)
+    told = []
+    for host, names in leaving.items():
+        if names:
+            why = ""
+            if host in with_a_node(leaving) and _answered(seen):
+                why = f"; {_require_leave(host, seen).sentence()}"
+                address = seen[host].address if host in seen else ""
+                seen = {**seen, host: Seen(host, problem="it leaves", address=address)}
+            told.append(f"{host}: stops and removes {', '.join(names)}, defined no more{why}")
+    order = _order(with_a_node(programs), seen)
     what = {host: f"restarts {', '.join(names)}" for host, names in programs.items() if names}
-    told = [f"{host}: {text}" for host, text in what.items() if host not in order]
+    told += [f"{host}: {text}" for host, text in what.items() if host not in order]
     told += _in_turn(order, seen, {host: f"in turn, {what[host]}" for host in order})
     return {"order": order, "together": False, "report": told}
 
 
-def restarted_nodes(programs: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return the hosts whose node is among the programs that are restarted."""
+def with_a_node(programs: Programs) -> list[str]:
+    """Return the hosts whose node is among the programs."""
     return [host for host, names in programs.items() if not NODE.isdisjoint(names)]
+
+
+def _require_leave(host: str, seen: Mapping[str, Seen]) -> quorum.Without:
+    found = quorum.require(host, seen)
+    if found.alone and found.own:
+        raise RecoveryRefused(
+            f"{host} has all the voting power: without its node there is no chain",
+            hint="leave it in the group xian_node, or stop all for good: playbooks/stop.yml",
+        )
+    return found
 
 
 def _target(wanted: Plan) -> tuple[str, Mapping[str, str]]:
