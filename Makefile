@@ -40,6 +40,7 @@ lint: toolchain ## Style, types, layers, playbooks, YAML, contracts
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/yamllint --strict .
 	$(BIN)/ansible-lint --offline --strict
+	$(BIN)/python setup/lint_tasks.py
 	$(BIN)/python setup/lint_contracts.py $(CONTRACTS)
 
 bench: toolchain ## What the services do beside what the node allows; needs `make dev`
