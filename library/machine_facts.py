@@ -9,6 +9,7 @@ import os
 import platform
 import pwd
 import re
+import stat
 import time
 from pathlib import Path
 
@@ -86,8 +87,26 @@ def main():
     )
 
 
+LARGEST = 64 << 20  # bytes of a genesis at most
+
+
+def regular(path):
+    """Return the bytes of a plain file; raises OSError for a link, and ValueError for a pipe.
+
+    A home is its account's: what that put there is neither followed nor waited for.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError(f"{path} is no plain file")
+        content = file.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise ValueError(f"{path} is too large")
+    return content
+
+
 def read(path):
-    """Return the text of a file, empty where it can't be read."""
+    """Return the text of a file of the system, empty where it can't be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -230,30 +249,40 @@ def account(uid):
         return str(uid)
 
 
+def fee_mode(path):
+    """Return the fee mode in a node's configuration, empty where it tells none."""
+    try:
+        text = regular(path).decode(errors="replace")
+    except FileNotFoundError:
+        return ""
+    match = re.search(r'(?m)^tx_fee_mode *= *"(\w+)"', text)
+    return match[1] if match else ""
+
+
 NO_HOME = {"chain_id": "", "genesis_sha256": "", "validator": "", "fee_mode": "", "problem": ""}
 
 
 def home(path):
     """Return whose a node's home is, by its public parts; all is empty where there is none."""
-    mode = re.search(r'(?m)^tx_fee_mode *= *"(\w+)"', read(path / "config/xian.toml"))
     try:
         if not any(path.iterdir()):
             return NO_HOME
     except OSError:  # it is missing, or closed to this account
         return NO_HOME
     try:
-        genesis = (path / "config/genesis.json").read_bytes()
-        key = json.loads((path / "config/priv_validator_key.json").read_bytes())
+        mode = fee_mode(path / "config/xian.toml")
+        genesis = regular(path / "config/genesis.json")
+        key = json.loads(regular(path / "config/priv_validator_key.json"))
         return {
             "chain_id": json.loads(genesis)["chain_id"],
             "genesis_sha256": hashlib.sha256(genesis).hexdigest(),
             "validator": base64.b64decode(key["pub_key"]["value"]).hex(),
-            "fee_mode": mode[1] if mode else "",
+            "fee_mode": mode,
             "problem": "",
         }
     except OSError as error:
         problem = f"{error.filename}: {error.strerror}"
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         problem = "its genesis.json or priv_validator_key.json is broken"
     return {**NO_HOME, "problem": problem}
 

@@ -41,6 +41,9 @@ REACHING = {
 OURS = re.compile(r"releases|current|previous|.*\.tar\.gz|\..*")
 """What is in the folder of the releases, with what was not finished."""
 
+SAID = 1000
+"""Characters at most of why a host could not be looked at."""
+
 UNIT = re.compile(r"workflow-backend-[a-z]+\.service")
 
 
@@ -88,7 +91,7 @@ def _trouble(host: Host) -> Finding:
         if re.search(pattern, said):
             hint = better
             break
-    return Finding("reach", (host.name,), f"it can't be looked at: {said}", hint)
+    return Finding("reach", (host.name,), f"it can't be looked at: {said[:SAID]}", hint)
 
 
 def _system(host: Host, seen: Mapping[str, Any], control: Control) -> Iterator[Finding]:

@@ -159,6 +159,28 @@ def test_a_home_with_a_lost_or_broken_part(
     assert seen | {"problem": ""} == NO_HOME
 
 
+@pytest.mark.parametrize("file", ["genesis.json", "priv_validator_key.json", "xian.toml"])
+@pytest.mark.parametrize("what", ["pipe", "link", "large", "deep"])
+def test_what_the_account_put_in_place_of_a_file_is_neither_followed_nor_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, what: str
+) -> None:
+    made_home(tmp_path / "home")
+    path = tmp_path / "home/config" / file
+    monkeypatch.setattr(facts, "LARGEST", 1 << 20)
+    path.unlink(missing_ok=True)
+    if what == "pipe":
+        os.mkfifo(path)
+    elif what == "link":
+        secret = tmp_path / "secret.json"
+        secret.write_text('{"chain_id": "root-only", "pub_key": {"value": ""}}')
+        path.symlink_to(secret)
+    else:
+        path.write_text(" " * (2 << 20) if what == "large" else "[" * 100_000)
+    seen = facts.home(tmp_path / "home")
+    assert "root-only" not in str(seen)
+    assert bool(seen["problem"]) is (file != "xian.toml" or what != "deep")
+
+
 def test_what_the_module_tells_is_what_is_judged() -> None:
     source = (REPO / "library/machine_facts.py").read_text()
     assert [name for name in machine() if f'"{name}":' not in source] == []
