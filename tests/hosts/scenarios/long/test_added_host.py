@@ -1,4 +1,4 @@
-"""A host is added to four validators, then a setting changes: no two nodes are down at once."""
+"""A host joins four validators, a setting changes, it retires: no two nodes are down at once."""
 
 import re
 import time
@@ -37,14 +37,13 @@ def network(make_hosts: MakeHosts) -> Iterator[Network]:
         yield hosts
 
 
-def add(network: Network) -> None:
-    """Let the inventory have one more host with a node."""
+def move(network: Network, group: str) -> None:
+    """Let the inventory have the host in a group, and in no other one."""
     record = network.record
     network.record = replace(
         record,
         hosts=tuple(
-            replace(host, groups=("xian_node",)) if host.name == ADDED else host
-            for host in record.hosts
+            replace(host, groups=(group,)) if host.name == ADDED else host for host in record.hosts
         ),
     )
 
@@ -68,7 +67,7 @@ def turns(host: Host, since: float) -> list[tuple[float, str]]:
 
 def test_added_host_restarts_no_other_and_follows_the_chain(network: Network) -> None:
     before = {name: starts(network[name]) for name in VALIDATORS}
-    add(network)
+    move(network, "xian_node")
     network.play("prepare-network").ok()
     play = network.play("deploy").ok()
     assert {name: starts(network[name]) for name in VALIDATORS} == before
@@ -99,4 +98,16 @@ def test_setting_that_takes_a_restart_is_planned_and_brought_in_turn(network: Ne
         spans.append((stopped, started))
     spans.sort()
     assert all(one[1] < other[0] for one, other in pairwise(spans))
+    network.play("deploy").unchanged()
+
+
+def test_host_that_retires_runs_nothing_of_ours_and_keeps_its_data(network: Network) -> None:
+    move(network, "retired")
+    play = network.play("deploy").ok()
+    told = f"{ADDED}: stops and removes cometbft, abci, defined no more"
+    assert told in play.output
+    units = network[ADDED].output("ls /etc/systemd/system | grep -c ^workflow-backend- || true")
+    assert units == "0"
+    network[ADDED].run("! pgrep --full '[w]orkflow_backend_node'")
+    network[ADDED].run(f"test -f {HOME}/config/priv_validator_key.json")
     network.play("deploy").unchanged()
