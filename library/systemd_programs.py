@@ -19,6 +19,8 @@ description:
   - Writes each unit and its credentials, starts those that do not run and restarts those that run
     as something else than what is defined, in the order given. What an interrupted run left undone,
     the next one does.
+  - Our settings that systemd itself was given by a shell are taken from it, and what was started
+    with one that its unit does not give it is started anew.
   - Each process carries a digest of its definition, credentials and revision in its environment.
     The digest is keyed with a secret of the host, so that it tells nothing of the credentials.
 options:
@@ -51,6 +53,7 @@ restarted:
 """
 
 UNITS = Path("/etc/systemd/system")
+SETTINGS = "XIAN_"
 
 
 def main():
@@ -79,6 +82,9 @@ def run(module):
     outdated = bool(diff) or needs_reload(module, texts)
     if outdated and not module.check_mode:
         module.run_command(["systemctl", "daemon-reload"], check_rc=True)
+    strays = settings_of_the_manager(module)
+    if strays and not module.check_mode:
+        module.run_command(["systemctl", "unset-environment", *strays], check_rc=True)
     running = {unit: running_revision(module, unit) for unit in texts}
     stale = [unit for unit in texts if running[unit] != revisions[unit]]
     idle = [unit for unit in texts if not (UNITS / "multi-user.target.wants" / unit).is_symlink()]
@@ -92,7 +98,7 @@ def run(module):
         for unit in stale:
             start(module, unit)
     module.exit_json(
-        changed=bool(changed or outdated or stale or idle),
+        changed=bool(changed or outdated or strays or stale or idle),
         started=[unit for unit in stale if running[unit] is None],
         restarted=[unit for unit in stale if running[unit] is not None],
         diff=diff,
@@ -170,13 +176,23 @@ def write_credentials(module, folder):
     return changed
 
 
+def settings_of_the_manager(module):
+    """Names of our settings that systemd itself has and gives to all that it starts.
+
+    They come from a shell, by `systemctl import-environment` or `set-environment`.
+    """
+    _, shown, _ = module.run_command(["systemctl", "show-environment"], check_rc=True)
+    return sorted(set(re.findall(rf"(?m)^({SETTINGS}\w*)=", shown)))
+
+
 def running_revision(module, unit):
     """The digest that the unit's process was started with, "" where it tells none.
 
+    It tells none where the process has one of our settings that its definition does not give it.
     None where the unit does not run at all.
     """
     _, state, _ = module.run_command(
-        ["systemctl", "show", "--property=ActiveState,MainPID", unit], check_rc=True
+        ["systemctl", "show", "--property=ActiveState,MainPID,Environment", unit], check_rc=True
     )
     facts = dict(line.split("=", 1) for line in state.splitlines() if "=" in line)
     if facts.get("ActiveState") in ("inactive", "failed"):
@@ -185,11 +201,12 @@ def running_revision(module, unit):
         environment = Path(f"/proc/{facts['MainPID']}/environ").read_bytes()
     except OSError:
         return ""
-    for entry in environment.split(b"\0"):
-        name, _, value = entry.partition(b"=")
-        if name == b"WORKFLOW_REVISION":
-            return value.decode()
-    return ""
+    defined = facts.get("Environment", "")
+    entries = (entry.partition("=") for entry in os.fsdecode(environment).split("\0"))
+    found = {name: value for name, _, value in entries}
+    if any(name.startswith(SETTINGS) and f"{name}=" not in defined for name in found):
+        return ""
+    return found.get("WORKFLOW_REVISION", "")
 
 
 def start(module, unit):

@@ -90,6 +90,19 @@ def test_another_secret_or_revision_restarts_it_and_nothing_else_does(host: Host
     converge(host)
 
 
+def test_it_has_no_setting_that_a_shell_gave_to_systemd(host: Host) -> None:
+    host.check_output("systemctl set-environment XIAN_WALLET_PRIVATE_KEY=5 OTHER=1")
+    host.check_output(f"systemctl restart {UNIT}")
+    assert "XIAN_" in host.check_output(f"tr '\\0' '\\n' < /proc/{pid(host)}/environ")
+    converge(host)
+    assert "XIAN_" not in host.check_output(f"tr '\\0' '\\n' < /proc/{pid(host)}/environ")
+    assert "XIAN_" not in host.check_output("systemctl show-environment")
+    before = pid(host)
+    converge(host)  # what is not ours stays, and restarts nothing
+    assert pid(host) == before
+    host.check_output("systemctl unset-environment OTHER")
+
+
 def test_what_an_interrupted_run_left_is_finished_by_the_next(host: Host) -> None:
     unit = f"/etc/systemd/system/{UNIT}"
     host.check_output(f"sed -i s/hush-1/hush-1/ {unit} && systemctl stop {UNIT}")
