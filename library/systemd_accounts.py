@@ -71,8 +71,9 @@ def main():
         supports_check_mode=True,
     )
     name, accounts, folders = (module.params[key] for key in ("name", "accounts", "folders"))
+    users = Path("/etc/sysusers.d") / f"{name}.conf"
     texts = {
-        Path("/etc/sysusers.d") / f"{name}.conf": users_text(accounts),
+        users: users_text(accounts),
         Path("/etc/tmpfiles.d") / f"{name}.conf": folders_text(folders),
     }
     before = {path: path.read_text() if path.exists() else "" for path in texts}
@@ -86,9 +87,14 @@ def main():
         for path, text in texts.items()
         if before[path] != text
     ]
-    missing = [a["name"] for a in accounts if not account_is_right(a)]
+    taken = [one for one in taken_away(before[users], texts[users]) if is_member(*one)]
+    missing = [f"{account} without {group}" for account, group in taken]
+    missing += [a["name"] for a in accounts if not account_is_right(a)]
     missing += [f["path"] for f in folders if not folder_is_right(f)]
     if (diff or missing) and not module.check_mode:
+        # Before the file that tells of them is replaced: a run that is cut short does it again.
+        for account, group in taken:
+            module.run_command(["gpasswd", "--delete", account, group], check_rc=True)
         for path, text in texts.items():
             path.parent.mkdir(exist_ok=True)
             path.write_text(text)
@@ -109,6 +115,23 @@ def users_text(accounts):
         lines.append(f'u {account["name"]} - "Workflow backend" {account["home"]}')
         lines += [f"m {account['name']} {group}" for group in account["groups"]]
     return "\n".join(lines) + "\n"
+
+
+def taken_away(before, after):
+    """The memberships that an earlier deployment gave by its file, and this one does not."""
+    return [
+        tuple(line.split()[1:])
+        for line in before.splitlines()
+        if line.startswith("m ") and line not in after.splitlines()
+    ]
+
+
+def is_member(account, group):
+    """Tell whether an account is in a group."""
+    try:
+        return account in grp.getgrnam(group).gr_mem
+    except KeyError:
+        return False
 
 
 def folders_text(folders):

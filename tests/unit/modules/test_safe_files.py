@@ -70,6 +70,11 @@ def test_a_file_that_is_no_text_is_replaced(tmp_path: Path) -> None:
     assert path.read_text() == "text"
 
 
+def test_a_text_that_is_none_is_refused_in_a_line(tmp_path: Path) -> None:
+    assert "surrogates" in run("text_files", files={str(tmp_path / "a"): "\ud800"})["msg"]
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("kind", ["link", "fifo"])
 def test_what_lies_in_the_files_own_place_is_replaced_and_not_followed(
     tmp_path: Path, kind: str
