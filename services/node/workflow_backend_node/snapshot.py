@@ -6,6 +6,7 @@ A request's `action` is one of these:
 - `import` makes the app's state from an archive, in a folder that nothing uses yet;
 - `count` tells how many keys of a state in such a folder begin with a prefix;
 - `stopped` says that a home's app does not run, or refuses;
+- `index_schema` tells the statements that make the index's tables;
 - `whole` says that the files of a home are what its programs can start with, or refuses.
 
 The archive is upstream's (`xian-state-snapshot`), so peers and upstream's own tools can read it.
@@ -28,6 +29,7 @@ import lmdb
 from contracting.storage.driver import Driver
 from loguru import logger
 from xian.services.bds import sql
+from xian.services.bds.bds import BDS
 from xian.services.state_sync import StateSnapshotManager, default_snapshot_output_path
 from xian.utils.block import reconcile_latest_block
 
@@ -36,6 +38,7 @@ from workflow_backend_node.asking import Object, Refused, as_json, parse, run, w
 from workflow_backend_node.comet import listener
 from workflow_backend_node.toml import read_toml
 
+ACTIONS = ("export", "import", "count", "stopped", "index_schema", "whole")
 MAP_BYTES = 4 << 30
 """Address space for a copy of the state; LMDB takes more by itself where the file is larger."""
 
@@ -90,11 +93,13 @@ def answer(request: Object, check: bool) -> Object:
             return count(parse(Count, request, "count"))
         case "stopped":
             return stopped(parse(Home, request, "stopped"))
+        case "index_schema":
+            return {"version": sql.SCHEMA_VERSION, "statements": index_statements()}
         case "whole":
             whole.require(Path(parse(Home, request, "whole").home))
             return {"whole": True}
         case other:
-            raise Refused(f"action is {other!r}, wanted export, import, count, stopped or whole")
+            raise Refused(f"action is {other!r}, wanted one of {', '.join(ACTIONS)}")
 
 
 def export(wanted: Export, check: bool) -> Object:
@@ -227,6 +232,11 @@ def _read(wanted: Import, storage: Path) -> Object:
         "keys": made["keys_imported"],
         "index_schema": sql.SCHEMA_VERSION,
     }
+
+
+def index_statements() -> list[str]:
+    """The statements by which upstream's app makes an index that is empty."""
+    return [sql.create_meta(), *BDS._schema_statements()]  # noqa: SLF001 - it has no other name
 
 
 def count(wanted: Count) -> Object:

@@ -140,9 +140,7 @@ class PostgresqlStore(SqlStore):
             await connection.execute(_LOCK)
             if not await connection.fetchval("SELECT to_regnamespace($1)::oid", self._schema):
                 await connection.execute(f"CREATE SCHEMA {self._schema}")
-            await connection.execute(
-                "CREATE TABLE IF NOT EXISTS migrations (number integer PRIMARY KEY)"
-            )
+            await connection.execute(migrations.TABLE)
         version = await connection.fetchval(_VERSION)
         migrations.refuse_newer(self._name, version, migrations.newest("postgresql"))
         if version:

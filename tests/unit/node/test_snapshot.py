@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from contracting.storage.driver import Driver
+from xian.services.bds import sql
 from xian.services.state_sync import StateSnapshotManager
 from xian.state_root import compute_driver_state_root
 from xian.utils.block import stage_latest_block
@@ -144,5 +145,14 @@ def test_nothing_is_written_over(home: Path, tmp_path: Path) -> None:
     with pytest.raises(Refused, match="written over"):
         snapshot.answer(wanted(archive, home / "xian", told), check=False)
     assert snapshot.answer({"action": "stopped", "home": str(home)}, check=False)["stopped"]
-    with pytest.raises(Refused, match="wanted export, import, count, stopped or whole"):
+    with pytest.raises(Refused, match="wanted one of export, import, count"):
         snapshot.answer({"action": "destroy"}, check=False)
+
+
+def test_the_indexs_tables_are_told_as_upstream_makes_them() -> None:
+    told = snapshot.answer({"action": "index_schema"}, check=False)
+    assert told["version"] == sql.SCHEMA_VERSION
+    made = " ".join(told["statements"])
+    names = ("bds_meta", "blocks", "transactions", "state_changes", "state", "events", "contracts")
+    for name in names:
+        assert f"CREATE TABLE IF NOT EXISTS {name} (" in made

@@ -28,6 +28,7 @@ def copied(tmp_path: Path) -> Path:
 def ask(folder: Path, **more: Any) -> dict[str, Any]:
     request = {
         "snapshot": str(folder),
+        "node_python": "/nowhere",
         "manifest_sha256": files.measure(folder / "manifest.json").sha256,
         "chain_id": made.CHAIN,
         "least": 12,

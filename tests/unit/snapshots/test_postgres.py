@@ -11,7 +11,14 @@ from postgres_harness import running_postgres
 
 from workflow_backend.errors import RecoveryRefused, SettingError
 from workflow_backend.operations.snapshots import postgres
-from workflow_backend.operations.snapshots.postgres import Database, DatabaseFailed, environment
+from workflow_backend.operations.snapshots.postgres import (
+    Database,
+    DatabaseFailed,
+    Schema,
+    environment,
+)
+
+TABLE = "CREATE TABLE t (n int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, x text)"
 
 
 @pytest.mark.parametrize(
@@ -46,6 +53,11 @@ def dsn() -> Iterator[str]:
         yield dsn
 
 
+def one(condition: str = "true", *, table: str = TABLE) -> Schema:
+    """The schema that the dumps here are of."""
+    return Schema("one", [table, "CREATE INDEX i ON t (x)"], condition)
+
+
 @pytest.fixture
 def database(dsn: str) -> Database:
     """A database with one row in `one.t`."""
@@ -76,7 +88,7 @@ def test_a_schema_takes_anothers_place_and_gives_it_back(
     dump = tmp_path / "dump"
     database.dump("one", dump, nothing)
     database.run("INSERT INTO one.t (x) VALUES ('second')")
-    database.put_in_place(dump, "one", "aside", "SELECT count(*) = 1 FROM one.t")
+    database.put_in_place(dump, one("SELECT count(*) = 1 FROM one.t"), "aside")
     assert (rows(database), rows(database, "aside")) == (1, 2)
     database.run("INSERT INTO one.t (x) VALUES ('goes on')")
     database.put_back("one", "aside")
@@ -88,7 +100,7 @@ def test_a_schema_that_is_not_there_may_come(database: Database, tmp_path: Path)
     dump = tmp_path / "dump"
     database.dump("one", dump, nothing)
     database.run("DROP SCHEMA one CASCADE")
-    database.put_in_place(dump, "one", "aside", "SELECT true")
+    database.put_in_place(dump, one(), "aside")
     assert rows(database) == 1
     assert database.has_schema("aside")
 
@@ -98,13 +110,13 @@ def test_all_or_nothing(database: Database, tmp_path: Path) -> None:
     database.run("INSERT INTO one.t (x) SELECT md5(i::text) FROM generate_series(1, 20000) i")
     database.dump("one", dump, nothing)
     with pytest.raises(DatabaseFailed, match="is not what the manifest tells"):
-        database.put_in_place(dump, "one", "aside", "SELECT count(*) = 2 FROM one.t")
+        database.put_in_place(dump, one("SELECT count(*) = 2 FROM one.t"), "aside")
     postgres.check(dump, Path(Toolchain()["postgres_bin"]))
     whole = dump.read_bytes()
     for length in (100, len(whole) // 2, len(whole) - 2000):
         dump.write_bytes(whole[:length])
         with pytest.raises(RecoveryRefused, match="truncated or damaged"):
-            database.put_in_place(dump, "one", "aside", "SELECT true")
+            database.put_in_place(dump, one(), "aside")
         with pytest.raises(RecoveryRefused, match="truncated or damaged"):
             postgres.check(dump, Path(Toolchain()["postgres_bin"]))
     assert rows(database) == 20001
@@ -123,7 +135,7 @@ def test_a_dump_is_of_one_moment(database: Database, tmp_path: Path) -> None:
 
     assert database.dump("one", dump, count_and_disturb) == 1
     assert rows(database) == 2
-    database.put_in_place(dump, "one", "aside", "SELECT count(*) = 1 FROM one.t")
+    database.put_in_place(dump, one("SELECT count(*) = 1 FROM one.t"), "aside")
 
 
 def test_the_databases_owner_needs_to_be_no_superuser(
@@ -140,11 +152,12 @@ def test_the_databases_owner_needs_to_be_no_superuser(
     owned = Database(plain, "DSN", Path(Toolchain()["postgres_bin"]))
     owned.run("CREATE TABLE t (x text)", "INSERT INTO t VALUES ('first')")
     dump = tmp_path / "dump"
+    plain_schema = Schema("public", ["CREATE TABLE t (x text)"], "SELECT count(*) = 1 FROM t")
     for _ in range(2):
         owned.dump("public", dump, nothing)
-        owned.put_in_place(dump, "public", "aside", "SELECT count(*) = 1 FROM public.t")
+        owned.put_in_place(dump, plain_schema, "aside")
         owned.run("DROP SCHEMA aside CASCADE", "CREATE TABLE more (x text)", "DROP TABLE more")
-    owned.put_in_place(dump, "public", "aside", "SELECT true")
+    owned.put_in_place(dump, plain_schema, "aside")
     owned.put_back("public", "aside")
     assert rows(owned, "public") == 1
 
@@ -153,3 +166,75 @@ def test_a_database_that_is_not_there(tmp_path: Path) -> None:
     gone = Database(f"postgresql:///x?host={tmp_path}&user=me", "DSN", Path("/nowhere"))
     with pytest.raises(DatabaseFailed, match="does not answer"):
         gone.size()
+
+
+def indexes(database: Database) -> int:
+    async def count(connection: asyncpg.Connection) -> int:
+        found = "SELECT count(*) FROM pg_indexes WHERE schemaname = 'one'"
+        return int(await connection.fetchval(found))
+
+    return database.ask(count)
+
+
+def test_tables_are_made_here_with_keys_indexes_and_sequences(
+    database: Database, tmp_path: Path
+) -> None:
+    dump = tmp_path / "dump"
+    database.run(
+        "INSERT INTO one.t (x) SELECT 'x' FROM generate_series(1, 9)",
+        "CREATE TABLE one.a (t_n int REFERENCES one.t, y int GENERATED ALWAYS AS (t_n + 1) STORED)",
+        "INSERT INTO one.a (t_n) VALUES (7)",  # is dumped before what it refers to
+    )
+    database.dump("one", dump, nothing)
+    a = "CREATE TABLE a (t_n int REFERENCES t, y int GENERATED ALWAYS AS (t_n + 1) STORED)"
+    schema = Schema("one", [TABLE, "CREATE INDEX i ON t (x)", a], "SELECT y = 8 FROM a")
+    database.put_in_place(dump, schema, "aside")
+    assert (rows(database), indexes(database)) == (10, 2)
+    database.run("INSERT INTO one.t (x) VALUES ('goes on where the sequence was')")
+    with pytest.raises(DatabaseFailed, match="foreign key"):
+        database.run("INSERT INTO one.a (t_n) VALUES (99)")
+
+
+def altered(dump: Path, before: str, after: str) -> None:
+    """Put a statement in the place of one of the dump's, which keeps its length."""
+    assert dump.read_bytes().count(before.encode()) == 1
+    dump.write_bytes(dump.read_bytes().replace(before.encode(), after.ljust(len(before)).encode()))
+
+
+def test_no_statement_of_a_dump_is_run(database: Database, tmp_path: Path) -> None:
+    dump = tmp_path / "dump"
+    database.dump("one", dump, nothing)
+    altered(dump, "CREATE TABLE one.t (\n    n integer NOT", "COMMIT; DROP SCHEMA one CASCADE;--")
+    database.put_in_place(dump, one("SELECT count(*) = 1 FROM one.t"), "aside")
+    assert (rows(database), rows(database, "aside")) == (1, 1)
+    database.put_back("one", "aside")
+
+    altered(dump, "COPY one.t (n, x) FROM stdin", "COMMIT; DROP TABLE one.t; --")
+    with pytest.raises(RecoveryRefused, match="a statement that is no row: COMMIT; DROP TABLE"):
+        database.put_in_place(dump, one(), "aside")
+    assert rows(database) == 1
+    assert not database.has_schema("aside")
+
+
+def test_rows_of_what_this_release_does_not_have_are_refused(
+    database: Database, tmp_path: Path
+) -> None:
+    dump = tmp_path / "dump"
+    database.run("ALTER TABLE one.t ADD more text")
+    database.dump("one", dump, nothing)
+    with pytest.raises(RecoveryRefused, match=r"rows of one\.t that this release does not know"):
+        database.put_in_place(dump, one(), "aside")
+    assert not database.has_schema("aside")
+
+
+def test_what_the_rows_are_held_against_undoes_all(database: Database, tmp_path: Path) -> None:
+    dump = tmp_path / "dump"
+    database.dump("one", dump, nothing)
+
+    async def refuses(connection: asyncpg.Connection) -> None:
+        assert await connection.fetchval("SELECT count(*) FROM t") == 1
+        raise RecoveryRefused("another chain's")
+
+    with pytest.raises(RecoveryRefused, match="another chain's"):
+        database.put_in_place(dump, Schema("one", [TABLE], "true", refuses), "aside")
+    assert not database.has_schema("aside")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from workflow_backend.operations.snapshots import retention
 from workflow_backend.operations.snapshots.actions import act
+from workflow_backend.operations.snapshots.holding import held
 
 from . import made
 
@@ -68,3 +69,23 @@ def test_a_folder_is_pruned_after_a_rehearsal(tmp_path: Path) -> None:
     assert act("prune", request, check=False)["changed"] == wanted
     assert [path.name for path in tmp_path.iterdir()] == ["h3"]
     assert act("prune", request, check=False)["changed"] == []
+
+
+def test_one_that_is_held_stays_until_it_is_not(tmp_path: Path) -> None:
+    snapshots(tmp_path, 1, 2, 3)
+    request = {"directory": str(tmp_path), "keep": 1}
+    with held(tmp_path / "h1"), held(tmp_path / "h1"):
+        assert act("prune", request, check=False)["changed"] == [str(tmp_path / "h2")]
+        assert (tmp_path / "h1" / "manifest.json").exists()
+    assert act("prune", request, check=False)["changed"] == [str(tmp_path / "h1")]
+
+
+def test_one_that_a_restore_needs_stays(tmp_path: Path) -> None:
+    snapshots(tmp_path, 1, 2, 3)
+    found = retention.kept(tmp_path)
+    assert retention.superfluous(found, 1, tmp_path / "h1") == [found[1]]
+
+
+def test_what_is_not_there_can_be_held(tmp_path: Path) -> None:
+    with held(tmp_path / "gone"):
+        pass

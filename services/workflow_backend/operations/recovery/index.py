@@ -26,9 +26,13 @@ class Now(Reported):
 
 
 class Load(Now):
-    """A peer's snapshot, whose manifest the control machine has seen, and the least height."""
+    """A peer's snapshot, whose manifest the control machine has seen, and the least height.
+
+    `node_python` is the interpreter of the node's environment.
+    """
 
     snapshot: Path
+    node_python: Path
     manifest_sha256: str
     chain_id: str
     least: int = Field(ge=1)
@@ -54,7 +58,7 @@ def load(wanted: Load, *, check: bool) -> Object:
     if not check:
         database.run(f"DROP SCHEMA IF EXISTS {ASIDE} CASCADE")
         dump = wanted.snapshot / manifest.INDEX
-        database.put_in_place(dump, index.SCHEMA, ASIDE, index.condition(part))
+        database.put_in_place(dump, index.schema(wanted.node_python, part), ASIDE)
         database.run(f"DROP SCHEMA IF EXISTS {ASIDE} CASCADE")
     return {
         "changed": [index.SCHEMA],

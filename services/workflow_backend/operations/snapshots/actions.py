@@ -58,9 +58,9 @@ class Prune(Listing):
 def prune(wanted: Prune, *, check: bool) -> Object:
     """Remove the others."""
     superfluous = retention.superfluous(retention.kept(wanted.directory), wanted.keep)
-    for one in superfluous if not check else ():
-        retention.remove(one.path)
-    return {"changed": [str(one.path) for one in superfluous]}
+    return {
+        "changed": [str(one.path) for one in superfluous if check or retention.remove(one.path)]
+    }
 
 
 # What needs neither the chain's settings nor the projection's.

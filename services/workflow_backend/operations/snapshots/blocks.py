@@ -5,12 +5,14 @@ For the newest block it is only in the node's own record of that block's results
 """
 
 import asyncio
+import hashlib
 import re
 import subprocess
 import tomllib
+from base64 import b64decode
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -44,13 +46,15 @@ class Store:
 class Look:
     """The store and what it says of one height, and the hashes of the blocks asked for.
 
-    What the store has not is None, or not among the hashes.
+    Beside them are the hashes of those blocks' transactions. What the store has not is None, or not
+    among the hashes.
     """
 
     store: Store
     app_hash: str | None
     block_time: str | None
     block_hashes: dict[int, str]
+    transactions: dict[int, frozenset[str]] = field(default_factory=dict)
 
 
 class OwnStore:
@@ -76,12 +80,13 @@ class OwnStore:
                 app_hash = await app_hash_behind(rpc, height, store.height)
             if store.base <= height <= store.height:
                 block_time = (await _header(rpc, height))["time"]
-            hashes = {}
+            hashes, transactions = {}, {}
             for block in blocks:
                 if store.base <= block <= store.height:
                     answer = await rpc.call("block", height=str(block))
                     hashes[block] = answer["block_id"]["hash"].lower()
-        return Look(store, app_hash, block_time, hashes)
+                    transactions[block] = frozenset(map(_digest, _transactions(answer)))
+        return Look(store, app_hash, block_time, hashes, transactions)
 
     @asynccontextmanager
     async def _rpc(self) -> AsyncIterator[tuple[Rpc, bool]]:
@@ -143,6 +148,14 @@ class OwnStore:
                     hint="where its node runs without an RPC, stop it",
                 )
             await asyncio.sleep(POLL_SECONDS)
+
+
+def _transactions(answer: dict[str, Any]) -> list[str]:
+    return answer["block"]["data"]["txs"] or []
+
+
+def _digest(transaction: str) -> str:
+    return hashlib.sha256(b64decode(transaction)).hexdigest()
 
 
 async def _last_line(process: asyncio.subprocess.Process) -> str:

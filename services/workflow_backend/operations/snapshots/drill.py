@@ -20,7 +20,8 @@ import asyncpg
 
 from ...errors import RecoveryRefused
 from ...store.postgresql import LIVE
-from . import index, node_programs, retention, verifying
+from . import index, node_programs, projection, retention, verifying
+from .holding import held
 from .manifest import INDEX, POSTGRESQL, SQLITE
 from .peers import ask_peers, require_agreement
 from .postgres import Database, DatabaseFailed
@@ -54,6 +55,11 @@ def drill(wanted: Drill, *, check: bool) -> Object:
     Raises WorkflowError with the first thing that is wrong; nothing is left of it then either.
     """
     wanted = wanted.model_copy(update={"snapshot": _newest(wanted.snapshot)})
+    with held(wanted.snapshot):
+        return _drill(wanted, check=check)
+
+
+def _drill(wanted: Drill, *, check: bool) -> Object:
     clock = _Clock()
     found = verifying.verified(wanted)
     told = found.manifest
@@ -144,12 +150,13 @@ class _Trial:
     def _load(self, database: Database, report: Object) -> None:
         folder, told = self._found.folder, self._manifest
         if folder and told.index and INDEX in told.files:
-            database.put_in_place(
-                folder / INDEX, index.SCHEMA, "aside", index.condition(told.index)
-            )
+            schema = index.schema(self._wanted.node_python, told.index)
+            database.put_in_place(folder / INDEX, schema, "aside")
             self._clock.passed("index")
         if folder and POSTGRESQL in told.files:
-            database.put_in_place(folder / POSTGRESQL, LIVE, "aside_too", "SELECT true")
+            rows = folder / POSTGRESQL
+            schema = projection.schema(rows, self._wanted.postgres_bin)
+            database.put_in_place(rows, schema, "aside_too")
             report["projection"] = {"items": database.ask(_count_rows)}
             self._clock.passed("projection")
         if told.index:

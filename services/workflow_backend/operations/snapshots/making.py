@@ -26,6 +26,7 @@ from ..asking import Request
 from . import files, index, manifest, node_programs, projection, retention, signatures
 from .blocks import OwnStore, require_on_chain
 from .index import IndexNow
+from .journal import Journal
 from .manifest import INDEX, SIGNATURES, STATE, FilePart, Manifest, ProjectionPart
 from .postgres import Database
 
@@ -75,12 +76,13 @@ def make(settings: Settings, wanted: Make, *, check: bool) -> Object:
         finally:
             shutil.rmtree(half, ignore_errors=True)  # gone already when all went well
         files.sync(wanted.directory)
+        under_way = Journal(wanted.home).read()
+        needed = under_way.snapshot if under_way else None
         removed = [
             str(one.path)
-            for one in retention.superfluous(retention.kept(wanted.directory), wanted.keep)
+            for one in retention.superfluous(retention.kept(wanted.directory), wanted.keep, needed)
+            if retention.remove(one.path)
         ]
-        for path in removed:
-            retention.remove(Path(path))
     return {
         "changed": [str(place), *removed],
         "snapshot": str(place),

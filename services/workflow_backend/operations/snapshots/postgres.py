@@ -1,21 +1,29 @@
 """A schema of a PostgreSQL database: into a file, and from a file into the place of the old one.
 
-PostgreSQL's own programs do it. The DSN may hold a password, so they get it by their environment.
+PostgreSQL's own programs write and read the file; `loading` has what is taken of it. The DSN may
+hold a password, so they get it by their environment.
 """
 
 import asyncio
 import os
-import shutil
+import signal
 import subprocess
-from collections.abc import Awaitable, Callable
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import asyncpg
 
 from ...errors import RecoveryRefused, SettingError, WorkflowError
+from . import loading
+from .loading import Rows, SequenceValue
 
 CONNECT_SECONDS = 10
+_SAID = 1 << 16
 _VARIABLES = {
     "host": "PGHOST",
     "port": "PGPORT",
@@ -66,10 +74,22 @@ def environment(dsn: str, name: str) -> dict[str, str]:
 
 def check(dump: Path, programs: Path) -> None:
     """Read a dump to its end; raises RecoveryRefused where that is not possible."""
-    with _reader(programs, dump) as reader:
-        while reader.stdout and reader.stdout.read(1 << 20):
-            pass
-        _require_read(reader, dump)
+    with _restoring(programs, dump) as (_, _, require_whole):
+        require_whole()
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """A schema that is loaded: its tables are made by these statements, run within it.
+
+    The SQL condition has to hold once its rows are there, and `compare` raises where they are not
+    what else they are held against.
+    """
+
+    name: str
+    statements: Sequence[str]
+    condition: str = "true"
+    compare: Callable[[asyncpg.Connection], Awaitable[None]] | None = None
 
 
 class Database:
@@ -123,47 +143,47 @@ class Database:
         if process.returncode != 0:
             raise DatabaseFailed(f"pg_dump fails: {_last(said)}")
 
-    def put_in_place(self, dump: Path, schema: str, aside: str, condition: str) -> None:
-        """Load a dump as `schema`; what has that name now is called `aside` then.
+    def put_in_place(self, dump: Path, schema: Schema, aside: str) -> None:
+        """Load a dump's rows as a schema; what has that name now is called `aside` then.
 
-        It is one transaction: all or nothing, whenever it is cut short. The SQL condition has to
-        hold at its end. Raises RecoveryRefused for a bad dump, DatabaseFailed.
+        It is one transaction: all or nothing, whenever it is cut short. Nothing of the dump is run.
+        Raises RecoveryRefused for a bad dump, DatabaseFailed.
         """
-        first = f"ALTER SCHEMA {schema} RENAME TO {aside}"
-        if not self.has_schema(schema):
-            first = f"CREATE SCHEMA {aside}"
-        with _reader(self._programs, dump) as reader, self._writer() as writer:
+
+        async def run() -> None:
+            connection = await self._connect()
             try:
-                _say(writer, _FIRST_WORDS.format(statement=first))
-                _pass_on(reader, writer)
-                # Without its last words nothing stays; they come once all has been read.
-                _require_read(reader, dump)
-                _say(writer, _LAST_WORDS.format(condition=condition))
-                _, said = writer.communicate()
-            except BrokenPipeError:
-                reader.kill()
-                said = writer.stderr.read() if writer.stderr else b""
-            except BaseException:
-                writer.kill()
-                raise
-        if writer.returncode != 0:
-            raise DatabaseFailed(f"{dump} can't be loaded: {_last(said)}")
-        self.run(f"SET search_path = {schema}", "ANALYZE")
+                async with connection.transaction():
+                    await connection.execute("SET LOCAL lock_timeout = '10s'")
+                    await self._load(connection, dump, schema, aside)
+                await connection.execute(f"SET search_path = {schema.name}")
+                await connection.execute("ANALYZE")
+            except asyncpg.PostgresError as error:
+                raise DatabaseFailed(f"{dump} can't be loaded: {error}") from error
+            finally:
+                await connection.close()
+
+        self._trouble(run)
+
+    async def _load(
+        self, connection: asyncpg.Connection, dump: Path, schema: Schema, aside: str
+    ) -> None:
+        if await connection.fetchval("SELECT to_regnamespace($1) IS NOT NULL", schema.name):
+            await connection.execute(f"ALTER SCHEMA {schema.name} RENAME TO {aside}")
+        else:
+            await connection.execute(f"CREATE SCHEMA {aside}")
+        await connection.execute(f"CREATE SCHEMA {schema.name}")
+        with reading(self._programs, dump) as rows:
+            await loading.load(connection, schema.name, schema.statements, rows, str(dump))
+        if not await connection.fetchval(f"SELECT ({schema.condition}) IS TRUE"):
+            raise DatabaseFailed(f"what was loaded from {dump} is not what the manifest tells")
+        if schema.compare is not None:
+            await schema.compare(connection)
 
     def put_back(self, schema: str, aside: str) -> None:
         """Undo `put_in_place`."""
         self.run(
             f"DROP SCHEMA IF EXISTS {schema} CASCADE", f"ALTER SCHEMA {aside} RENAME TO {schema}"
-        )
-
-    def _writer(self) -> subprocess.Popen[bytes]:
-        arguments = ("--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--file=-")
-        return subprocess.Popen(
-            [str(self._programs / "psql"), *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            env={**os.environ, **self._environment},
         )
 
     def run(self, *statements: str) -> None:
@@ -207,42 +227,56 @@ class Database:
         return asyncio.run(guarded())
 
 
-_FIRST_WORDS = """
-BEGIN;
-SET LOCAL lock_timeout = '10s';
-{statement};
-"""
-_LAST_WORDS = """
-DO $$ BEGIN IF ({condition}) IS NOT TRUE THEN
-RAISE EXCEPTION 'what was loaded is not what the manifest tells'; END IF; END $$;
-COMMIT;
-"""
+@contextmanager
+def reading(programs: Path, dump: Path, *only: str) -> Iterator[Iterator[Rows | SequenceValue]]:
+    """Give the rows of a dump, or of some of its tables; it is whole when the block ends.
+
+    Raises RecoveryRefused where it is truncated or damaged.
+    """
+    tables = [f"--table={table}" for table in only]
+    with _restoring(programs, dump, "--data-only", *tables) as (process, output, require_whole):
+        try:
+            yield loading.read(output, str(dump))
+        except RecoveryRefused:
+            # What a damaged dump gives ends somewhere, and the program knows why.
+            output.close()
+            if process.wait() not in {0, -signal.SIGPIPE}:
+                require_whole()
+            raise
+        require_whole()
 
 
-def _reader(programs: Path, dump: Path) -> subprocess.Popen[bytes]:
-    arguments = ("--no-owner", "--no-privileges", "--no-comments", "--file=-", str(dump))
-    return subprocess.Popen(
-        [str(programs / "pg_restore"), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+@contextmanager
+def _restoring(
+    programs: Path, dump: Path, *more: str
+) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes], Callable[[], None]]]:
+    """Give the program that writes a dump as a text, and what reads it to its end and judges it."""
+    arguments = (*more, "--no-owner", "--no-privileges", "--no-comments", "--file=-", str(dump))
+    with (
+        tempfile.TemporaryFile() as said,
+        subprocess.Popen(
+            [str(programs / "pg_restore"), *arguments], stdout=subprocess.PIPE, stderr=said
+        ) as process,
+    ):
+        if process.stdout is None:
+            raise AssertionError
+        output = process.stdout
 
+        def require_whole() -> None:
+            while not output.closed and output.read(1 << 20):
+                pass
+            if process.wait() != 0:
+                said.seek(0)
+                reason = _last(said.read(_SAID))
+                raise RecoveryRefused(
+                    f"{dump} is truncated or damaged: {reason}", hint="use another snapshot"
+                )
 
-def _say(process: subprocess.Popen[bytes], words: str) -> None:
-    if process.stdin:
-        process.stdin.write(words.encode())
-        process.stdin.flush()
-
-
-def _pass_on(reader: subprocess.Popen[bytes], writer: subprocess.Popen[bytes]) -> None:
-    if reader.stdout and writer.stdin:
-        shutil.copyfileobj(reader.stdout, writer.stdin, 1 << 20)
-
-
-def _require_read(reader: subprocess.Popen[bytes], dump: Path) -> None:
-    _, said = reader.communicate()
-    if reader.returncode != 0:
-        raise RecoveryRefused(
-            f"{dump} is truncated or damaged: {_last(said)}", hint="use another snapshot"
-        )
+        try:
+            yield process, output, require_whole
+        except BaseException:
+            process.kill()
+            raise
 
 
 def _last(said: bytes) -> str:

@@ -10,12 +10,15 @@ import asyncpg
 
 from ...errors import ProjectionUnavailable, RecoveryRefused
 from ...settings import Settings
-from ...store import the_store
+from ...store import migrations, the_store
 from ...store.base import Position
 from ...store.postgresql import LIVE
 from ...store.sqlite import SqliteStore
+from . import postgres
+from .holding import held
+from .loading import Rows
 from .manifest import POSTGRESQL, SQLITE, ProjectionPart
-from .postgres import Database
+from .postgres import Database, Schema
 from .projected import POSITION, REBUILD
 from .verifying import Verify, verified
 
@@ -63,22 +66,23 @@ def restore(settings: Settings, wanted: Restore, *, check: bool) -> Object:
 
     The services may run: readers go on, and the projector goes on from there.
     """
-    found = verified(wanted)
-    part = found.manifest.projection
-    if part is None or found.folder is None:
-        raise RecoveryRefused("the snapshot has no projection", hint=REBUILD)
-    if (wanted.chain_id, part.contract) != (settings.chain_id, settings.contract):
-        raise RecoveryRefused(
-            f"the snapshot's projection is of {part.contract} on {wanted.chain_id}, "
-            f"not of {settings.contract} on {settings.chain_id}",
-            hint=REBUILD,
-        )
-    now = position(settings)
-    if now is not None and now.height >= part.height and not wanted.always:
-        return {"changed": [], "height": now.height, "restored": False}
-    if not check:
-        _put_in_place(settings, found.folder, wanted.postgres_bin)
-    return {"changed": ["projection"], "height": part.height, "restored": True}
+    with held(wanted.snapshot):
+        found = verified(wanted)
+        part = found.manifest.projection
+        if part is None or found.folder is None:
+            raise RecoveryRefused("the snapshot has no projection", hint=REBUILD)
+        if (wanted.chain_id, part.contract) != (settings.chain_id, settings.contract):
+            raise RecoveryRefused(
+                f"the snapshot's projection is of {part.contract} on {wanted.chain_id}, "
+                f"not of {settings.contract} on {settings.chain_id}",
+                hint=REBUILD,
+            )
+        now = position(settings)
+        if now is not None and now.height >= part.height and not wanted.always:
+            return {"changed": [], "height": now.height, "restored": False}
+        if not check:
+            _put_in_place(settings, found.folder, wanted.postgres_bin)
+        return {"changed": ["projection"], "height": part.height, "restored": True}
 
 
 def _put_in_place(settings: Settings, folder: Path, programs: Path | None) -> None:
@@ -94,8 +98,30 @@ def _put_in_place(settings: Settings, folder: Path, programs: Path | None) -> No
     database = _database(dsn, programs)
     database.run(f"DROP SCHEMA IF EXISTS {ASIDE} CASCADE")
     owner = f"SELECT (chain_id, contract) = ('{settings.chain_id}', '{settings.contract}')"
-    database.put_in_place(file, LIVE, ASIDE, f"{owner} FROM {LIVE}.projection")
+    database.put_in_place(file, schema(file, programs, f"{owner} FROM {LIVE}.projection"), ASIDE)
     database.run(f"DROP SCHEMA {ASIDE} CASCADE")
+
+
+def schema(dump: Path, programs: Path | None, condition: str = "true") -> Schema:
+    """Return the schema of the projection in a dump, made by the steps that it has seen.
+
+    Raises RecoveryRefused where it is of a release that this one does not know.
+    """
+    if programs is None:
+        raise RecoveryRefused(
+            "nobody said where PostgreSQL's programs are", hint="give postgres_bin"
+        )
+    version = 0
+    try:
+        with postgres.reading(programs, dump, "migrations") as parts:
+            for part in parts:
+                for chunk in part.chunks if isinstance(part, Rows) else ():
+                    version = max(version, *(int(line) for line in chunk.split()))
+    except ValueError:
+        raise RecoveryRefused(f"{dump} does not tell its schema", hint=REBUILD) from None
+    migrations.refuse_newer(str(dump), version, migrations.newest("postgresql"))
+    made = [text for number, text in migrations.steps("postgresql", 0) if number <= version]
+    return Schema(LIVE, [migrations.TABLE, *made], condition)
 
 
 async def _take_over(settings: Settings, file: Path) -> None:

@@ -25,6 +25,7 @@ from ...errors import RecoveryRefused
 from ..asking import Request
 from . import files, index, node_programs
 from .blocks import OwnStore, require_on_chain
+from .holding import held
 from .journal import Entry, Journal
 from .manifest import IndexPart
 from .peers import ask_peers, require_agreement
@@ -72,6 +73,11 @@ def prepare(wanted: Restore, *, check: bool) -> Object:
     Asked again for the snapshot that is in its place already, it says so and does nothing. Raises
     RecoveryRefused with nothing changed.
     """
+    with held(wanted.snapshot):
+        return _prepare(wanted, check=check)
+
+
+def _prepare(wanted: Restore, *, check: bool) -> Object:
     journal = Journal(wanted.home)
     under_way = journal.read()
     found = verified(wanted)

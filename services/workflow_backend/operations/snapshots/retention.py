@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ...errors import RecoveryRefused
 from . import manifest
+from .holding import free
 from .manifest import SIGNATURES, VERIFIED, Manifest
 
 MAKING = ".making-"
@@ -37,17 +38,26 @@ def kept(directory: Path) -> list[Kept]:
     return sorted(found, key=lambda one: (one.manifest.height, one.manifest.made_at), reverse=True)
 
 
-def superfluous(snapshots: list[Kept], keep: int) -> list[Kept]:
-    """Return those behind the newest `keep`, but for the newest that was verified."""
+def superfluous(snapshots: list[Kept], keep: int, needed: Path | None = None) -> list[Kept]:
+    """Return those behind the newest `keep`, but for the newest that was verified.
+
+    One that is `needed`, by a restore that was cut short, stays as well.
+    """
     verified = next((one for one in snapshots if one.verified), None)
-    return [one for one in snapshots[max(keep, 1) :] if one is not verified]
+    return [one for one in snapshots[max(keep, 1) :] if one is not verified and one.path != needed]
 
 
-def remove(snapshot: Path) -> None:
-    """Remove one; a removal that is cut short leaves nothing that looks like a snapshot."""
-    half = snapshot.with_name(f"{MAKING}{snapshot.name}")
-    snapshot.rename(half)
-    shutil.rmtree(half)
+def remove(snapshot: Path) -> bool:
+    """Remove one, unless somebody holds it; tell whether it is gone.
+
+    A removal that is cut short leaves nothing that looks like a snapshot.
+    """
+    with free(snapshot) as is_free:
+        if is_free:
+            half = snapshot.with_name(f"{MAKING}{snapshot.name}")
+            snapshot.rename(half)
+            shutil.rmtree(half)
+    return is_free
 
 
 def remove_halves(directory: Path) -> None:

@@ -3,18 +3,23 @@
 import asyncio
 import hashlib
 import shutil
+from functools import partial
 from pathlib import Path
 
 from ...chain.rpc import Rpc
 from ...errors import NodeRefused, NodeUnavailable, RecoveryRefused
 from . import files, index, manifest, node_programs
-from .blocks import OwnStore, require_on_chain, rpc_url
+from .blocks import Look, OwnStore, require_on_chain, rpc_url
+from .holding import held
 from .journal import Entry, Journal
 from .manifest import INDEX, IndexPart
 from .postgres import Database
 from .restoring import STATE, Object, Step, index_database, told
 
 KEPT = "xian.before-restore"
+COMPARED = 32
+"""So many blocks of an index are held against those of the node, evenly spread."""
+
 SPOOL = "bds-spool"
 
 
@@ -37,7 +42,7 @@ def swap(wanted: Step, *, check: bool) -> Object:
             entry = entry.model_copy(update={"phase": "swapping", "had_state": had_state})
             journal.write(entry)
         if entry.index:
-            _swap_index(index_database(wanted.postgres_bin), entry, entry.index)
+            _swap_index(wanted, index_database(wanted.postgres_bin), entry, entry.index)
         _swap_state(wanted.home, journal.folder, had_state=entry.had_state)
         entry = entry.model_copy(update={"phase": "swapped"})
         journal.write(entry)
@@ -60,18 +65,29 @@ def _require_stopped(wanted: Step) -> None:
         raise RecoveryRefused(f"the node of {wanted.home} runs", hint="stop it first")
 
 
-def _swap_index(database: Database, entry: Entry, part: IndexPart) -> None:
+def _swap_index(wanted: Step, database: Database, entry: Entry, part: IndexPart) -> None:
     if database.has_schema(entry.aside):
         return  # it is in its place
-    given = manifest.read(entry.snapshot)
-    if hashlib.sha256(given).hexdigest() != entry.digest:
-        raise RecoveryRefused(
-            f"{entry.snapshot} is not the snapshot any more that was prepared",
-            hint="undo this restore, and prepare it again",
-        )
-    files.require_same(entry.snapshot, manifest.parse(given, entry.snapshot))
-    dump = entry.snapshot / INDEX
-    database.put_in_place(dump, index.SCHEMA, entry.aside, index.condition(part))
+    with held(entry.snapshot):
+        given = manifest.read(entry.snapshot)
+        if hashlib.sha256(given).hexdigest() != entry.digest:
+            raise RecoveryRefused(
+                f"{entry.snapshot} is not the snapshot any more that was prepared",
+                hint="undo this restore, and prepare it again",
+            )
+        files.require_same(entry.snapshot, manifest.parse(given, entry.snapshot))
+        compare = partial(index.require_on_chain, _known_blocks(wanted, part))
+        schema = index.schema(wanted.node_python, part, compare)
+        database.put_in_place(entry.snapshot / INDEX, schema, entry.aside)
+
+
+def _known_blocks(wanted: Step, part: IndexPart) -> Look:
+    """Return what the node's own blocks say of some heights, from its first to the index's last."""
+    store = OwnStore(wanted.home, wanted.cometbft)
+    there = store.look(part.height).store
+    last = min(part.height, there.height)
+    step = max(-(-(last - there.base) // COMPARED), 1)
+    return store.look(part.height, *range(last, there.base - 1, -step))
 
 
 def _swap_state(home: Path, folder: Path, *, had_state: bool) -> None:

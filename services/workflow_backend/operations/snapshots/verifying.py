@@ -14,6 +14,7 @@ from ...errors import RecoveryRefused, SettingError
 from .. import archives
 from ..asking import Request
 from . import files, manifest, postgres, projected, signatures
+from .holding import held
 from .manifest import INDEX, SIGNATURES, SQLITE, STATE, VERIFIED, Digest, Height, Manifest
 from .peers import ask_peers, require_agreement
 from .signatures import Trust
@@ -80,22 +81,23 @@ def verify(wanted: Verify, *, check: bool) -> Object:
 
     Raises RecoveryRefused with the first thing that is wrong.
     """
-    found = verified(wanted)
-    told = found.manifest
-    peers = ask_peers(wanted.peers, told.chain_id, told.height)
-    require_agreement(told.height, told.app_hash, peers, wanted.agree)
-    changed = []
-    if found.folder is not None:
-        changed.append(str(found.folder / VERIFIED))
-        if not check:
-            note(found.folder)
-    return {
-        "changed": changed,
-        "digest": found.digest,
-        "manifest": json.loads(told.text()),
-        "trusted_for": found.trusted_for,
-        "peers": [asdict(peer) for peer in peers],
-    }
+    with held(wanted.snapshot):
+        found = verified(wanted)
+        told = found.manifest
+        peers = ask_peers(wanted.peers, told.chain_id, told.height)
+        require_agreement(told.height, told.app_hash, peers, wanted.agree)
+        changed = []
+        if found.folder is not None:
+            changed.append(str(found.folder / VERIFIED))
+            if not check:
+                note(found.folder)
+        return {
+            "changed": changed,
+            "digest": found.digest,
+            "manifest": json.loads(told.text()),
+            "trusted_for": found.trusted_for,
+            "peers": [asdict(peer) for peer in peers],
+        }
 
 
 def note(folder: Path) -> None:

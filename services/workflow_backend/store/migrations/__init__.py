@@ -12,6 +12,9 @@ as it is, so that it goes on with the schema of a later one. A step that takes s
 the next thousand, and there is no way back behind it."""
 
 
+TABLE = "CREATE TABLE IF NOT EXISTS migrations (number integer PRIMARY KEY)"
+"""Which steps a schema has seen, in PostgreSQL."""
+
 STEP_SECONDS = 3_600
 """So long may a step over many rows take: manager and database are told to wait for it."""
 
