@@ -1,0 +1,105 @@
+"""A hostile host gets nothing but refusals: no file, no root and no word of the control machine."""
+
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+
+import pytest
+from tests.hosts.liar import KINDS, MARK, Liar
+from tests.hosts.network import Network
+from tests.hosts.plays import Play
+
+HONEST, HOSTILE = "honest", "hostile"
+GROUPS = dict.fromkeys(("xian_node", "postgres", "workflow_services"), (HONEST, HOSTILE))
+
+
+@pytest.fixture(scope="module")
+def hosts(
+    make_hosts: Callable[..., AbstractContextManager[Network]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Network]:
+    suites = {HONEST: "bookworm", HOSTILE: "forky"}
+    folder = tmp_path_factory.mktemp("control")
+    with make_hosts("hostile", suites, groups=GROUPS) as booted:
+        booted.variables = {
+            "xian_network_chain_id": "hostile-1",
+            "xian_network_directory": str(folder / "network"),
+            "xian_network_unencrypted": True,
+            "xian_node_p2p_address": "{{ ansible_host }}:26656",
+            "snapshots_fetch": str(folder / "snapshots"),
+            "upgrade_report": str(folder / "report.json"),
+        }
+        booted.play("prepare-network").ok()
+        booted.play("deploy").ok()
+        yield booted
+
+
+@pytest.fixture(scope="module")
+def liar(hosts: Network, tmp_path_factory: pytest.TempPathFactory) -> Liar:
+    return Liar(hosts[HOSTILE], tmp_path_factory.mktemp("inventory"))
+
+
+# Every answer is spoilt, by the kinds in turn; of a playbook that asks often, one in so many.
+PLAYS: dict[str, tuple[int, tuple[str, ...], dict[str, object]]] = {
+    "status": (1, (), {}),
+    "health": (1, (), {}),
+}
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("playbook", PLAYS)
+def test_spoilt_answers_are_refused_and_leave_nothing(
+    hosts: Network, liar: Liar, playbook: str
+) -> None:
+    step, arguments, variables = PLAYS[playbook]
+    liar.plan()
+    hosts.play(playbook, *liar.arguments, *arguments, **variables).ok()
+    asked = liar.asked
+    assert asked > 0
+    wrong = []
+    spoilt = [*range(1, asked + 1, step)]
+    while len(spoilt) < len(KINDS):
+        spoilt += spoilt
+    for turn, number in enumerate(spoilt):
+        kind = KINDS[turn % len(KINDS)]
+        liar.plan(number, kind)
+        play = hosts.play(playbook, *liar.arguments, *arguments, **variables)
+        wrong += [f"{kind} of answer {number}: {what}" for what in _wrong(hosts, play)]
+    assert not wrong, "\n".join(wrong)
+    liar.plan()
+    hosts.play(playbook, *liar.arguments, *arguments, **variables).ok()
+
+
+def _wrong(hosts: Network, play: Play) -> Iterator[str]:
+    """What a run did that no hostile host may bring about."""
+    output = play.wait().output
+    for word in ("Traceback (most recent call last)", "An exception occurred", "MODULE FAILURE"):
+        if word in output:
+            yield f"{word}\n{output[-3000:]}"
+    for act in ("\x1b[2J", "\x1b[8m", "\u202e", f"\nok: [{MARK}]"):
+        if act in output:
+            yield f"{act!r} reached the terminal"
+    if play.code != 0 and f"[{HOSTILE}" not in output:
+        yield f"nobody is named\n{output[-3000:]}"
+    if play.recap.get(HONEST, {}).get("failed") and HOSTILE not in output:
+        yield f"it stopped the other host\n{output[-3000:]}"
+    for place in _found(), hosts[HONEST].output(_FIND):
+        if place:
+            yield f"it wrote {place}"
+
+
+_FIND = f"find / -xdev -path /proc -prune -o -name '*{MARK}*' -print"
+
+
+def _found() -> str:
+    """Files of the control machine that the hostile host named, but on its own disk."""
+    found = subprocess.run(
+        [
+            *("find", "/", "-xdev", "-path", "/var/lib/workflow-backend-hosts", "-prune", "-o"),
+            *("-name", f"*{MARK}*", "-print"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return " ".join(found.stdout.split())
