@@ -10,13 +10,15 @@ DOCS = REPO / "docs"
 BOUNDARIES = (DOCS / "security.md").read_text(encoding="utf-8")
 INVARIANTS = (DOCS / "invariants.md").read_text(encoding="utf-8")
 NAMED = sorted(set(re.findall(r"`([\w./-]+\.py)::(\w+)`", BOUNDARIES + INVARIANTS)))
-ROWS = [
-    line
-    for line in (
-        BOUNDARIES.partition("## Boundaries")[2].partition("## Keys")[0] + INVARIANTS
-    ).splitlines()
-    if line.startswith("| ") and not line.startswith(("| ---", "| what could be tried", "| always"))
-]
+
+
+def rows(text: str) -> list[str]:
+    no_row = ("| ---", "| what could be tried", "| always")
+    return [x for x in text.splitlines() if x.startswith("| ") and not x.startswith(no_row)]
+
+
+TRIED = rows(BOUNDARIES.partition("## Boundaries")[2].partition("## Keys")[0])
+ROWS = TRIED + rows(INVARIANTS)
 
 
 @pytest.mark.parametrize(("path", "name"), NAMED, ids=[name for _, name in NAMED])
@@ -29,3 +31,11 @@ def test_docs_name_a_test_for_each_boundary_and_invariant() -> None:
     assert len(ROWS) > 45
     for row in ROWS:
         assert re.search(r"`[\w./-]+\.py::test_\w+`", row), row
+
+
+def test_threat_model_says_a_thing_once() -> None:
+    rows_of: dict[str, list[str]] = {}
+    for row in TRIED:
+        for test in re.findall(r"`([\w./-]+\.py::test_\w+)`", row):
+            rows_of.setdefault(test, []).append(row.split("|")[1].strip())
+    assert {test: tried for test, tried in rows_of.items() if len(tried) > 1} == {}
