@@ -4,9 +4,12 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 REPO = Path(__file__).parents[2]
 HOSTS: dict[str, object] = {"one": {}, "two": {}}
@@ -94,3 +97,48 @@ def test_a_failure_prints_its_text_once(tmp_path: Path) -> None:
     assert plain.count("is undefined") == 1
     assert "Origin: " not in plain
     assert "Origin: " in said("-v")
+
+
+# What starts programs, or sets to work on a home with those of the release.
+STARTING = {
+    *(("program", verb) for verb in ("start", "restart")),
+    *(("upgrade", part) for part in ("host", "at_once", "nodes", "services", "restart", "node")),
+    *((role, "main") for role in ("postgres", "xian_node", "workflow_services")),
+    ("snapshots", "restore"),
+}
+# These verify a release, the role itself before it makes it current.
+VERIFYING = {("release", "verify"), ("release", "main")}
+
+
+def parts_of(content: Any) -> Iterator[tuple[str, str]]:
+    """The roles that plays or tasks use, in their order, with the entry point of each."""
+    for task in content or []:
+        for role in task.get("roles", []):
+            yield role if isinstance(role, str) else role["role"], "main"
+        for module in ("ansible.builtin.import_role", "ansible.builtin.include_role"):
+            if module in task:
+                yield task[module]["name"], task[module].get("tasks_from", "main")
+        if "ansible.builtin.import_playbook" in task:
+            other = REPO / "playbooks" / task["ansible.builtin.import_playbook"]
+            yield from parts_of(yaml.safe_load(other.read_text()))
+        for part in ("tasks", "pre_tasks", "block"):
+            yield from parts_of(task.get(part))
+
+
+@pytest.mark.parametrize(
+    "playbook", sorted((REPO / "playbooks").glob("*.yml")), ids=lambda p: p.stem
+)
+def test_a_release_is_compared_before_anything_is_started_from_it(playbook: Path) -> None:
+    parts = list(parts_of(yaml.safe_load(playbook.read_text())))
+    starts = [place for place, part in enumerate(parts) if part in STARTING]
+    verifies = [place for place, part in enumerate(parts) if part in VERIFYING]
+    if playbook.stem != "stop" and starts:
+        assert verifies, "it starts what nobody has compared"
+        assert verifies[0] < starts[0]
+
+
+def test_a_state_sync_compares_the_release_first() -> None:
+    tasks = REPO / "roles" / "xian_recovery" / "tasks"
+    (fetched, *_) = yaml.safe_load((tasks / "fetch_state.yml").read_text())
+    assert fetched["block"][0]["ansible.builtin.include_tasks"] == "host.yml"
+    assert ("release", "verify") in parts_of(yaml.safe_load((tasks / "host.yml").read_text()))
