@@ -37,6 +37,22 @@ def test_every_operation_declares_a_request_that_can_t_be_read(description: Path
             assert {"400", "422", "500"} <= operation["responses"].keys(), path
 
 
+def test_times_are_described_as_such(description: Path) -> None:
+    """Generated clients then read them as points in time, not as texts."""
+    schemas = json.loads(description.read_text())["components"]["schemas"]
+    times = {
+        f"{name}.{field}": [
+            schema.get("format"),
+            *(s.get("format") for s in schema.get("anyOf", [])),
+        ]
+        for name, described in schemas.items()
+        for field, schema in described.get("properties", {}).items()
+        if field.endswith("_at")
+    }
+    assert len(times) >= 7
+    assert [field for field, formats in times.items() if "date-time" not in formats] == []
+
+
 def test_field_that_may_be_left_out_has_no_default(description: Path) -> None:
     """openapi-typescript makes a field with a default one that has to be given."""
     document = json.loads(description.read_text())

@@ -178,3 +178,15 @@ def test_failing_write_leaves_no_item_taken_for_ever(
     monkeypatch.setattr(journal, "put", put)
     taken.save()
     assert list(taken) == ["c"]
+
+
+def test_write_ahead_log_shrinks_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workflow_backend.processor.journal.WAL_BYTES", 100_000)
+    journal = opened(tmp_path)
+    journal.put([Open(f"i{number}", "job", 0.0) for number in range(100_000)])
+    log = tmp_path / "p.sqlite3-wal"
+    assert log.stat().st_size > 4_096_000  # SQLite takes a longer one back by itself
+    for number in range(3):
+        journal.put([Open(f"i{number}", "job", 1.0)])
+    assert log.stat().st_size <= 100_000
+    journal.close()

@@ -148,3 +148,20 @@ async def test_what_a_killed_rebuilding_left_is_in_nobodys_way(
     assert await names(store) == ["a"]
     if isinstance(database, Sqlite):
         assert not list(database.path.parent.glob("*.rebuild"))
+
+
+async def test_planner_knows_every_table_of_a_new_one(dsn: str) -> None:
+    """Until PostgreSQL looks at them by itself, lists would be planned by guesses."""
+    database = Postgresql(dsn)
+    await database.empty()
+    store = database.store()
+    async with store.rebuilding() as fresh:
+        await fresh.apply(OLD)
+    connection = await asyncpg.connect(dsn)
+    unknown = await connection.fetch(
+        "SELECT relname FROM pg_class WHERE relnamespace = 'workflow_projection'::regnamespace "
+        "AND relkind = 'r' AND relname <> 'migrations' AND reltuples < 0"
+    )
+    await connection.close()
+    assert unknown == []
+    await store.close()

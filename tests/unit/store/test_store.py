@@ -24,9 +24,9 @@ async def ids(store: WritableStore, which: ItemFilter = ALL) -> list[str]:
 
 async def test_a_page_applied_twice_leaves_the_same_rows(store: WritableStore) -> None:
     page = first_page(event(1, "a"), event(2, "b"), items=[item("a"), item("b")])
-    await store.apply(page)
+    assert await store.apply(page) is True
     first = await everything(store)
-    await store.apply(page)
+    assert await store.apply(page) is False, "what was read for it is not in the rows"
     assert await everything(store) == first
     assert await ids(store) == ["b", "a"]
     assert [row["id"] for row in (await store.events(EVERY)).rows] == ["2-1-2", "1-1-2"]
