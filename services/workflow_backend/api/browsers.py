@@ -51,8 +51,7 @@ class OwnPagesOnly:
         origin = request.headers.get("origin")
         if request.method in _READING or (origin and origin in self._origins):
             return None
-        foreign = origin is not None and urlsplit(origin).netloc.lower() != host.lower()
-        if foreign or request.headers.get("sec-fetch-site", "none") not in _OWN:
+        if not _is_of(origin, host) or request.headers.get("sec-fetch-site", "none") not in _OWN:
             return HTTPStatus.FORBIDDEN, _FOREIGN_PAGE
         return None
 
@@ -67,3 +66,11 @@ class OwnPagesOnly:
             return ip_address(name).is_loopback
         except ValueError:
             return False
+
+
+def _is_of(origin: str | None, host: str) -> bool:
+    """Tell whether a page's origin is the host that it asks; what is not told is no page's."""
+    try:
+        return origin is None or urlsplit(origin).netloc.lower() == host.lower()
+    except ValueError:
+        return False

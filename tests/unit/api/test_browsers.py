@@ -55,6 +55,7 @@ async def test_api_answers_by_a_name_that_was_configured(api: Open) -> None:
     [
         {"Origin": "https://evil.example.org"},
         {"Origin": "null"},
+        {"Origin": "http://["},
         {"Origin": "http://localhost:3000"},
         {"Origin": ""},
         {"Sec-Fetch-Site": "cross-site"},
