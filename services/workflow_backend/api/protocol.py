@@ -26,8 +26,17 @@ IDLE_SECONDS = 120
 server ends while a request is on its way breaks that request."""
 
 
+MOST_WAITING = 32
+"""Requests of one connection behind the one that is answered: each takes a hundred times the bytes
+that it came with, and a client without a token can send thousands at once."""
+
+
 class _HeadTooLargeError(Exception):
     """The request's head is larger than it may be."""
+
+
+class _TooManyError(Exception):
+    """More requests wait for the answer before theirs than may."""
 
 
 class Protocol(HttpToolsProtocol):
@@ -83,6 +92,8 @@ class Protocol(HttpToolsProtocol):
         except httptools.HttpParserError as error:
             if isinstance(error.__context__, _HeadTooLargeError):
                 self._refuse_head()
+            elif isinstance(error.__context__, _TooManyError):
+                self._refuse(HTTPStatus.TOO_MANY_REQUESTS, "too many requests wait for an answer")
             else:
                 self._refuse(HTTPStatus.BAD_REQUEST, "this is no HTTP request")
             return
@@ -92,6 +103,8 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Begin a request: from here its head is counted and timed."""
+        if len(self.pipeline) >= MOST_WAITING:
+            raise _TooManyError
         self._unset_keepalive_if_required()
         # The slice that it began in is not counted: it may be another request's for the most part.
         self._head = self._beside_body = self._body = 0

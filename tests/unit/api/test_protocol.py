@@ -86,6 +86,34 @@ async def test_protocol_answers_what_is_no_http(served: Served) -> None:
     writer.close()
 
 
+async def test_protocol_answers_requests_that_were_sent_at_once_in_their_order(
+    served: Served,
+) -> None:
+    reader, writer = await served.connect()
+    writer.write((LIVE + LIVE.replace(b"/health/live", b"/nowhere")) * 8)
+    assert [(await answer(reader))[0] for _ in range(16)] == [200, 404] * 8
+    writer.close()
+
+
+async def test_protocol_keeps_few_requests_that_wait_for_the_answer_before_theirs(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most = 0
+    original = protocol.Protocol.on_headers_complete
+
+    def complete(self: protocol.Protocol) -> None:
+        nonlocal most
+        original(self)
+        most = max(most, len(self.pipeline))
+
+    monkeypatch.setattr(protocol.Protocol, "on_headers_complete", complete)
+    reader, writer = await served.connect()
+    writer.write(LIVE * 4_000)
+    assert await _is_closed(reader)
+    assert 0 < most <= protocol.MOST_WAITING
+    writer.close()
+
+
 async def test_protocol_ends_a_request_that_is_never_whole(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
