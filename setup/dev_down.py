@@ -53,7 +53,10 @@ def take_down(where: Places) -> None:
     where.owner.unlink(missing_ok=True)  # last: until all is gone, the rest is still its own
     if where.for_root:
         _remove_shared(where)
-    say(f"{'Removed' if there else 'Nothing to remove'}. {where.venv} and {where.cache} stay.")
+    tools = [str(folder) for folder in (where.venv, where.cache) if folder.exists()]
+    verb = "stays" if len(tools) == 1 else "stay"
+    stay = f" {' and '.join(tools)} {verb}." if tools else ""
+    say(f"{'Removed' if there else 'Nothing to remove'}.{stay}")
 
 
 def _contents(where: Places, folder: Path) -> str:

@@ -92,3 +92,14 @@ def test_it_may_be_said_twice(where: Places, capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr().out.count(f"{where.dev} will be removed") == 1
     take_down(where)
     assert capsys.readouterr().out.startswith("Nothing to remove.")
+
+
+def test_only_tools_that_there_are_stay(where: Places, capsys: pytest.CaptureFixture[str]) -> None:
+    take_down(where)
+    assert f"Removed. {where.venv} and {where.cache} stay.\n" in capsys.readouterr().out
+    shutil.rmtree(where.venv)
+    take_down(where)
+    assert capsys.readouterr().out == f"Nothing to remove. {where.cache} stays.\n"
+    shutil.rmtree(where.cache)
+    take_down(where)
+    assert capsys.readouterr().out == "Nothing to remove.\n"
