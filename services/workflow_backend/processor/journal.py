@@ -124,7 +124,10 @@ class Journal:
         return Cursor.from_json(json.loads(text))
 
     def read(self, cursor: Cursor, opened: Iterable[Open], settled: Iterable[str]) -> None:
-        """Take in a page of events, its cursor with it."""
+        """Take in a page of events, its cursor with it.
+
+        One among both was settled and then submitted anew.
+        """
         with self._database:
             self._forget(settled)
             self._put(opened)

@@ -63,7 +63,8 @@ class Reader:
     def _plan(self, events: Sequence[Event]) -> tuple[list[Open], list[str]]:
         now = time.monotonic()
         kinds = self._kinds(events)
-        plan: dict[str, Open | None] = {}
+        plan: dict[str, Open] = {}
+        settled: dict[str, None] = {}
         for event in events:
             item_id = event.item_id
             if item_id is None:
@@ -93,9 +94,10 @@ class Reader:
                 case _:
                     self._contest.forget(item_id)
                     if not taken:
-                        plan[item_id] = None
-        opened = [item for item in plan.values() if item is not None]
-        return opened, [item_id for item_id, item in plan.items() if item is None]
+                        plan.pop(item_id, None)
+                        settled[item_id] = None
+        # One may be in both: it was settled, and its requester retried it.
+        return list(plan.values()), list(settled)
 
     def _kinds(self, events: Sequence[Event]) -> dict[str, str]:
         """Return the kinds of what others claimed: only a submission tells them."""

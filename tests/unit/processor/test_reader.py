@@ -1,14 +1,16 @@
 """What the processor learns from events: what is open, and what may be claimed unread."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from workflow_backend.chain.events import Cursor
 from workflow_backend.items import Event, Place
 from workflow_backend.processor.contest import Contest
-from workflow_backend.processor.journal import Journal
+from workflow_backend.processor.journal import Journal, Tried
 from workflow_backend.processor.reader import Reader
 from workflow_backend.processor.spread import Spread
 from workflow_backend.processor.taken import Taken
@@ -20,6 +22,7 @@ class Learning:
     """A reader that is told events, in order."""
 
     def __init__(self, journal: Journal) -> None:
+        self.journal = journal
         self.taken = Taken(journal)
         nothing: Any = None
         self.reader = Reader(
@@ -40,6 +43,7 @@ class Learning:
             for number, (name, item_id) in enumerate(told)
         ]
         opened, settled = self.reader._plan(events)
+        self.journal.read(Cursor(), opened, settled)
         return [item.item_id for item in opened], settled
 
 
@@ -71,3 +75,20 @@ def test_nor_what_we_have_in_our_hands(learning: Learning) -> None:
     learning.taken.take(["a"])
     assert learning.hear(("ItemSubmitted", "a")) == ([], [])
     assert learning.reader.take_fresh(["a"]) == {}
+
+
+def test_item_that_failed_and_is_retried_within_a_page_begins_anew(learning: Learning) -> None:
+    learning.hear(("ItemSubmitted", "a"))
+    learning.journal.tried([Tried("a", 2, 1000.0)])
+    learning.hear(("ItemClaimed", "a"), ("ItemFailed", "a"), ("ItemSubmitted", "a"))
+    assert learning.journal.tries("a") == (0, 0.0)
+    assert learning.journal.due(time.monotonic() + 1, {"mail": 1}, 1) == ["a"]
+
+
+def test_item_that_is_given_back_within_a_page_keeps_its_tries(learning: Learning) -> None:
+    learning.hear(("ItemSubmitted", "a"))
+    learning.journal.tried([Tried("a", 2, 1000.0)])
+    learning.hear(("ItemClaimed", "a"), ("ItemSubmitted", "a"))
+    number, wait = learning.journal.tries("a")
+    assert (number, wait) == (2, pytest.approx(1000, abs=5))
+    assert learning.journal.due(time.monotonic() + 1, {"mail": 1}, 1) == []
