@@ -109,7 +109,7 @@ class Scrub:
 
     async def _is_level(self) -> bool:
         """Wait until the projection has all that the chain had when it was asked."""
-        height = (await self._node.status()).height - 1  # the newest has no header behind it
+        height = (await self._node.status()).height
         deadline = time.monotonic() + LEVEL_SECONDS
         while (await self._store.position()).height < height:
             if time.monotonic() > deadline:
