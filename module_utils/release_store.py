@@ -15,6 +15,7 @@ from ansible.module_utils.release_sums import LISTING, differences, text_of
 from ansible.module_utils.release_unpack import environments, unpack
 
 MARK = ".installed.json"
+LOCK = ".lock"
 STALE = 86400  # seconds after which nobody comes back for an archive
 
 
@@ -236,13 +237,21 @@ def in_use(releases):
 
 @contextlib.contextmanager
 def locked(root, seconds, check):
-    """Hold the folder's lock, so that two runs at once take turns."""
+    """Hold the folder's lock, so that two runs at once take turns.
+
+    It is a file that nobody else may open: whoever may open a folder may lock it, and the releases
+    are open to all. A rehearsal makes none; where there is none it has nobody to wait for.
+    """
     if not check:
         root.mkdir(mode=0o755, parents=True, exist_ok=True)
-    elif not root.exists():
+    try:
+        flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | (0 if check else os.O_CREAT)
+        handle = os.open(root / LOCK, flags, 0o600)
+    except (FileNotFoundError, PermissionError):
+        if not check:
+            raise
         yield
         return
-    handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:
         until = time.monotonic() + seconds
         while not _is_locked(handle):

@@ -75,29 +75,55 @@ def changing(path: Path) -> Iterator[dict[str, Entry]]:
     with _readable(path):
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        _lock(path, folder)
-        entries, owner = _present(path, folder)
-        yield entries
-        _replace(folder, path.name, entries, owner)
+        lock = _lock(path, folder)
+        try:
+            entries, owner = _present(path, folder)
+            yield entries
+            _replace(folder, path.name, entries, owner)
+        finally:
+            os.close(lock)
     finally:
         os.close(folder)
 
 
-def _lock(path: Path, folder: int) -> None:
-    """Wait for the folder's lock: the file itself is another one after each change."""
+def _lock(path: Path, folder: int) -> int:
+    """Wait for the lock and return its descriptor; the file of the tokens is replaced each time.
+
+    It is a file that nobody else may open: whoever may read a folder may lock it, and so keep a
+    token from being taken back.
+    """
+    with _readable(path.with_name(_lock_name(path))):
+        lock = _lock_file(_lock_name(path), folder)
     deadline = time.monotonic() + LOCK_SECONDS
     while True:
         try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > deadline:
+                os.close(lock)
                 raise SettingError(
                     f"{path} is being changed by another program for {LOCK_SECONDS:g} s",
-                    hint=f"see what keeps the folder locked: fuser {path.parent}",
+                    hint=f"see what keeps it locked: fuser {path.with_name(_lock_name(path))}",
                 ) from None
             time.sleep(LOCK_LOOK_SECONDS)
         else:
-            return
+            return lock
+
+
+def _lock_file(name: str, folder: int) -> int:
+    flags = os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        lock = os.open(name, flags | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=folder)
+    except FileExistsError:
+        return os.open(name, flags, dir_fd=folder)
+    if os.geteuid() == 0:
+        owner = os.fstat(folder)
+        os.fchown(lock, owner.st_uid, owner.st_gid)
+    return lock
+
+
+def _lock_name(path: Path) -> str:
+    return f".{path.name}.lock"
 
 
 def _present(path: Path, folder: int) -> tuple[dict[str, Entry], os.stat_result]:

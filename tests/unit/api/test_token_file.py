@@ -1,5 +1,6 @@
 """The file of tokens: changed by several at once, by root, and read while it is broken."""
 
+import fcntl
 import json
 import multiprocessing
 import os
@@ -24,7 +25,7 @@ def test_token_file_keeps_every_token_of_concurrent_adds(tmp_path: Path) -> None
     with spawn.Pool(8) as pool:
         pool.starmap(_add, [(path, name) for name in names])
     assert set(tokens.listed(path)) == set(names)
-    assert [entry.name for entry in tmp_path.iterdir()] == ["tokens.json"]
+    assert {entry.name for entry in tmp_path.iterdir()} == {"tokens.json", ".tokens.json.lock"}
 
 
 def test_token_file_waits_for_another_change_and_gives_up(
@@ -38,6 +39,22 @@ def test_token_file_waits_for_another_change_and_gives_up(
     ):
         tokens.add(path, "late", ["read"])
     tokens.add(path, "later", ["read"])
+
+
+def test_who_may_read_its_folder_keeps_no_token_from_being_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(token_file, "LOCK_SECONDS", 0.05)
+    path = tmp_path / "tokens.json"
+    tokens.add(path, "leaked", ["read"])
+    folder = os.open(tmp_path, os.O_RDONLY)  # as any account can where the folder is 0755
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        tokens.remove(path, "leaked")
+    finally:
+        os.close(folder)
+    (lock,) = tmp_path.glob(".*")
+    assert stat.S_IMODE(lock.stat().st_mode) == 0o600
 
 
 def test_token_file_stays_as_it_was_when_a_change_fails(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import shutil
+import stat
 import subprocess
 import threading
 import time
@@ -152,7 +153,7 @@ def test_what_interrupted_runs_left_goes_too(root: Path) -> None:
 
 def test_two_runs_take_turns(root: Path) -> None:
     root.mkdir(parents=True)
-    handle = os.open(root, os.O_RDONLY)
+    handle = os.open(root / store.LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         with (
@@ -163,5 +164,18 @@ def test_two_runs_take_turns(root: Path) -> None:
         threading.Timer(0.3, lambda: fcntl.flock(handle, fcntl.LOCK_UN)).start()
         with store.locked(root, 10, False):
             pass
+    finally:
+        os.close(handle)
+
+
+def test_who_may_read_the_releases_keeps_nobody_from_them(root: Path) -> None:
+    root.mkdir(parents=True)
+    handle = os.open(root, os.O_RDONLY)  # as any account of the host can
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        with store.locked(root, 0, True):
+            assert not (root / store.LOCK).exists()
+        with store.locked(root, 0, False):
+            assert stat.S_IMODE((root / store.LOCK).stat().st_mode) == 0o600
     finally:
         os.close(handle)
