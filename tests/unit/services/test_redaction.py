@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import time
 
 import pytest
 
@@ -22,6 +23,17 @@ from workflow_backend.redaction import redact
         ('{"api_key": "hidden", "a": 1}', '{"api_key": ***, "a": 1}'),
         ("Authorization: Bearer hidden.hidden", "Authorization: ***"),
         ("with bearer hidden0123456789", "with bearer ***"),
+        ("postgresql://me:hid@den@host/db", "postgresql://***@host/db"),
+        ("postgresql://me:hid/den@host/db", "postgresql://***@host/db"),
+        ("at http://node:26657/a@b and", "at http://node:26657/a@b and"),
+        (r"host=h password='hid\'den' dbname=d", "host=h password=*** dbname=d"),
+        (r'{"password": "hid\"den", "a": 1}', '{"password": ***, "a": 1}'),
+        (r"body {\"password\": \"hidden\", \"a\": 1}", r"body {\"password\": ***, \"a\": 1}"),
+        ("PGPASSWORD=hidden psql", "PGPASSWORD=*** psql"),
+        ("X-Api-Key: hidden, Accept: x", "X-Api-Key: ***, Accept: x"),
+        ("Set-Cookie: sid=hidden; Path=/", "Set-Cookie: ***"),
+        ("no client has xwb_hidden0123456789-_hidden", "no client has ***"),
+        ("-----BEGIN PRIVATE KEY-----\nhidden\nhidden\n", "-----BEGIN PRIVATE KEY-----***"),
         ("set XIAN_WORKFLOW_TOKENS_FILE=/etc/tokens", "set XIAN_WORKFLOW_TOKENS_FILE=/etc/tokens"),
         ("the token: give one", "the token: give one"),
         ("unexpected token 'x'", "unexpected token 'x'"),
@@ -29,6 +41,24 @@ from workflow_backend.redaction import redact
 )
 def test_secrets_are_taken_out_and_nothing_else(text: str, redacted: str) -> None:
     assert redact(text) == redacted
+
+
+@pytest.mark.parametrize(
+    "part",
+    ["a-", "password", 'password="', "secret='\\", r"token=\"", "x@", "http://a:", "cookie:", "\\"],
+)
+def test_redaction_takes_no_longer_than_a_text_is_long(part: str) -> None:
+    """Ten times the text takes ten times as long; who tries all beginnings takes a hundred."""
+
+    def took(times: int) -> float:
+        text = 'password="' + part * (times // len(part))
+        began = time.process_time()
+        redact(text)
+        return time.process_time() - began
+
+    took(1_000)
+    short = min(took(6_000) for _ in range(5))
+    assert took(60_000) < 40 * max(short, 0.001)
 
 
 def test_error_quotes_no_secret() -> None:
