@@ -73,6 +73,23 @@ def test_without_its_settings_a_playbook_says_what_to_do(tmp_path: Path, name: s
     assert "ok=0" in done.stdout
 
 
+def test_an_inventory_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    """Or health would end well where nothing was looked at."""
+    absent = str(tmp_path / "absent")
+    done = subprocess.run(
+        [
+            *(Path(sys.executable).with_name("ansible-playbook"), "-i", absent),
+            str(REPO / "playbooks" / "health.yml"),
+        ],
+        env=os.environ | {"ANSIBLE_CONFIG": str(REPO / "ansible.cfg"), "COLUMNS": "500"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stdout
+    assert absent in done.stderr
+
+
 def test_a_failure_prints_its_text_once(tmp_path: Path) -> None:
     """With -v it says as well where in the roles it was."""
     tasks = [
