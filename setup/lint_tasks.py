@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -50,6 +51,7 @@ _READING_MODULES = frozenset({"fetch", "slurp"})
 _PATHS = ("dest", "path", "src", "name")
 _SECRET_ENDS = ("_dsn", "_key", "_keys", "_password", "_secret", "_seed", "_token")
 _TRUTHS = frozenset({"bool", "holds_secret", "length"})
+_LOOKS_UP = re.compile(r"\b(lookup|query|q)\(")
 _PARTS = ("tasks", "pre_tasks", "post_tasks", "handlers", "block", "rescue", "always")
 _JINJA = Environment()  # noqa: S701 - it only parses
 
@@ -102,9 +104,10 @@ def lint(root: Path) -> Iterator[str]:
         ]
         tasks = [(file, task) for file in files for task in _tasks(_read(file))]
         scope = Scope()
-        for kept in ("defaults/main.yml", "vars/main.yml"):
-            if (folder / kept).exists():
-                scope.variables |= _read(folder / kept) or {}
+        # What is named `main` may be a file or a folder of files.
+        for pattern in ("defaults/main.yml", "defaults/main/*", "vars/main.yml", "vars/main/*"):
+            for kept in sorted(folder.glob(pattern)):
+                scope.variables |= _read(kept) or {}
         for _, task in tasks:
             scope.variables |= task.get("set_fact") or task.get("ansible.builtin.set_fact") or {}
             if "register" in task and not _is_local(task):
@@ -127,6 +130,9 @@ def _findings(task: dict[str, Any], scope: Scope) -> Iterator[tuple[str, str]]:
             yield from _told({"argv": arguments.get("argv"), "cmd": arguments.get("cmd")}, scope)
         if module == "environment":
             yield from _told({"environment": given}, scope)
+        if key.startswith("with_"):
+            for name in sorted(scope.reached(given) & scope.answers):
+                yield "host-names-a-path", f"{name} in {key}"
         if key == "loop" or isinstance(given, (dict, str)):
             yield from _named(module, arguments, task, scope)
 
@@ -179,7 +185,7 @@ def _looked_up(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for part in value:
             yield from _looked_up(part)
-    elif isinstance(value, str) and "lookup(" in value:
+    elif isinstance(value, str) and _LOOKS_UP.search(value):
         yield value
 
 

@@ -16,8 +16,9 @@ def rules(place: Path, *tasks: dict[str, Any], **variables: Any) -> list[str]:
     role = place / "roles" / "one"
     (place / "playbooks").mkdir()
     for name, content in (("tasks", list(tasks)), ("vars", variables)):
-        (role / name).mkdir(parents=True)
-        (role / name / "main.yml").write_text(yaml.safe_dump(content))
+        (role / name).mkdir(parents=True, exist_ok=True)
+        if content:
+            (role / name / "main.yml").write_text(yaml.safe_dump(content))
     return [finding.split(": ")[2] for finding in lint_tasks.lint(place)]
 
 
@@ -84,6 +85,8 @@ ANSWER = {"json_program": {"argv": ["a"]}, "register": "__one"}
         {"ansible.builtin.fetch": {"src": "/etc/a", "dest": "here/{{ __one.answer.name }}"}},
         {"ansible.builtin.copy": {"content": "", "dest": "{{ _named }}"}, **LOCAL},
         {"ansible.builtin.debug": {"msg": "{{ lookup('file', __one.answer.name) }}"}},
+        {"ansible.builtin.debug": {"msg": "{{ query('file', __one.answer.name) }}"}},
+        {"ansible.builtin.debug": {"msg": "a"}, "with_fileglob": "{{ __one.answer.name }}/*"},
         {"ansible.builtin.include_tasks": "{{ __one.answer.name }}.yml"},
         {"ansible.builtin.file": {"path": "{{ item }}"}, "loop": "{{ __one.answer }}", **LOCAL},
     ],
@@ -92,6 +95,13 @@ def test_path_that_a_host_names_is_found(tmp_path: Path, task: dict[str, Any]) -
     assert rules(tmp_path, ANSWER, task, _named="a/{{ __one.answer.name }}") == [
         "host-names-a-path"
     ]
+
+
+def test_variables_in_a_folder_are_read_as_those_of_a_file(tmp_path: Path) -> None:
+    kept = tmp_path / "roles" / "one" / "vars" / "main"
+    kept.mkdir(parents=True)
+    (kept / "programs.yml").write_text("_ask: ['a', '{{ one_index_dsn }}']\n")
+    assert rules(tmp_path, {"json_program": {"argv": "{{ _ask }}"}}) == ["secret-in-arguments"]
 
 
 def test_path_that_was_read_on_the_control_machine_is_not_found(tmp_path: Path) -> None:
