@@ -9,6 +9,7 @@ import fcntl
 import json
 import sqlite3
 import stat
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
@@ -38,6 +39,8 @@ class SqliteStore(SqlStore):
         self._path = path
         self._reading = _Database(path, self._check)
         self._writing = _Database(path, self._prepare, create=True)
+        # One connection has one transaction, and several parts of a process write by it.
+        self._one_at_a_time = threading.Lock()
 
     async def prepare(self) -> None:
         """Make the projection, if need be, and bring its schema to this release's.
@@ -136,6 +139,10 @@ class SqliteStore(SqlStore):
             raise
 
     def _write_now(self, item_ids: Sequence[str], decide: Decide) -> None:
+        with self._one_at_a_time:
+            self._write_alone(item_ids, decide)
+
+    def _write_alone(self, item_ids: Sequence[str], decide: Decide) -> None:
         try:
             database = self._writing.connection()
             database.execute("BEGIN IMMEDIATE")
