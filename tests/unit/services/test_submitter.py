@@ -126,7 +126,11 @@ async def test_what_a_mempool_lost_is_sent_again_as_the_same_bytes(
     assert len(chain.broadcasts) > 1
 
 
-async def test_submitter_sends_what_a_restarted_node_lost_before_anything_new() -> None:
+async def test_submitter_sends_what_a_restarted_node_lost_before_anything_new(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The refusal of the next transaction tells of the loss: nothing is waited for.
+    monkeypatch.setattr(module, "STALL_SECONDS", 60.0)
     chain = Chain()
     chain.automatic = False
     async with submitting(chain) as submitter:
