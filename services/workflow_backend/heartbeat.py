@@ -28,6 +28,9 @@ LARGEST = 64 << 10
 LATEST = 1e11
 """Seconds since 1970 at most that a heartbeat may tell: a calendar ends."""
 
+_KINDS = {"problem": str, "warning": str, "height": int, "unhandled": dict, "compared": dict}
+"""What others reckon with, where a service tells it."""
+
 
 class Heartbeat:
     """`status` is what the service says of itself; it goes out with the next beat."""
@@ -119,6 +122,14 @@ def read(file: Path) -> dict[str, Any] | None:
         told = {**beat, "pid": int(beat["pid"]), "at": float(beat["at"])}
     except ValueError, LookupError, TypeError, RecursionError, OverflowError:
         told = None
-    if told is None or len(text) > LARGEST or not 0 < told["at"] < LATEST or told["pid"] < 1:
+    if told is None or len(text) > LARGEST or not _fits(told):
         raise WorkflowError(f"{file} is no heartbeat", hint="see who wrote it; it is made anew")
     return told
+
+
+def _fits(beat: dict[str, Any]) -> bool:
+    known = all(isinstance(beat.get(name, kind()), kind) for name, kind in _KINDS.items())
+    if not known or not 0 < beat["at"] < LATEST or beat["pid"] < 1:
+        return False
+    numbers = [*beat.get("unhandled", {}).values(), beat.get("compared", {}).get("rounds", 0)]
+    return all(isinstance(number, int) for number in numbers)

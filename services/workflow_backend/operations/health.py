@@ -16,6 +16,7 @@ from ..errors import NodeUnavailable, WorkflowError
 from ..redaction import redact
 from ..settings import Settings
 from ..store import open_store
+from ..times import rfc3339
 from . import judge
 from .disks import file_systems
 from .expected import Expected, read_source
@@ -302,7 +303,7 @@ def as_json(settings: Settings, checks: Sequence[Check]) -> dict[str, Any]:
     """Return the checks as plain data, for other programs."""
     return {
         "ok": judge.all_well(checks),
-        "checked_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "checked_at": rfc3339(datetime.now(UTC)),
         "chain_id": settings.chain_id,
         "contract": settings.contract,
         "checks": [check.as_dict() for check in checks],

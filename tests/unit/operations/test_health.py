@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -206,7 +207,23 @@ async def test_status_says_so_where_an_answer_can_not_be_read(node: Node) -> Non
     assert "its answer can't be read: KeyError" in found["items"]["problem"]
 
 
-@pytest.mark.parametrize("what", ["pipe", "link", "large", "deep", "[]", '{"pid": 1, "at": 1e300}'])
+@pytest.mark.parametrize(
+    "what",
+    [
+        *("pipe", "link", "large", "deep", "[]", '{"pid": 1, "at": 1e300}'),
+        *(
+            f'{{"pid": 1, "at": 1, {odd}}}'
+            for odd in (
+                '"problem": [1]',
+                '"warning": {}',
+                '"height": "9"',
+                '"unhandled": "x"',
+                '"unhandled": {"job": [1]}',
+                '"compared": {"rounds": "x"}',
+            )
+        ),
+    ],
+)
 async def test_what_a_service_left_in_place_of_its_heartbeat_is_named(
     node: Node, tmp_path: Path, what: str
 ) -> None:
@@ -222,6 +239,12 @@ async def test_what_a_service_left_in_place_of_its_heartbeat_is_named(
     began = time.monotonic()
     found = by_name((await health.check_health(watched)).checks)["processor"]
     assert found.state == State.FAILED
-    assert "heartbeat" in found.what
+    assert "is no heartbeat" in found.what or "heartbeat can't be read" in found.what
     assert time.monotonic() - began < 30  # a hang is a failure
     assert judge.table([found])
+
+
+async def test_health_tells_its_time_as_the_api_tells_times(node: Node) -> None:
+    told = health.as_json(settings(node), [])
+    assert told["checked_at"].endswith("Z")
+    assert datetime.fromisoformat(told["checked_at"]).tzinfo is not None
