@@ -48,6 +48,7 @@ class Remote:
         self._unanswered = 0
         self._runs: dict[int, tuple[asyncio.Future[Answer], Progress]] = {}
         self._is_closing = False
+        self._welcomed = False
         self.kinds: dict[str, Kind] = {}
         self.problem = ""
         self.on_change: Callable[[], None] = lambda: None
@@ -107,6 +108,7 @@ class Remote:
         """Listen until the connection ends; return why it did."""
         self._channel = channel
         self._unanswered = 0
+        self._welcomed = False
         try:
             async with asyncio.timeout(None) as limit:
                 pinging = asyncio.create_task(self._ping(channel, limit))
@@ -158,7 +160,11 @@ class Remote:
                 if run is not None:
                     run[1](text)
             case {"hello": protocol, "kinds": kinds}:
+                # Each is told in the log and has the claims looked at anew.
+                if self._welcomed:
+                    raise WireError("it says hello again")
                 self._welcome(protocol, kinds)
+                self._welcomed = True
             case {"closing": _}:
                 self.problem = "the handlers' process is ending"
                 self._is_closing = True

@@ -123,6 +123,29 @@ async def test_hostile_hello_ends_its_connection_and_the_next_is_served(
         assert remote.problem == ""
 
 
+async def test_hello_is_said_once_for_a_connection(
+    hostile: Hostile, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    again = json.dumps([HELLO] * 1_000).encode() + b"\n"
+    hostile.hellos = [again, HELLO]
+    changes = 0
+
+    def changed() -> None:
+        nonlocal changes
+        changes += 1
+
+    remote = Remote(hostile.path)
+    remote.on_change = changed
+    async with remote.running():
+        async with asyncio.timeout(20):
+            while hostile.connections < 2 or not remote.connected:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        assert await remote.run(job("x"), 5) == Answer("completed", "x")
+    assert (changes, caplog.text.count("process does job")) == (2, 2)
+    assert "says hello again" in caplog.text
+
+
 async def test_fault_in_what_a_message_sets_off_ends_the_connection_only(
     hostile: Hostile, caplog: pytest.LogCaptureFixture
 ) -> None:
