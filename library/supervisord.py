@@ -8,6 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from ansible.module_utils import safe_files
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = """
@@ -41,6 +42,7 @@ ended: {description: Processes that were or would be ended first, type: list, re
 PROC = Path("/proc")
 # PostgreSQL, the app and CometBFT have 60 s each to end in order.
 STOP_SECONDS = 200.0
+MOST_BYTES = 16 << 20
 
 
 def main():
@@ -56,7 +58,10 @@ def main():
         },
         supports_check_mode=True,
     )
-    wanted = environment(module.params)
+    try:
+        wanted = environment(module.params)
+    except OSError as error:
+        module.fail_json(msg=str(error))
     found = running(module.params["configuration"])
     stale = [process for process in found if settings(process) != wanted]
     if not module.check_mode:
@@ -69,7 +74,8 @@ def main():
 def environment(params):
     """Return all that its environment should hold, a digest of what it should be among it."""
     try:
-        configuration = Path(params["configuration"]).read_text(encoding="utf-8")
+        with safe_files.reading(params["configuration"]) as file:
+            configuration = file.read(MOST_BYTES).decode(errors="replace")
     except FileNotFoundError:  # a rehearsal comes before it is written
         configuration = ""
     parts = "\0".join((params["command"], configuration, params["revision"]))

@@ -96,8 +96,9 @@ def _enter(holder, name, path, make):
     with contextlib.suppress(FileExistsError):  # somebody else was first: it is opened like any
         os.mkdir(name, 0o700, dir_fd=holder)
     made = os.open(name, _DIRECTORY, dir_fd=holder)
-    # Of another account's it stays what it is: only what this made is given away.
-    if os.fstat(made).st_uid == os.geteuid():
+    # Of another account's it stays what it is: only what this made is given away. Who owns the
+    # folder above may have put another one of root's in its place, with what is in it.
+    if os.fstat(made).st_uid == os.geteuid() and not os.listdir(made):  # noqa: PTH208
         os.fchown(made, *make)
     return made
 
@@ -114,6 +115,16 @@ def open_regular(holder, name, path):
         os.close(descriptor)
         raise Unsafe(errno.EINVAL, f"{name} is no plain file", str(path))
     return descriptor
+
+
+@contextlib.contextmanager
+def reading(path):
+    """Give a plain file to read, by its absolute path; raises OSError for all else."""
+    parent, last = parts(path)
+    with folder(parent) as holder:
+        descriptor = open_regular(holder, last, path)
+    with os.fdopen(descriptor, "rb") as file:
+        yield file
 
 
 def replace(holder, name, content, owner, mode):

@@ -1,6 +1,7 @@
 """Who asks why a program does not run hears the program, not the manager that started it."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,19 @@ def test_only_the_last_lines_of_a_file_are_told(tmp_path: Path) -> None:
     assert log.of_file(path) == ""
     path.write_text("".join(f"{number}\n" for number in range(100_000)))
     assert log.of_file(path) == "99997; 99998; 99999"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root reads for another account")
+def test_root_follows_no_link_and_waits_for_no_pipe_in_the_place_of_a_log(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("of root")
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    os.chown(logs, 65534, 65534)
+    (logs / "api.log").symlink_to(secret)
+    os.mkfifo(logs / "abci.log")
+    for name in ("api.log", "abci.log"):
+        assert f"{name} is no plain file" in log.of_file(logs / name)
 
 
 def test_who_has_failed_speaks_and_who_runs_is_silent() -> None:

@@ -135,6 +135,28 @@ def test_a_folder_that_becomes_a_link_meanwhile_changes_nothing(
 
 
 @needs_root
+def test_a_folder_of_roots_that_comes_meanwhile_is_not_given_away(
+    nobody: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An account may move what root left in its folder, between two calls of root's."""
+    roots = nobody / "roots"
+    roots.mkdir(mode=0o700)
+    (roots / "secret").write_text("of root")
+    original = os.mkdir
+
+    def moved(name: str, mode: int, *, dir_fd: int) -> None:
+        original(name, mode, dir_fd=dir_fd)
+        os.rename(name, "aside", src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+        os.rename("roots", name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "mkdir", moved)
+    account = pwd.getpwnam("nobody")
+    with safe_files.folder(nobody / "new", make=(account.pw_uid, account.pw_gid)) as holder:
+        assert os.listdir(holder) == ["secret"]  # noqa: PTH208 - it is a descriptor
+        assert os.fstat(holder).st_uid == 0
+
+
+@needs_root
 def test_only_the_accounts_own_plain_files_are_taken(nobody: Path, tmp_path: Path) -> None:
     account = pwd.getpwnam("nobody")
     (nobody / "good").write_text("state")
