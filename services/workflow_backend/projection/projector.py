@@ -1,7 +1,8 @@
 """The projector: events of the index in, a page and its items' records into the store at once.
 
 Three things go on side by side: a page is read, the items of the page before it are read, and the
-page before that is written. Only the writing decides how far the projection is.
+page before that is written. Only the writing decides how far the projection is. Beside them, events
+of an earlier release are given what it did not read.
 
 An item's record tells all that its events did up to the block that the node had taken in: where the
 index is behind, or the projector makes up for a long time, an item with events in several pages is
@@ -49,6 +50,7 @@ class Projector:
         self._reading, self._loading, self._writing = (
             watch(f"the {name} of pages") for name in ("reading", "loading", "writing")
         )
+        self._completing = watch("the completion of earlier events")
         self._node = node
         self._store = store
         self._heads = heads
@@ -66,19 +68,25 @@ class Projector:
         read: _Pages = asyncio.Queue(maxsize=1)
         loaded: _Changes = asyncio.Queue(maxsize=1)
         self._read_at.clear()  # what was read may not have been written
-        await self._complete()
+        for pulse in (self._reading, self._loading, self._writing, self._completing):
+            pulse.rest()  # the run before this may have ended in the midst of a turn
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._read(read, until_level), name="read")
             tasks.create_task(self._load(read, loaded), name="load")
             tasks.create_task(self._write(loaded), name="write")
+            tasks.create_task(self._complete(), name="complete")
 
     async def _complete(self) -> None:
-        """Give events their blocks that an earlier release took in without them."""
+        """Give events their blocks that an earlier release took in without them.
+
+        That takes minutes where there are millions of them, and what is new does not wait for it.
+        """
         while places := await self._store.without_blocks():
-            self._writing()
+            self._completing()
             log.info("the blocks of events from %s on are read", places[0])
             blocks = await self._blocks.committed({place.height for place in places})
             await self._store.add_blocks(places, blocks)
+        self._completing.rest()
 
     async def _read(self, read: _Pages, until_level: bool) -> None:
         cursor = await self._store.cursor()

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -452,6 +452,62 @@ async def test_projector_reads_the_blocks_that_an_earlier_release_left_out(
     assert [await store.item(item_id) for item_id in ("a", "b")] != expected
     await projector(chain, store, page=2).run(until_level=True)
     assert [await store.item(item_id) for item_id in ("a", "b")] == expected
+
+
+async def test_new_events_do_not_wait_for_the_blocks_of_earlier_ones(
+    tmp_path: Path, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain = Chain()
+    chain.block([("a", 1), ("b", 1)], indexed=True)
+    await projector(chain, store, page=2).run(until_level=True)
+    expected = await store.item("b")
+    with contextlib.closing(sqlite3.connect(tmp_path / "p.sqlite3")) as earlier, earlier:
+        earlier.execute("DELETE FROM blocks")
+        earlier.execute("UPDATE items SET last_place = NULL")
+        earlier.execute("UPDATE projection SET blocks_place = -1")
+    chain.block([("a", 1)], indexed=True)
+    goes_on, taken, add_blocks = asyncio.Event(), asyncio.Queue[Change](), store.add_blocks
+
+    async def slow(places: Sequence[Place], blocks: Mapping[int, Block]) -> None:
+        await goes_on.wait()
+        await add_blocks(places, blocks)
+
+    monkeypatch.setattr(store, "add_blocks", slow)
+    runner = projector(chain, store, page=2)
+    runner._applied = taken.put_nowait
+    running = asyncio.create_task(runner.run(until_level=True))
+    while not (await asyncio.wait_for(taken.get(), 20)).events:
+        pass
+    assert (await store.item("a") or {})["status"] == "processing"
+    goes_on.set()
+    await running
+    assert await store.without_blocks() == []
+    assert await store.item("b") == expected
+    assert (await store.item("a") or {})["updated_time"] == "time 2"
+
+
+async def test_outage_of_the_projection_is_not_told_as_a_loop_that_hangs(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain = Chain()
+    chain.block([("a", 1)], indexed=True)
+    runner = projector(chain, store, page=5)
+    pulses = runner._reading, runner._loading, runner._writing, runner._completing
+    for pulse in pulses:
+        pulse._limit = 0.0
+
+    async def fail(*_: object) -> None:
+        raise ProjectionUnavailable("the database is away")
+
+    monkeypatch.setattr(store, "apply", fail)
+    with pytest.RaisesGroup(ProjectionUnavailable):
+        await runner.run()
+    assert runner._writing.stuck > 0
+    monkeypatch.setattr(store, "without_blocks", fail)
+    monkeypatch.setattr(store, "cursor", fail)
+    with suppress(ProjectionUnavailable):
+        await runner.run()
+    assert [pulse.stuck for pulse in pulses] == [0.0] * 4
 
 
 async def test_one_that_is_level_goes_on_with_the_next_block(store: SqliteStore) -> None:
