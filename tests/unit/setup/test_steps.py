@@ -1,6 +1,7 @@
 """What every step of the set-up shares."""
 
 import json
+import stat
 import sys
 from pathlib import Path
 
@@ -21,6 +22,19 @@ def test_a_failed_program_is_one_line_and_a_log(tmp_path: Path) -> None:
         f"error: the thing: the reason: do this: read {tmp_path / 'log' / 'a.log'}"
     )
     assert "first\nthe reason" in (tmp_path / "log" / "a.log").read_text()
+
+
+def test_nobody_else_may_open_a_lock_and_so_hold_it(tmp_path: Path) -> None:
+    lock = tmp_path / "made" / "lock"
+    lock.parent.mkdir()
+    lock.touch(0o666)  # as an earlier set-up left it
+    with steps.locked(lock):
+        assert stat.S_IMODE(lock.stat().st_mode) == 0o600
+    lock.unlink()
+    lock.symlink_to(tmp_path / "other")
+    with pytest.raises(OSError, match="lock"), steps.locked(lock):
+        pass
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.parametrize(
