@@ -159,3 +159,40 @@ def test_a_state_sync_compares_the_release_first() -> None:
     (fetched, *_) = yaml.safe_load((tasks / "fetch_state.yml").read_text())
     assert fetched["block"][0]["ansible.builtin.include_tasks"] == "host.yml"
     assert ("release", "verify") in parts_of(yaml.safe_load((tasks / "host.yml").read_text()))
+
+
+@pytest.mark.parametrize(
+    ("groups", "looked_at"),
+    [
+        (("xian_node", "postgres"), {"releases", "node", "snapshots", "index"}),
+        (("workflow_services",), {"releases", "projection"}),
+        ((), {"releases"}),
+    ],
+    ids=lambda given: "-".join(sorted(given)),
+)
+def test_health_is_told_of_each_folder_that_fills_a_disk(
+    tmp_path: Path, groups: tuple[str, ...], looked_at: set[str]
+) -> None:
+    role = REPO / "roles" / "workflow_services"
+    here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+    inventory = {"all": {"hosts": {"one": here}}} | {
+        name: {"hosts": {"one": {}}} for name in groups
+    }
+    (tmp_path / "inventory.json").write_text(json.dumps(inventory))
+    told = {"content": "{{ _workflow_services_disks | to_json }}", "dest": str(tmp_path / "disks")}
+    files = [str(role / kind / "main.yml") for kind in ("defaults", "vars")]
+    tasks = [{"ansible.builtin.copy": told}]
+    play = {"hosts": "one", "gather_facts": False, "vars_files": files, "tasks": tasks}
+    (tmp_path / "play.json").write_text(json.dumps([play]))
+    done = subprocess.run(
+        [Path(sys.executable).with_name("ansible-playbook"), "-i", "inventory.json", "play.json"],
+        cwd=tmp_path,
+        env=os.environ | {"ANSIBLE_CONFIG": str(REPO / "ansible.cfg")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    disks = json.loads((tmp_path / "disks").read_text())
+    assert disks.keys() == looked_at
+    assert all(folder.startswith("/") for folder in disks.values())
