@@ -157,6 +157,9 @@ class SqlStore(ABC):
         first, last = events[0]["first"], events[0]["last"]
         if first is None:
             return False
+        taken = "SELECT item_id FROM items WHERE place = $1 AND item_id <> $2"
+        if row is None and await self._fetch(taken, first, item.item_id):
+            return False  # the row of another item stands where this one's belongs
 
         def decide(state: Mapping[str, Any], before: Rows) -> Statements:
             self._require(state)

@@ -117,6 +117,16 @@ async def test_scrub_names_what_only_a_rebuild_puts_right(
     assert (await one_round(Node(*ITEMS), store))["unmended"] == "b"
 
 
+async def test_scrub_goes_on_where_another_row_is_in_the_place_of_one(
+    store: SqliteStore, tmp_path: Path
+) -> None:
+    edit(tmp_path, "UPDATE items SET item_id = 'z' WHERE item_id = 'a'")
+    edit(tmp_path, "UPDATE items SET status = 'failed' WHERE item_id = 'b'")
+    told = await one_round(Node(*ITEMS), store)
+    assert (told["unmended"], told["rounds"]) == ("z", 1)
+    assert (await store.item("b") or {})["status"] == "completed"
+
+
 async def test_mend_lets_a_row_be_that_was_written_since(store: SqliteStore) -> None:
     seen = await store.item("a")
     newer = replace(ITEMS[0], status="processing", updated_at="2026-01-01 00:00:04")
