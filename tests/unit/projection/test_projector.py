@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from postgres_harness import running_postgres
 
 from workflow_backend.chain.events import EventReader
 from workflow_backend.chain.heads import Heads
@@ -28,6 +29,7 @@ from workflow_backend.projection.projector import Projector
 from workflow_backend.projection.service import Report, project
 from workflow_backend.pulse import Pulse
 from workflow_backend.store.base import Change, EventFilter, ItemFilter, WritableStore
+from workflow_backend.store.postgresql import PostgresqlStore
 from workflow_backend.store.sqlite import SqliteStore
 
 NAMES = ("ItemSubmitted", "ItemClaimed", "ItemCompleted")
@@ -395,13 +397,32 @@ async def test_projector_notices_another_history_without_new_events(store: Sqlit
         await runner.run(until_level=True)
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def two_writers(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> AsyncIterator[tuple[WritableStore, WritableStore]]:
+    """One projection as two processes have it."""
+    with contextlib.ExitStack() as opened:
+        writers: tuple[WritableStore, WritableStore]
+        if request.param == "sqlite":
+            path = tmp_path / "p.sqlite3"
+            writers = SqliteStore(path, "c", "con_c"), SqliteStore(path, "c", "con_c")
+        else:
+            dsn = opened.enter_context(running_postgres())
+            writers = PostgresqlStore(dsn, "c", "con_c"), PostgresqlStore(dsn, "c", "con_c")
+        await writers[0].prepare()
+        yield writers
+        for writer in writers:
+            await writer.close()
+
+
 async def test_rows_are_mended_where_another_projector_was_first(
-    tmp_path: Path, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+    two_writers: tuple[WritableStore, WritableStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other one read its records before: what this one read of later blocks is in no row."""
     chain = Chain()
     chain.block([("a", 1)], indexed=True)
-    its_store = SqliteStore(tmp_path / "p.sqlite3", "c", "con_c")
+    store, its_store = two_writers
     it_has_read, it_may_write = asyncio.Event(), asyncio.Event()
     write_its = its_store.apply
 
@@ -433,7 +454,6 @@ async def test_rows_are_mended_where_another_projector_was_first(
     await asyncio.wait({running})
     assert (await store.item("a") or {})["status"] == "processing"
     assert (await store.counts())["processing"] == 1
-    await its_store.close()
 
 
 async def test_projector_reads_the_blocks_that_an_earlier_release_left_out(
