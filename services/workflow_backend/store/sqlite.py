@@ -8,9 +8,8 @@ import asyncio
 import fcntl
 import json
 import sqlite3
-import stat
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from typing import Any
 from ..chain.events import Cursor
 from ..errors import ProjectionBusy, ProjectionUnavailable
 from . import files, migrations
+from .connection import Database, connect
 from .sql import Decide, SqlStore
 
 WAL_BYTES = 16 * 1024 * 1024
@@ -37,8 +37,8 @@ class SqliteStore(SqlStore):
     def __init__(self, path: Path, chain_id: str, contract: str) -> None:
         super().__init__(str(path), chain_id, contract)
         self._path = path
-        self._reading = _Database(path, self._check)
-        self._writing = _Database(path, self._prepare, create=True)
+        self._reading = Database(path, self._check)
+        self._writing = Database(path, self._prepare, create=True)
         # One connection has one transaction, and several parts of a process write by it.
         self._one_at_a_time = threading.Lock()
 
@@ -75,7 +75,7 @@ class SqliteStore(SqlStore):
         """Raise ProjectionMismatch before another's projection is written over."""
         if not self._path.exists():
             return
-        with _trouble(f"{self._path} can't be read"), closing(_connect(self._path)) as database:
+        with _trouble(f"{self._path} can't be read"), closing(connect(self._path)) as database:
             if _version(database):
                 self._check_owner(database)
 
@@ -96,8 +96,8 @@ class SqliteStore(SqlStore):
     def _copy_to(self, other: Path) -> None:
         with (
             _trouble(f"{self._path} can't be copied"),
-            closing(_connect(self._path)) as source,
-            closing(_connect(other, create=True)) as target,
+            closing(connect(self._path)) as source,
+            closing(connect(other, create=True)) as target,
         ):
             source.backup(target)
             target.execute("PRAGMA journal_mode = DELETE")  # a copy is one file
@@ -106,8 +106,8 @@ class SqliteStore(SqlStore):
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with (
             _trouble(f"{self._path} can't be written"),
-            closing(_connect(beside)) as source,
-            closing(_connect(self._path, create=True)) as target,
+            closing(connect(beside)) as source,
+            closing(connect(self._path, create=True)) as target,
         ):
             target.execute("PRAGMA journal_mode = WAL")
             source.backup(target)
@@ -183,72 +183,6 @@ class SqliteStore(SqlStore):
             (self._chain_id, self._contract, json.dumps(Cursor().as_json())),
         )
         self._check_owner(database)
-
-
-class _Database:
-    """A connection that follows its path: a file that was replaced is opened anew."""
-
-    def __init__(
-        self, path: Path, check: Callable[[sqlite3.Connection], None], *, create: bool = False
-    ) -> None:
-        self._path = path
-        self._check = check
-        self._create = create
-        self._open: tuple[tuple[int, int], sqlite3.Connection] | None = None
-
-    def connection(self) -> sqlite3.Connection:
-        """Return the connection; raises what the check raises, and ProjectionUnavailable."""
-        if self._open is not None:
-            identity, database = self._open
-            if identity == self._identity():
-                return database
-            self.close()
-        try:
-            if self._create:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-            database = _connect(self._path, create=self._create)
-        except (sqlite3.DatabaseError, OSError) as error:
-            raise ProjectionUnavailable(f"{self._path} can't be opened: {error}") from error
-        try:
-            self._check(database)
-        except BaseException:
-            database.close()
-            raise
-        self._open = (self._identity(), database)
-        return database
-
-    def _identity(self) -> tuple[int, int]:
-        try:
-            status = self._path.stat()
-        except OSError:
-            return (0, 0)
-        return status.st_dev, status.st_ino
-
-    def close(self) -> None:
-        """Close the connection, if it is open."""
-        if self._open is not None:
-            self._open[1].close()
-            self._open = None
-
-
-def _connect(path: Path, *, create: bool = False) -> sqlite3.Connection:
-    if create:
-        files.make(path)
-    # Root looks at a folder of another account: a link there leads elsewhere.
-    if not stat.S_ISREG(path.lstat().st_mode):
-        raise ProjectionUnavailable(
-            f"{path} is no regular file", hint="see who made it; the projection is made anew"
-        )
-    database = sqlite3.connect(
-        f"{path.resolve().as_uri()}?mode=rw",
-        uri=True,
-        timeout=5,
-        autocommit=True,
-        check_same_thread=False,
-    )
-    database.row_factory = sqlite3.Row
-    database.execute("PRAGMA cache_size = -16384")  # KiB
-    return database
 
 
 @contextmanager

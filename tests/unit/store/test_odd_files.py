@@ -1,12 +1,15 @@
 """What lies in the projection's place and is none."""
 
 import os
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from workflow_backend.errors import ProjectionUnavailable
+from workflow_backend.store import connection, migrations
 from workflow_backend.store.sqlite import SqliteStore
 
 
@@ -31,3 +34,31 @@ async def test_store_opens_nothing_but_a_regular_file(
         await store.prepare()
     await store.close()
     assert set(tmp_path.iterdir()) == before | {path}
+
+
+ENDLESS = "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n FROM r) SELECT n FROM r WHERE n = 0"
+
+
+async def test_store_runs_nothing_that_another_wrote_into_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "projection.sqlite3"
+    with closing(sqlite3.connect(path)) as database:
+        database.execute(f"CREATE VIEW projection AS {ENDLESS}")
+        database.execute(f"PRAGMA user_version = {migrations.newest('sqlite')}")
+        database.commit()
+    store = SqliteStore(path, "chain-1", "con_job_workflow")
+    with pytest.raises(ProjectionUnavailable, match="holds views or triggers"):
+        await store.position()
+    await store.close()
+
+
+async def test_store_ends_a_read_that_does_not_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "READ_SECONDS", 0.05)
+    store = SqliteStore(tmp_path / "projection.sqlite3", "chain-1", "con_job_workflow")
+    await store.prepare()
+    with pytest.raises(ProjectionUnavailable, match="interrupted"):
+        await store._fetch(ENDLESS)  # no question of its own is without end
+    monkeypatch.undo()
+    assert (await store.position()).height == 0
+    await store.close()
