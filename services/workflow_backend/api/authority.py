@@ -1,6 +1,6 @@
 """The contract's own record of an item as answers show it."""
 
-from ..errors import ProjectionUnavailable
+from ..errors import ProjectionMismatch, ProjectionUnavailable
 from ..items import Item
 from ..times import parse
 from . import records
@@ -18,6 +18,6 @@ async def chain_item(used: Backend, item: Item) -> ItemRecord:
 async def _committed_at(used: Backend, contract_time: str) -> str:
     try:
         block = await used.store.block_in_which_it_was(contract_time)
-    except ProjectionUnavailable:
+    except ProjectionMismatch, ProjectionUnavailable:
         block = None
     return block.time if block else await used.blocks.committed_at(contract_time)

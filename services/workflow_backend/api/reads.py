@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
 
-from ..errors import ProjectionUnavailable
+from ..errors import ProjectionMismatch, ProjectionUnavailable
 from ..items import SETTLED
 from ..store.base import EventFilter, Listed
 from .access import Reader, seen_item, whose
@@ -65,7 +65,7 @@ async def get_item(
     try:
         projected = await used.store.item(item_id)
         recent = (await used.store.events(EventFilter(item_id=item_id), RECENT)).rows
-    except ProjectionUnavailable:
+    except ProjectionMismatch, ProjectionUnavailable:
         projected = None  # the authoritative read stands without it
     return ItemView(
         item=await chain_item(used, record),

@@ -274,7 +274,7 @@ async def _first_tx(used: Backend, record: Item) -> str | None:
         return used.recent[record.item_id]
     try:
         found = await _projected_tx(used, record)
-    except ProjectionUnavailable:
+    except ProjectionMismatch, ProjectionUnavailable:
         found = None
     return found or await _indexed_tx(used, record.item_id)
 

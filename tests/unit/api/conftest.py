@@ -89,16 +89,24 @@ async def api() -> AsyncIterator[Open]:
     clients: list[httpx.AsyncClient] = []
 
     def start(
+        *,
         rate: float = 1000.0,
         tokens: Path | None = None,
         writing: Writing | None = None,
         node: Any = None,
         store: Any = None,
+        blocks: Any = None,
         **environment: str,
     ) -> httpx.AsyncClient:
         settings = Settings.load({"XIAN_CHAIN_ID": "chain-1", **environment})
         backend = fake_backend(
-            settings, rate=rate, tokens=tokens, writing=writing, node=node, store=store
+            settings,
+            rate=rate,
+            tokens=tokens,
+            writing=writing,
+            node=node,
+            store=store,
+            blocks=blocks,
         )
         app = create_app(backend)
         description = Description(app.openapi())

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -12,6 +12,7 @@ from workflow_backend.chain import submitter as module
 from workflow_backend.chain.funds import Funds
 from workflow_backend.chain.submitter import Submitter
 from workflow_backend.chain.wallet import Account
+from workflow_backend.errors import ProjectionMismatch
 from workflow_backend.store.base import Listed
 
 from ..services.fake_chain import KEY, Chain, Heads
@@ -189,3 +190,34 @@ async def test_what_the_record_rules_out_costs_no_transaction(api: Open, chain: 
             "item a: the item is submitted",
         )
         assert len(chain.broadcasts) == sent
+
+
+class Foreign(Store):
+    """The projection of another chain, as an API may find it under its path."""
+
+    def __getattribute__(self, name: str) -> Any:
+        async def refuse(*_: Any) -> NoReturn:
+            raise ProjectionMismatch
+
+        return refuse
+
+
+class Blocks:
+    """What the node tells of its blocks."""
+
+    async def committed_at(self, contract_time: str) -> str:
+        return contract_time
+
+
+async def test_item_is_submitted_and_shown_beside_the_projection_of_another_chain(
+    api: Open, chain: Chain
+) -> None:
+    async with writing(chain) as ways:
+        client = api(writing=ways, node=chain, store=Foreign(), blocks=Blocks())
+        first = await client.post("/items", json=SUBMISSION)
+        again = await client.post("/items", json=SUBMISSION)
+        assert (first.status_code, again.status_code) == (201, 201)
+        assert first.json()["tx_hash"] == again.json()["tx_hash"]
+        shown = (await client.get("/items/a")).json()
+        assert (shown["item"]["status"], shown["projection"]) == ("submitted", None)
+        assert (await client.get("/items")).status_code == 503
