@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -103,6 +104,26 @@ async def test_items_of_a_client_are_counted_apart(store: WritableStore) -> None
     assert await counted(Whose("shop", (ours, theirs))) == {"submitted": 2, "completed": 1}
     assert await counted(Whose("none", (ours, theirs))) == {}
     assert all(counted == found for counted, found in (await store.recount()).values())
+
+
+async def test_count_of_a_client_reads_nothing_of_others(
+    store: WritableStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anybody may submit under a client's word, from as many wallets as it likes."""
+    made = [item(f"i{n}", client="shop", requester=f"{n:064x}") for n in range(50)]
+    told = [event(1 + number, each.item_id) for number, each in enumerate(made)]
+    await store.apply(first_page(*told, items=made))
+    fetch = store._fetch  # type: ignore[attr-defined]
+    read: list[int] = []
+
+    async def counted(sql: str, *values: Any) -> Any:
+        rows = await fetch(sql, *values)
+        read.append(len(rows))
+        return rows
+
+    monkeypatch.setattr(store, "_fetch", counted)
+    counts = await store.counts(Whose("shop", (made[7].requester,)))
+    assert (counts["submitted"], read) == (1, [1])
 
 
 async def test_a_page_that_fails_leaves_nothing(store: WritableStore) -> None:
