@@ -73,6 +73,24 @@ def test_client_gives_its_token_to_no_other_address(code: int) -> None:
     assert led == []
 
 
+def test_client_asks_an_api_of_this_machine_through_no_proxy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    led: list[str] = []
+
+    def proxy(request: BaseHTTPRequestHandler) -> None:
+        led.append(request.headers["Authorization"])
+        body(b"{}")(request)
+
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    with api(proxy) as other, api(body(b'{"items": []}')) as url:
+        monkeypatch.setenv("http_proxy", other)
+        for named in (url, url.replace("127.0.0.1", "localhost")):
+            assert ApiClient(named, token="a-secret").items(None, 1) == {"items": []}
+    assert led == []
+
+
 def test_client_stops_reading_an_answer_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "ANSWER_BYTES", 1 << 20)
 
