@@ -99,6 +99,7 @@ def _put_in_place(settings: Settings, folder: Path, programs: Path | None) -> No
     database.run(f"DROP SCHEMA IF EXISTS {ASIDE} CASCADE")
     owner = f"SELECT (chain_id, contract) = ('{settings.chain_id}', '{settings.contract}')"
     database.put_in_place(file, schema(file, programs, f"{owner} FROM {LIVE}.projection"), ASIDE)
+    asyncio.run(_bring_up(settings))
     database.run(f"DROP SCHEMA {ASIDE} CASCADE")
 
 
@@ -128,6 +129,13 @@ async def _take_over(settings: Settings, file: Path) -> None:
     async with the_store(settings) as store:
         if isinstance(store, SqliteStore):
             await store.take_over(file)
+    await _bring_up(settings)
+
+
+async def _bring_up(settings: Settings) -> None:
+    """Give what an earlier release had made this one's schema: a projector that runs does not."""
+    async with the_store(settings) as store:
+        await store.prepare()
 
 
 def _copy_file(settings: Settings, target: Path) -> ProjectionPart:
