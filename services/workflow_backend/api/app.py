@@ -13,7 +13,7 @@ from .browsers import OwnPagesOnly
 from .description import DETAILS
 from .methods import HeadAsGet
 from .metrics import Measured
-from .parameters import refuse_unknown
+from .parameters import check_names
 
 
 def create_app(backend: Backend) -> FastAPI:
@@ -25,7 +25,7 @@ def create_app(backend: Backend) -> FastAPI:
         description="Submit items to the workflow contract and read what became of them.",
         redoc_url=None,  # one page is enough
         responses=problems.responses(421),
-        dependencies=[Depends(refuse_unknown)],
+        dependencies=[Depends(check_names)],
         servers=[{"url": backend.settings.api_prefix or "/", "description": "This API"}],
         **DETAILS,
     )

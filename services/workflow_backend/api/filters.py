@@ -1,11 +1,12 @@
 """What a list may be asked for: one set of filters for all of them."""
 
+import re
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import HTTPException, Query
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 
 from ..chain.contract import ITEM_EVENTS
 from ..items import STATUSES
@@ -14,6 +15,13 @@ from .models import Account, Event, ItemId, Kind, Name, Status
 
 _EVENT_OF = dict(zip(STATUSES, ITEM_EVENTS, strict=True))
 """The event that leaves an item in a status."""
+
+
+def _with_a_date(given: object) -> object:
+    """Return it; raises ValueError for a number, whose unit would have to be guessed."""
+    if isinstance(given, str) and not re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", given):
+        raise ValueError("wanted a time such as 2026-01-31T12:00:00Z")
+    return given
 
 
 def _in_utc(time: datetime) -> datetime:
@@ -25,7 +33,7 @@ def _in_utc(time: datetime) -> datetime:
 
 
 _Time = Annotated[
-    Annotated[datetime, AfterValidator(_in_utc)] | None,
+    Annotated[datetime, BeforeValidator(_with_a_date), AfterValidator(_in_utc)] | None,
     Field(description="as answers tell times: RFC 3339, in UTC where it has no zone"),
 ]
 
