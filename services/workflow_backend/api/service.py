@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import socket
 from ipaddress import ip_address
 
@@ -55,7 +56,9 @@ def _listen(settings: Settings) -> socket.socket:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family)
     except OSError as error:
+        # Its own text names the address once more.
+        reason = os.strerror(error.errno) if error.errno else error
         raise SettingError(
-            f"can't listen on {_place(settings)}: {error.strerror}",
+            f"can't listen on {_place(settings)}: {reason}",
             hint="stop what uses the port or set XIAN_WORKFLOW_API_PORT",
         ) from error
