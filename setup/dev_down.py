@@ -43,13 +43,16 @@ def take_down(where: Places) -> None:
     """Say what goes and what stays, then do it."""
     owner.refuse_other(where)
     folders = dict.fromkeys((where.data, where.run, where.dev))  # for all but root, data is dev
-    there = [folder for folder in folders if folder.exists()]
+    there = [
+        folder
+        for folder in folders
+        if folder.exists() and not any(outer in folder.parents for outer in folders)
+    ]
     for folder in there:
         say(f"{folder} will be removed: {_contents(where, folder)}")
     _stop(where)
     for folder in there:
-        if folder.exists():  # the folder of the sockets may lie in another one
-            shutil.rmtree(folder)
+        shutil.rmtree(folder)
     where.owner.unlink(missing_ok=True)  # last: until all is gone, the rest is still its own
     if where.for_root:
         _remove_shared(where)
