@@ -93,7 +93,9 @@ class Reader:
                         plan[item_id] = Open(item_id, kind, now + self._lease_seconds * OVERDUE)
                 case _:
                     self._contest.forget(item_id)
-                    if not taken:
+                    if taken:
+                        self._taken.settle(item_id)
+                    else:
                         plan.pop(item_id, None)
                         settled[item_id] = None
         # One may be in both: it was settled, and its requester retried it.

@@ -13,6 +13,7 @@ class Taken(Collection[str]):
 
     An item that is submitted anew meanwhile (its requester retries it in the moment in which its
     failure is reported) is touched, and is looked at once more when it is put down as settled.
+    One that others settled before that, while this process was frozen, begins anew.
     """
 
     def __init__(self, journal: Journal) -> None:
@@ -21,6 +22,7 @@ class Taken(Collection[str]):
         self._unsaved: list[tuple[list[Open], list[str]]] = []
         self._ids: set[str] = set()
         self._touched: set[str] = set()
+        self._settled: set[str] = set()
 
     def __contains__(self, item_id: object) -> bool:
         return item_id in self._ids
@@ -39,10 +41,15 @@ class Taken(Collection[str]):
         """Take note that a taken item is submitted anew."""
         self._touched.add(item_id)
 
-    def put_down(self, opened: Iterable[Open], settled: Iterable[str] = ()) -> None:
+    def settle(self, item_id: str) -> None:
+        """Take note that a taken item is settled on the chain."""
+        self._settled.add(item_id)
+
+    def put_down(self, opened: Collection[Open], settled: Iterable[str] = ()) -> None:
         """Put items down: open ones with the time of the next look, and settled ones."""
         again, over = list(opened), list(settled)
         again += [Open(item_id, "", 0.0) for item_id in over if item_id in self._touched]
+        over += [i.item_id for i in opened if i.item_id in self._settled & self._touched]
         self._unsaved.append((again, over))
         self.save()
 
@@ -62,4 +69,5 @@ class Taken(Collection[str]):
             gone = {item.item_id for item in again}.union(over)
             self._ids -= gone
             self._touched -= gone
+            self._settled -= gone
             self._outage.well()

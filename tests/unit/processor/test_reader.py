@@ -10,7 +10,7 @@ import pytest
 from workflow_backend.chain.events import Cursor
 from workflow_backend.items import Event, Place
 from workflow_backend.processor.contest import Contest
-from workflow_backend.processor.journal import Journal, Tried
+from workflow_backend.processor.journal import Journal, Open, Tried
 from workflow_backend.processor.reader import Reader
 from workflow_backend.processor.spread import Spread
 from workflow_backend.processor.taken import Taken
@@ -93,3 +93,16 @@ def test_item_that_is_given_back_within_a_page_keeps_its_tries(learning: Learnin
     assert number == 2
     assert wait == pytest.approx(1000, abs=5)
     assert learning.journal.due(time.monotonic() + 1, {"mail": 1}, 1) == []
+
+
+@pytest.mark.parametrize(("told", "left"), [(("ItemFailed", "ItemSubmitted"), 0), ((), 2)])
+def test_item_that_others_failed_while_it_was_in_our_hands_begins_anew(
+    learning: Learning, told: tuple[str, ...], left: int
+) -> None:
+    learning.hear(("ItemSubmitted", "a"))
+    learning.taken.take(learning.journal.due(time.monotonic() + 1, {"mail": 1}, 1))
+    learning.journal.tried([Tried("a", 2, 0.0)])
+    learning.hear(("ItemClaimed", "a"), *((name, "a") for name in told))
+    learning.taken.put_down([Open("a", "mail", 0.0)])
+    assert learning.journal.tries("a")[0] == left
+    assert learning.journal.due(time.monotonic() + 1, {"mail": 1}, 1) == ["a"]
