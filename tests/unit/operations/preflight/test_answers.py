@@ -123,6 +123,13 @@ def test_wrong_answer_is_named_with_its_host_and_in_few_words() -> None:
     assert len(trouble) < SAID + 100
 
 
+@pytest.mark.parametrize("path", [("surplus",), ("os", "surplus")], ids=str)
+def test_answer_with_more_than_there_is_to_say_is_refused(path: tuple[str, ...]) -> None:
+    taken, trouble = machine(altered(path, "x"))
+    assert taken is None
+    assert "surplus" in trouble
+
+
 def test_honest_answer_is_taken_as_it_is() -> None:
     assert machine(full()) == (full(), "")
     assert machine(None) == (None, "")
