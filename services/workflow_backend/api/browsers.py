@@ -45,13 +45,16 @@ class OwnPagesOnly:
             await self._app(scope, receive, send)
 
     def _refusal(self, request: Request) -> tuple[HTTPStatus, str] | None:
-        host = request.headers.get("host", "")
-        if host and not self._is_own(host):
+        hosts = request.headers.getlist("host")
+        if any(host and not self._is_own(host) for host in hosts):
             return HTTPStatus.MISDIRECTED_REQUEST, _FOREIGN_HOST
         origin = request.headers.get("origin")
         if request.method in _READING or (origin and origin in self._origins):
             return None
-        if not _is_of(origin, host) or request.headers.get("sec-fetch-site", "none") not in _OWN:
+        if (
+            not all(_is_of(origin, host) for host in hosts or [""])
+            or request.headers.get("sec-fetch-site", "none") not in _OWN
+        ):
             return HTTPStatus.FORBIDDEN, _FOREIGN_PAGE
         return None
 

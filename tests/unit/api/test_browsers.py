@@ -43,6 +43,12 @@ async def test_api_answers_by_no_other_name(api: Open, host: str) -> None:
         assert "localhost only" in refused.json()["detail"]
 
 
+async def test_api_answers_by_no_second_name(api: Open) -> None:
+    for names in (("localhost", "evil.example.org"), ("evil.example.org", "localhost")):
+        refused = await api().get(SUMMARY, headers=[("Host", name) for name in names])
+        assert refused.status_code == 421
+
+
 async def test_api_answers_by_a_name_that_was_configured(api: Open) -> None:
     client = api(XIAN_WORKFLOW_API_HOSTS="Workflow.example.org, workflow.test")
     for host in ("workflow.example.org", "workflow.test:443", "localhost"):
