@@ -56,7 +56,7 @@ def add(commands: Any) -> None:
         "--item",
         type=given.item_id,
         metavar="ID",
-        help="follow this one if it is there (default: new)",
+        help="follow the one of this id that smoke sent, or send it (default: new)",
     )
     smoke.add_argument(
         "--timeout", type=given.seconds, default=60.0, help="seconds a step (default: 60)"
