@@ -120,6 +120,13 @@ def describe(app: FastAPI) -> None:
     app.openapi()["components"]["schemas"] |= schema["$defs"]
 
 
+# FastAPI says of these only that the body could not be parsed.
+_UNREADABLE: dict[type, str] = {
+    UnicodeDecodeError: "the body is no JSON in UTF-8",
+    RecursionError: "the body is nested too deeply",
+}
+
+
 def install(app: FastAPI) -> None:
     """Answer every error of the application as a problem."""
 
@@ -133,7 +140,8 @@ def install(app: FastAPI) -> None:
         headers = dict(error.headers or {})
         if status == HTTPStatus.METHOD_NOT_ALLOWED:
             headers["Allow"] = allowed_methods(request)
-        return problem(request, status, str(error.detail), headers=headers)
+        detail = _UNREADABLE.get(type(error.__cause__), str(error.detail))
+        return problem(request, status, detail, headers=headers)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:

@@ -48,3 +48,16 @@ async def test_body_that_declares_too_much_is_refused(api: Open, size: str) -> N
     )
     answer = await api().post("/items", content=BODY, headers=[kind, length])
     assert answer.status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"item_id": "\xff"}', "the body is no JSON in UTF-8"),
+        (b"[" * 100_000, "the body is nested too deeply"),
+    ],
+)
+async def test_body_that_can_not_be_read_is_told_why(api: Open, body: bytes, said: str) -> None:
+    kind = {"Content-Type": "application/json"}
+    answer = await api().post("/items", content=body, headers=kind)
+    assert (answer.status_code, answer.json()["detail"]) == (400, said)
