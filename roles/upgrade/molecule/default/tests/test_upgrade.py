@@ -72,3 +72,10 @@ def test_the_way_back_keeps_the_chain(host: Host, tmp_path: Path) -> None:
     assert height(host) > first
     told = [step["step"] for step in json.loads(report.read_text())["steps"]]
     assert told == ["plan", "take-down", "well", "well"]
+
+
+def test_run_that_was_cut_behind_the_link_stops_in_order_before_it_goes_on(host: Host) -> None:
+    host.check_output(f"ln -sfn releases/{NEW} {ROOT}/current")
+    said = play("upgrade", release_file=str(MADE / "releases" / "dist" / "latest.json")).ok().said
+    assert "Stopped in order, the processor drained before its node" in said
+    assert {runs_from(host, name) for name in ("abci", "cometbft")} == {NEW}
