@@ -82,7 +82,16 @@ def is_whole(host: Host) -> bool:
     host.run(f"{ROOT}/current/services/bin/workflow-backend --version")
     there = host.output(f"ls -A {ROOT} {ROOT}/releases").split()
     return current(host) == f"releases/{name}" and set(there) == {
-        *(f"{ROOT}:", f"{ROOT}/releases:", "current", "previous", "releases", "0.0-old", name)
+        *(
+            f"{ROOT}:",
+            f"{ROOT}/releases:",
+            ".lock",
+            "current",
+            "previous",
+            "releases",
+            "0.0-old",
+            name,
+        )
     }
 
 
@@ -170,7 +179,7 @@ def test_an_archive_that_is_not_the_one_that_was_built(
     said = install(release_file=str(tmp_path / "latest.json")).failed().output
     assert f"on {host.name}: verifying the archive: " in said
     assert description["sha256"] in said
-    assert host.output(f"ls -A {ROOT}") == "current\nreleases"
+    assert set(host.output(f"ls -A {ROOT}").split()) == {".lock", "current", "releases"}
     assert current(host) == "releases/0.0-old"
 
 
@@ -182,7 +191,7 @@ def test_two_operators_at_once(host: Host, install: Install) -> None:
 
 
 def test_an_operator_who_waits_in_vain(host: Host, install: Install) -> None:
-    host.run(f"systemd-run --unit=other flock {ROOT} sleep 600")
+    host.run(f"systemd-run --unit=other flock {ROOT}/.lock sleep 600")
     try:
         said = install(release_wait=1).failed().output
         assert "another run has been working on the releases" in said
