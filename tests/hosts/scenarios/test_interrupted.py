@@ -42,9 +42,9 @@ def test_a_rehearsal_of_the_first_deployment_tells_and_changes_nothing(hosts: Ne
     [
         ("TASK [release : Archive brought to the host]", "cut"),
         ("TASK [postgres : Cluster and database]", "reboot"),
-        ("TASK [program : Defined and running, the programs of node]", "kill Ansible"),
+        ("TASK [program : Define and run the programs of node]", "kill Ansible"),
         ("TASK [workflow_contract : Contract, workers and funds]", "cut"),
-        ("TASK [program : Defined and running, the programs of services]", "reboot"),
+        ("TASK [program : Define and run the programs of services]", "reboot"),
     ],
 )
 def test_what_was_cut_off_is_told_and_finished_by_the_next_run(

@@ -89,7 +89,7 @@ def test_handlers_run_programs_and_functions_and_leave_no_daemon(host: Host) -> 
     for kind in ("daemon", "function"):
         host.check_output(f"{COMMAND} items submit --kind {kind} {kind}-1 p")
         host.check_output(f"{COMMAND} items watch --timeout 60 {kind}-1")
-        item = json.loads(host.check_output(f"{COMMAND} items get {kind}-1"))
+        item = json.loads(host.check_output(f"{COMMAND} items get {kind}-1"))["item"]
         assert item["status"] == "completed", item["failure_reason"]
     assert host.run("pgrep --full 'sleep [9]87'").rc == 1
     log = host.check_output("journalctl --unit workflow-backend-handlers --output cat")
