@@ -30,8 +30,8 @@ class Ran:
 
     @property
     def said(self) -> str:
-        """What it printed, whatever the width of a line."""
-        return " ".join(self.output.split())
+        """What it printed, whatever the width of a line; in YAML a quote is two."""
+        return " ".join(self.output.split()).replace("''", "'")
 
     def ok(self) -> Ran:
         """Itself; raises AssertionError where it failed."""

@@ -114,7 +114,9 @@ async def test_items_are_submitted_read_and_watched_from_a_shell(running: Stack)
     assert "shell-1" in [row["item_id"] for row in listed["items"]]
     assert "completed" in refusal(items("cancel", "shell-1"))
     assert "404" in refusal(items("get", "shell-2"))
-    assert "submitted" in refusal(items("list", "--status", "lost"))
+    unknown = items("list", "--status", "lost")
+    assert unknown.returncode == 2
+    assert "choose from 'submitted'" in unknown.stderr
     nobody = "http://127.0.0.1:9"
     assert nobody in refusal(items("list", url=nobody))
 
