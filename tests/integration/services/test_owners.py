@@ -221,9 +221,9 @@ async def test_clients_of_an_api_with_another_key_keep_what_they_submitted(
     twins: Twins, tmp_path: Path
 ) -> None:
     shop = twins.token("moved", "read", "submit", "cancel")
-    before = await twins.one.request("POST", "/items", submission("m-1"), shop)
+    before = await twins.one.request("POST", "/items", submission("moved-1"), shop)
     assert before[0] == 201
-    await sees(twins.one, shop, "m-1")
+    await sees(twins.one, shop, "moved-1")
     changed = Stack(twins.node.url, twins.node.chain_id, twins.one.contract, tmp_path)
     former = Wallet(twins.one.keys["api"]).public_key
     changed.extra = {
@@ -234,11 +234,13 @@ async def test_clients_of_an_api_with_another_key_keep_what_they_submitted(
     try:
         changed.start("api")
         await changed.ready()
-        assert await ids(changed, shop) == {"m-1"}
-        assert (await changed.request("GET", "/items/m-1", headers=shop))[0] == 200
-        assert (await changed.request("POST", "/items", submission("m-1"), shop))[:2] == before[:2]
+        assert await ids(changed, shop) == {"moved-1"}
+        assert (await changed.request("GET", "/items/moved-1", headers=shop))[0] == 200
+        assert (await changed.request("POST", "/items", submission("moved-1"), shop))[:2] == before[
+            :2
+        ]
         # It gets no right on the chain: those have the old key's agents and the operator.
-        assert (await changed.request("POST", "/items/m-1/cancel", {}, shop))[0] == 403
+        assert (await changed.request("POST", "/items/moved-1/cancel", {}, shop))[0] == 403
         async with Rpc(twins.node.url) as rpc:
             reader = Reader(rpc, twins.one.contract)
             assert former not in await reader.agents(Wallet(changed.keys["api"]).public_key)
