@@ -15,7 +15,7 @@ unexport $(filter XIAN_%,$(.VARIABLES))
 PLAY := $(BIN)/ansible-playbook -i inventories/dev
 CONTRACTS := $(sort $(wildcard contracts/*.s.py contracts/genesis/*.s.py))
 
-.PHONY: help dev dev-down test test-hosts as-root lint bench release lock toolchain stack-toolchain clean
+.PHONY: help dev dev-down test test-hosts as-root lint bench release lock toolchain stack-toolchain stack-there clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -28,7 +28,7 @@ dev-down: ## Stop what `make dev` started and remove what it made, its data too
 	@python3 setup/dev_down.py
 
 test: toolchain ## Unit, contract and integration tests; no root needed
-	@$(BIN)/pytest
+	@$(BIN)/pytest --numprocesses auto --dist loadfile
 
 test-hosts: as-root toolchain ## Scenarios on hosts that it boots, as root; one: make test-hosts ONLY=program
 	@$(BIN)/python -m tests.hosts test $(ONLY)
@@ -36,15 +36,15 @@ test-hosts: as-root toolchain ## Scenarios on hosts that it boots, as root; one:
 lint: toolchain ## Style, types, layers, playbooks, YAML, contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy services/workflow_backend services/node/workflow_backend_node setup tests
+	$(BIN)/mypy services/workflow_backend services/node/workflow_backend_node services/client/workflow_backend_client examples setup tests
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/yamllint --strict .
 	$(BIN)/ansible-lint --offline --strict
+	$(BIN)/python setup/sync_client.py --check
 	$(BIN)/python setup/lint_tasks.py
 	$(BIN)/python setup/lint_contracts.py $(CONTRACTS)
 
-bench: toolchain ## What the services do beside what the node allows; needs `make dev`
-	@test -f .dev/env || { echo "error: no development stack: do this: make dev" >&2; exit 1; }
+bench: stack-there toolchain ## What the services do beside what the node allows; needs `make dev`
 	@. .dev/env && $(BIN)/python -m tests.bench
 
 release: toolchain ## One archive with all that a host runs, in dist/
@@ -55,6 +55,9 @@ lock: ## Renew the locked requirements with the newest versions that fit togethe
 
 clean: ## Remove the tools that set-up made; refuses while they run
 	@python3 setup/clean.py
+
+stack-there:
+	@test -f .dev/env || { echo "error: no development stack: do this: make dev" >&2; exit 1; }
 
 as-root:
 	@[[ $$(id -u) -eq 0 ]] || { echo "error: only root can boot test hosts: do this: sudo make test-hosts" >&2; exit 1; }

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from places import Places, leave_own_tools, places
-from steps import Trouble, fail, say
+from steps import SetupError, fail, say
 
 REPO = Path(__file__).resolve().parent.parent
 
@@ -21,10 +21,10 @@ def main() -> int:
     where = places(REPO)
     try:
         clean(where)
-    except Trouble as trouble:
-        return fail(trouble)
+    except SetupError as error:
+        return fail(error)
     except OSError as error:
-        return fail(Trouble(f"{error.filename}: {error.strerror}", "mend that and run again"))
+        return fail(SetupError(f"{error.filename}: {error.strerror}", "mend that and run again"))
     return 0
 
 
@@ -33,7 +33,9 @@ def clean(where: Places) -> None:
     running = running_from(where.venv, where.runtime)
     if running:
         processes = ", ".join(map(str, running))
-        raise Trouble(f"programs of this clone are running (process {processes})", "make dev-down")
+        raise SetupError(
+            f"programs of this clone are running (process {processes})", "make dev-down"
+        )
     for folder in (where.venv, where.runtime, where.cache):
         if folder.exists():
             shutil.rmtree(folder)
@@ -43,14 +45,14 @@ def clean(where: Places) -> None:
 def running_from(*folders: Path) -> list[int]:
     """The processes that were started from these folders, this one aside."""
     starts = tuple(os.fsencode(folder) + b"/" for folder in folders)
-    found = []
+    running = []
     for process in Path("/proc").iterdir():
         if not process.name.isdigit() or int(process.name) == os.getpid():
             continue
         # A script shows its interpreter first and itself second.
         if any(word.startswith(starts) for word in command_of(process)[:2]):
-            found.append(int(process.name))
-    return sorted(found)
+            running.append(int(process.name))
+    return sorted(running)
 
 
 def command_of(process: Path) -> list[bytes]:

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from places import Places
-from steps import Trouble, file_digest, is_made, mark_made, run, say, step
+from steps import SetupError, file_digest, is_made, mark_made, run, say, step
 from uv import Uv
 
 MODULE = "github.com/cometbft/cometbft"
@@ -49,6 +49,7 @@ def make(where: Places, uv: Uv) -> Path:
             _copy(found, built)
             say(f"CometBFT {VERSION}: {found}")
         else:
+            say(f"Building CometBFT {VERSION} from source: minutes, but only once in this clone")
             with step(f"CometBFT {VERSION} built"):
                 _build(where, go, built)
         uv.remove_tool("go")  # 250 MB, and never needed again
@@ -96,14 +97,14 @@ def _on_path(where: Places, go: str) -> Path | None:
         return None
     try:
         information = _run_go(where, go, "version", "-m", found)
-    except Trouble:  # a script or a stripped binary: it says nothing of its module
+    except SetupError:  # a script or a stripped binary does not name its module
         return None
     return Path(found).resolve() if _is_ours(where, information) else None
 
 
 def _build(where: Places, go: str, built: Path) -> None:
-    said = _run_go(where, go, "env", *_KEPT).splitlines()
-    kept = dict(zip(_KEPT, map(str.strip, said)))
+    values = _run_go(where, go, "env", *_KEPT).splitlines()
+    kept = dict(zip(_KEPT, map(str.strip, values)))
     for name in ("GOMODCACHE", "GOCACHE"):
         # The user's own caches make a second clone quick; a user without a home has none.
         if not _is_writable(kept[name]):
@@ -120,7 +121,7 @@ def _build(where: Places, go: str, built: Path) -> None:
         **kept,
     )
     if not _is_ours(where, _run_go(where, go, "version", "-m", str(fresh))):
-        raise Trouble(
+        raise SetupError(
             f"the build of CometBFT {VERSION} has other modules than {_sums(where)}",
             "clear Go's cache (go clean -modcache) and run again",
         )

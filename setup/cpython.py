@@ -13,7 +13,7 @@ from typing import Any
 
 import debian
 from places import Places
-from steps import Trouble, environment, file_digest, mark_made, remove, say, step
+from steps import SetupError, environment, file_digest, mark_made, remove, say, step
 from uv import Uv
 
 SERIES = "3.14"
@@ -60,7 +60,7 @@ def make(where: Places, uv: Uv) -> tuple[Python, Python]:
         _make(where, uv, missing)
     known = [_recorded(home) for home in homes]
     if known[0] is None or known[-1] is None:
-        raise Trouble("CPython changed while it was set up", "run the same command again")
+        raise SetupError("CPython changed while it was set up", "run the same command again")
     return known[0], known[-1]
 
 
@@ -86,8 +86,8 @@ def _make(where: Places, uv: Uv, homes: list[Path]) -> None:
                     remove(home)
                     shutil.copytree(source, home, symlinks=True)
                     _record(home, home / "bin" / f"python{SERIES}", where, "uv")
-        except Trouble as trouble:
-            reasons.append(f"uv: {trouble.what}")
+        except SetupError as error:
+            reasons.append(f"uv: {error.what}")
         else:
             return
     try:
@@ -95,12 +95,12 @@ def _make(where: Places, uv: Uv, homes: list[Path]) -> None:
             packages = debian.fetch(where, uv)
             for home in homes:
                 _record(home, debian.place(where, uv, home), where, "Debian", packages)
-    except Trouble as trouble:
-        reasons.append(f"Debian: {trouble.what}")
-        raise Trouble(
+    except SetupError as error:
+        reasons.append(f"Debian: {error.what}")
+        raise SetupError(
             f"CPython {SERIES} can't be had ({'; '.join(reasons)})",
-            f"put python{SERIES} on PATH, or: {trouble.remedy}",
-        ) from trouble
+            f"put python{SERIES} on PATH, or: {error.remedy}",
+        ) from error
 
 
 def _on_path(where: Places) -> Path | None:
@@ -134,7 +134,7 @@ def from_uv(where: Places, uv: Uv) -> Path:
     )
     found = relocatable(where)
     if found is None:
-        raise Trouble("the download holds no interpreter", "use another way")
+        raise SetupError("the download holds no interpreter", "use another way")
     return found
 
 
@@ -150,7 +150,7 @@ def version(executable: Path) -> str:
     """The version of an interpreter, as it says itself."""
     answer = _probe(executable)
     if answer is None:
-        raise Trouble(f"{executable} does not run", "read its own error by starting it")
+        raise SetupError(f"{executable} does not run", "read its own error by starting it")
     return str(answer["version"])
 
 
@@ -162,7 +162,7 @@ def _record(
     answer = _probe(executable, user)
     if answer is None or answer["series"] != SERIES:
         as_whom = f" as {user}" if user else ""
-        raise Trouble(f"{executable} does not run{as_whom}", "read its own error by starting it")
+        raise SetupError(f"{executable} does not run{as_whom}", "read its own error by starting it")
     python = Python(
         executable, answer["version"], file_digest(executable), way, dict(packages or {})
     )

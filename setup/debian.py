@@ -4,21 +4,23 @@ apt fetches and verifies them with a configuration of its own: the system's pack
 installed packages and its cache stay as they are, and no privilege is needed.
 
 They are pinned, each file by its SHA-256. The suite moves, and a mirror keeps no old version: where
-it has one no more, the newest are taken, that Debian signed, and that is said. Which they were is
-recorded with the interpreter, and in each release.
+it has one no more, newer ones are taken, that Debian signed, and that is said. An older one never
+is. Which they were is recorded with the interpreter, and in each release.
 """
 
 from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 from places import Places
 from steps import (
-    Trouble,
+    SetupError,
+    environment,
     file_digest,
     install_command,
     is_made,
@@ -71,7 +73,7 @@ def fetch(where: Places, uv: Uv) -> dict[str, str]:
     if is_fetched(where):
         return _digests(where)
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
-        raise Trouble("this is not a Debian or Ubuntu system", "use another way")
+        raise SetupError("this is not a Debian or Ubuntu system", "use another way")
     archive_keys = keyring()
     reasons = []
     for mirror in mirrors(where):
@@ -79,25 +81,25 @@ def fetch(where: Places, uv: Uv) -> dict[str, str]:
             with tempfile.TemporaryDirectory() as name:
                 packages = _download(where, mirror, archive_keys, Path(name), pins(where))
                 _keep(where, packages)
-        except Trouble as trouble:
-            reasons.append(trouble)
+        except SetupError as error:
+            reasons.append(error)
         else:
             return _digests(where)
     if reasons:
         raise reasons[0]
-    raise Trouble("apt knows no mirror of Debian", "add one to the sources of apt")
+    raise SetupError("apt knows no mirror of Debian", "add one to the sources of apt")
 
 
 def renewed_pins(where: Places) -> str:
     """The text of the pins of the newest packages."""
-    reasons = [Trouble("apt knows no mirror of Debian", "add one to the sources of apt")]
+    reasons = [SetupError("apt knows no mirror of Debian", "add one to the sources of apt")]
     for mirror in mirrors(where):
         try:
             with tempfile.TemporaryDirectory() as name:
                 packages = _download(where, mirror, keyring(), Path(name), {})
                 return "".join(f"{file_digest(path)}  {path.name}\n" for path in packages)
-        except Trouble as trouble:
-            reasons.append(trouble)
+        except SetupError as error:
+            reasons.append(error)
     raise reasons[-1]
 
 
@@ -110,18 +112,40 @@ def pins(where: Places) -> dict[str, str]:
 def refuse_others(packages: list[Path], pinned: dict[str, str]) -> None:
     """Go no further with a package that has a pinned name and another content."""
     for package in packages:
-        found = file_digest(package)
-        if pinned.get(package.name, found) != found:
-            raise Trouble(
-                f"{package.name} has the SHA-256 {found}, and {pinned[package.name]} is pinned",
+        digest = file_digest(package)
+        if pinned.get(package.name, digest) != digest:
+            raise SetupError(
+                f"{package.name} has the SHA-256 {digest}, and {pinned[package.name]} is pinned",
                 "find out who changed it: check the mirror, or use another",
             )
 
 
+def refuse_older(packages: list[Path], pinned: dict[str, str]) -> None:
+    """Go no further with a version before the one that is pinned: its signature never ends."""
+    wanted = dict(_name_and_version(name) for name in pinned)
+    for package in packages:
+        name, version = _name_and_version(package.name)
+        if name not in wanted or package.name in pinned:
+            continue
+        older = ["dpkg", "--compare-versions", version, "lt", wanted[name]]
+        if subprocess.run(older, check=False, env=environment()).returncode == 0:
+            raise SetupError(
+                f"the mirror has {package.name}, which is older than the pinned version "
+                f"{wanted[name]}",
+                "use another mirror: this one is out of date, or somebody replays what it had",
+            )
+
+
+def _name_and_version(file: str) -> tuple[str, str]:
+    name, version, _ = file.removesuffix(".deb").split("_")
+    return name, version.replace("%3a", ":")
+
+
 def _keep(where: Places, packages: list[Path]) -> None:
-    """Take what was downloaded, once it is known to be what is pinned."""
+    """Take what was downloaded, once it is known to be what is pinned, or newer."""
     pinned = pins(where)
     refuse_others(packages, pinned)
+    refuse_older(packages, pinned)
     newer = [package.name for package in packages if package.name not in pinned]
     if newer:
         say(
@@ -202,7 +226,7 @@ def keyring() -> Path:
         found = Path("/usr/share/keyrings") / name
         if found.exists():
             return found
-    raise Trouble("Debian's archive keys are missing", install_command("debian-archive-keyring"))
+    raise SetupError("Debian's archive keys are missing", install_command("debian-archive-keyring"))
 
 
 def mirrors(where: Places) -> list[str]:
@@ -211,7 +235,7 @@ def mirrors(where: Places) -> list[str]:
         where,
         *("indextargets", "Created-By: Packages", "--format", "$(REPO_URI)|$(ORIGIN)|$(LABEL)"),
     )
-    found = [
+    addresses = [
         address
         for address, _, names in (line.partition("|") for line in targets)
         if names == "Debian|Debian"
@@ -219,17 +243,17 @@ def mirrors(where: Places) -> list[str]:
     if all(line.endswith("||") for line in targets):
         # The machine's own lists were never fetched, as in a container: its sources say no more
         # than addresses, and Debian's keys tell which of them is Debian.
-        found = [
+        addresses = [
             line[1:].partition("/dists/")[0] + "/"
             for line in _ask_apt(where, "--print-uris", "update")
             if "/InRelease' " in line and not line.startswith("'cdrom:")
         ]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(addresses))
 
 
 def _ask_apt(where: Places, *arguments: str) -> list[str]:
     return run(
-        ["apt-get", *arguments], what="apt does not tell its mirrors", log=where.log("python")
+        ["apt-get", *arguments], what="apt does not name its mirrors", log=where.log("python")
     ).splitlines()
 
 
@@ -264,7 +288,7 @@ def _download(
 
     try:
         get(exactly(pinned) or _PACKAGES)
-    except Trouble:
+    except SetupError:
         if not (pinned and _GONE.search(log.read_text(encoding="utf-8"))):
             raise
         get(_PACKAGES)
@@ -273,5 +297,4 @@ def _download(
 
 def exactly(pinned: Iterable[str]) -> list[str]:
     """How apt is asked for these very packages, by the names of their files."""
-    parts = (name.removesuffix(".deb").split("_") for name in pinned)
-    return [f"{name}={version.replace('%3a', ':')}" for name, version, _ in parts]
+    return [f"{name}={version}" for name, version in map(_name_and_version, pinned)]

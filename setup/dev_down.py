@@ -18,7 +18,7 @@ from pathlib import Path
 import owner
 from clean import running_from
 from places import Places, places
-from steps import Trouble, environment, fail, say
+from steps import SetupError, environment, fail, say
 
 REPO = Path(__file__).resolve().parent.parent
 
@@ -32,10 +32,10 @@ def main() -> int:
     where = places(REPO)
     try:
         take_down(where)
-    except Trouble as trouble:
-        return fail(trouble)
+    except SetupError as error:
+        return fail(error)
     except OSError as error:
-        return fail(Trouble(f"{error.filename}: {error.strerror}", "mend that and run again"))
+        return fail(SetupError(f"{error.filename}: {error.strerror}", "mend that and run again"))
     return 0
 
 
@@ -86,7 +86,7 @@ def _stop(where: Places) -> None:
         say(f"Ending process {process}, left behind by its supervisor")
         _end(process, signal.SIGKILL)
     if not _wait_gone(left, _KILL_SECONDS):
-        raise Trouble(f"processes {left} do not end", "see them with ps, and run again")
+        raise SetupError(f"processes {left} do not end", "see them with ps, and run again")
 
 
 def _supervisor(where: Places) -> int | None:
@@ -150,7 +150,7 @@ def _remove_account(where: Places) -> None:
         ["userdel", where.account], capture_output=True, text=True, env=environment(), check=False
     )
     if done.returncode != 0:
-        raise Trouble(
+        raise SetupError(
             f"the account {where.account} can't be removed ({done.stderr.strip()})",
             "end its processes, then: make dev-down",
         )

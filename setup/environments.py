@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +36,15 @@ SERVICES = Distribution(
 NODE = Distribution(
     "workflow-backend-node", "services/node", "workflow_backend_node", ("pyproject.toml",)
 )
+CLIENT = Distribution(
+    "workflow-backend-client",
+    "services/client",
+    "workflow_backend_client",
+    ("README.md", "pyproject.toml"),
+)
+
+ENVIRONMENTS = {"node": (NODE,), "services": (CLIENT, SERVICES)}
+"""Each environment of a host, and which of our own distributions are in it."""
 
 
 def make(where: Places, uv: Uv, control: Python, runtime: Python) -> None:
@@ -44,8 +54,8 @@ def make(where: Places, uv: Uv, control: Python, runtime: Python) -> None:
         _environment(where, uv, name, where.runtime / name, runtime)
     _postgres(where, uv, runtime)
     _install_editable(where, uv)
-    _install(where, uv, SERVICES, where.runtime / "services")
-    _install(where, uv, NODE, where.runtime / "node")
+    for name, distributions in ENVIRONMENTS.items():
+        _install(where, uv, distributions, where.runtime / name)
 
 
 def close_locks(where: Places) -> None:
@@ -121,11 +131,11 @@ def _postgres(where: Places, uv: Uv, python: Python) -> None:
 
 
 def _install_editable(where: Places, uv: Uv) -> None:
-    projects = [where.repo, where.repo / NODE.folder]
+    projects = [where.repo / own.folder for own in (SERVICES, NODE, CLIENT)]
     made_from = {str(project): file_digest(project / "pyproject.toml") for project in projects}
     if is_made(where.venv, made_from, _OWN):
         return
-    with step("workflow-backend and workflow-backend-node linked into .venv"):
+    with step("The packages of this clone linked into .venv"):
         uv(
             *("pip", "install", "--quiet", "--python", where.venv / "bin" / "python"),
             "--no-deps",
@@ -136,25 +146,26 @@ def _install_editable(where: Places, uv: Uv) -> None:
     mark_made(where.venv, made_from, _OWN)
 
 
-def _install(where: Places, uv: Uv, distribution: Distribution, folder: Path) -> None:
-    made_from = {"sources": distribution.digest(where.repo)}
+def _install(where: Places, uv: Uv, distributions: Sequence[Distribution], folder: Path) -> None:
+    made_from = {own.name: own.digest(where.repo) for own in distributions}
     if is_made(folder, made_from, _OWN):
         return
-    name = distribution.name
-    with step(f"{name} installed"), tempfile.TemporaryDirectory() as wheels:
+    names = " and ".join(made_from)
+    with step(f"{names} installed"), tempfile.TemporaryDirectory() as wheels:
         unmark(folder, _OWN)
-        uv(
-            *("build", "--quiet", "--wheel", "--out-dir", wheels),
-            *("--python", folder / "bin" / "python"),
-            where.repo / distribution.folder,
-            what=f"{name} can't be built",
-            log=name,
-        )
+        for own in distributions:
+            uv(
+                *("build", "--quiet", "--wheel", "--out-dir", wheels),
+                *("--python", folder / "bin" / "python"),
+                where.repo / own.folder,
+                what=f"{own.name} can't be built",
+                log=own.name,
+            )
         uv(
             *("pip", "install", "--quiet", "--python", folder / "bin" / "python"),
             *("--no-deps", "--reinstall", "--compile-bytecode"),
-            *Path(wheels).glob("*.whl"),
-            what=f"{name} can't be installed",
-            log=name,
+            *sorted(Path(wheels).glob("*.whl")),
+            what=f"{names} can't be installed",
+            log="own-distributions",
         )
     mark_made(folder, made_from, _OWN)

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -47,21 +48,26 @@ _FILE_MODULES = frozenset(
         "unarchive",
     ]
 )
-_READING_MODULES = frozenset({"fetch", "slurp"})
+_READING_MODULES = frozenset({"bounded_fetch", "fetch", "slurp"})
 _PATHS = ("dest", "path", "src", "name")
 _SECRET_ENDS = ("_dsn", "_key", "_keys", "_password", "_secret", "_seed", "_token")
 _TRUTHS = frozenset({"bool", "holds_secret", "length"})
 _LOOKS_UP = re.compile(r"\b(lookup|query|q)\(")
 _PARTS = ("tasks", "pre_tasks", "post_tasks", "handlers", "block", "rescue", "always")
+_BLOCKS = frozenset({"block", "rescue", "always"})
+_INHERITED = ("delegate_to", "vars")
+_ROLES = frozenset({"import_role", "include_role"})
 _JINJA = Environment()  # noqa: S701 - it only parses
 
 
 @dataclass
 class Scope:
-    """What the names in one role mean: its variables, and who registered what."""
+    """What the names in a role mean: the variables of all roles, and what hosts answered."""
 
     variables: dict[str, Any] = field(default_factory=dict)
     answers: set[str] = field(default_factory=set)
+    given: dict[str, list[Any]] = field(default_factory=dict)
+    """What tasks that include a role give its variables."""
 
     def reached(self, value: Any, stop: frozenset[str] | set[str] = frozenset()) -> set[str]:
         """Return each name that a value is made of, through the role's variables but `stop`."""
@@ -72,7 +78,7 @@ class Scope:
             if name not in reached:
                 reached.add(name)
                 if name not in stop:
-                    left |= _names(self.variables.get(name))
+                    left |= _names(self.variables.get(name)) | _names(self.given.get(name))
         return reached
 
     def first(self, path: Any) -> str:
@@ -96,33 +102,50 @@ def main(arguments: list[str]) -> int:
 
 def lint(root: Path) -> Iterator[str]:
     """Yield what is wrong in a repository's roles and playbooks."""
-    for folder in [*sorted((root / "roles").iterdir()), root / "playbooks"]:
-        files = [
-            file
-            for pattern in ("tasks/**/*.yml", "handlers/*.yml", "*.yml")
-            for file in sorted(folder.glob(pattern))
-        ]
-        tasks = [(file, task) for file in files for task in _tasks(_read(file))]
-        scope = Scope()
-        # What is named `main` may be a file or a folder of files.
+    folders = [*sorted((root / "roles").iterdir()), root / "playbooks"]
+    tasks = [
+        (file, task)
+        for folder in folders
+        for pattern in ("tasks/**/*.yml", "handlers/*.yml", "*.yml")
+        for file in sorted(folder.glob(pattern))
+        for task in _tasks(_read(file))
+    ]
+    scope = _scope(folders, [task for _, task in tasks])
+    for file, task in tasks:
+        for rule, what in _findings(task, scope):
+            yield f"{file.relative_to(root)}: {task.get('name', '-')}: {rule}: {what}"
+
+
+def _scope(folders: Sequence[Path], tasks: Sequence[Mapping[str, Any]]) -> Scope:
+    """Return what names mean in all roles: each role's begin with its own name."""
+    scope = Scope()
+    # What is named `main` may be a file or a folder of files.
+    for folder in folders:
         for pattern in ("defaults/main.yml", "defaults/main/*", "vars/main.yml", "vars/main/*"):
             for kept in sorted(folder.glob(pattern)):
                 scope.variables |= _read(kept) or {}
-        for _, task in tasks:
-            scope.variables |= task.get("set_fact") or task.get("ansible.builtin.set_fact") or {}
-            if "register" in task and not _is_local(task):
-                scope.answers.add(task["register"])
-        for file, task in tasks:
-            for rule, what in _findings(task, scope):
-                yield f"{file.relative_to(root)}: {task.get('name', '-')}: {rule}: {what}"
+    for task in tasks:
+        scope.variables |= task.get("set_fact") or task.get("ansible.builtin.set_fact") or {}
+        if "register" in task and not _is_local(task):
+            scope.answers.add(task["register"])
+        if _includes_role(task):
+            for name, value in (task.get("vars") or {}).items():
+                scope.given.setdefault(name, []).append(value)
+    return scope
+
+
+def _includes_role(task: Mapping[str, Any]) -> bool:
+    return any(key.removeprefix("ansible.builtin.") in _ROLES for key in task)
 
 
 def _findings(task: dict[str, Any], scope: Scope) -> Iterator[tuple[str, str]]:
-    scope = Scope(scope.variables | (task.get("vars") or {}), scope.answers)
+    own = task.get("vars") or {}
+    given = {name: values for name, values in scope.given.items() if name not in own}
+    scope = Scope(scope.variables | own, scope.answers, given)
     if "loop" in task:
         scope.variables["item"] = task["loop"]
     for key, given in task.items():
-        module = key.removeprefix("ansible.builtin.")
+        module = key.removeprefix("ansible.builtin.").removeprefix("xian.workflow_backend.")
         arguments = given if isinstance(given, dict) else {"argv": given}
         if not _is_local(task) and module in _FILE_MODULES | _READING_MODULES:
             yield from _followed(module, arguments, scope)
@@ -168,7 +191,7 @@ def _named(
         ours += [given.get(name) for name in _PATHS]
     elif module in {"copy", "template"}:
         ours += [given.get("src")]
-    elif module == "fetch":
+    elif module in {"bounded_fetch", "fetch"}:
         ours += [given.get("dest")]
     elif module in {"include_tasks", "import_tasks", "include_vars", "include_role"}:
         ours += list(given.values())
@@ -189,7 +212,7 @@ def _looked_up(value: Any) -> Iterator[str]:
         yield value
 
 
-def _is_local(task: dict[str, Any]) -> bool:
+def _is_local(task: Mapping[str, Any]) -> bool:
     return "localhost" in task.get("delegate_to", "") or "local_action" in task
 
 
@@ -222,11 +245,18 @@ def _parsed(text: str) -> nodes.Template:
         return nodes.Template([])
 
 
-def _tasks(content: Any) -> Iterator[dict[str, Any]]:
-    for task in content or []:
+def _tasks(
+    content: Any, block: Mapping[str, Any] = MappingProxyType({})
+) -> Iterator[dict[str, Any]]:
+    """Yield every task, with what it has from the blocks that it is in."""
+    for own in content or []:
+        task = {**block, **own}
+        if "vars" in block and "vars" in own:
+            task["vars"] = {**block["vars"], **own["vars"]}
         yield task
         for part in _PARTS:
-            yield from _tasks(task.get(part))
+            inherited = {name: task[name] for name in _INHERITED if name in task}
+            yield from _tasks(own.get(part), inherited if part in _BLOCKS else {})
 
 
 def _read(file: Path) -> Any:

@@ -8,15 +8,21 @@ from pathlib import Path
 import debian
 import uv
 from places import Places, leave_own_tools, places
-from steps import Trouble, fail, step, write_text
+from steps import SetupError, fail, step, write_text
 
 REPO = Path(__file__).resolve().parent.parent
+
+# Our own client is built from this clone, wherever it is needed.
+_SERVICES = (
+    *("pyproject.toml", "services/client/pyproject.toml"),
+    *("--no-emit-package", "workflow-backend-client"),
+)
 
 # The control environment comes first: the others take its versions, so that the tests run what
 # is deployed.
 LOCKS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("control", ("pyproject.toml", "services/node/pyproject.toml", "--group", "dev")),
-    ("services", ("pyproject.toml", "--constraints", "setup/requirements/control.txt")),
+    ("control", (*_SERVICES, "services/node/pyproject.toml", "--group", "dev")),
+    ("services", (*_SERVICES, "--constraints", "setup/requirements/control.txt")),
     ("node", ("services/node/pyproject.toml", "--constraints", "setup/requirements/control.txt")),
     ("supervisor", ("setup/requirements/supervisor.in",)),
     ("postgres", ("setup/requirements/postgres.in", "--no-deps")),
@@ -39,8 +45,8 @@ def main() -> int:
                 write_text(
                     where.requirements / f"{name}.txt", _compiled(where, our_uv, name, sources)
                 )
-    except Trouble as trouble:
-        return fail(trouble)
+    except SetupError as error:
+        return fail(error)
     return 0
 
 
@@ -58,7 +64,7 @@ def _compiled(where: Places, our_uv: uv.Uv, name: str, sources: tuple[str, ...])
     text = output.read_text(encoding="utf-8")
     output.unlink()
     if "://" in text:
-        raise Trouble(f"the lock of {name} holds an address", "take it from an index instead")
+        raise SetupError(f"the lock of {name} holds an address", "take it from an index instead")
     return text
 
 

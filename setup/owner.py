@@ -1,11 +1,11 @@
-"""Whose the development stack is: root's clones share one place for it, and so one chain."""
+"""Which clone the development stack belongs to: root's clones share one place and one chain."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from places import Places
-from steps import Trouble, write_text
+from steps import SetupError, write_text
 
 
 def claim(where: Places) -> None:
@@ -19,7 +19,7 @@ def refuse_other(where: Places) -> None:
     owner = of(where)
     if owner is None or owner == where.repo or not (owner / "setup" / "dev_down.py").exists():
         return
-    raise Trouble(
+    raise SetupError(
         f"the development stack in {where.owner.parent} belongs to the clone in {owner}",
         f"make -C {owner} dev-down (its chain goes with it), or work in that clone",
     )

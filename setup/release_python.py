@@ -10,7 +10,7 @@ from typing import Any
 import cpython
 import debian
 from places import Places
-from steps import STAMP, Trouble, file_digest, is_made, mark_made, remove, run, step
+from steps import STAMP, SetupError, file_digest, is_made, mark_made, remove, run, step
 from uv import Uv
 
 # What is in Debian's packages and no program of a release asks for.
@@ -107,8 +107,8 @@ def _from_uv(where: Places, uv: Uv) -> Path | None:
     try:
         with step(f"CPython {cpython.SERIES} from uv"):
             return cpython.from_uv(where, uv)
-    except Trouble:
-        return None  # Debian's packages are next, and their trouble is the one to tell
+    except SetupError:
+        return None  # Debian's packages are next, and theirs is the error to report
 
 
 def _compile(

@@ -1,4 +1,4 @@
-"""The wheels of a release: those of the locked requirements, and our own two."""
+"""The wheels of a release: those of the locked requirements, and our own."""
 
 from __future__ import annotations
 
@@ -9,20 +9,18 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from environments import NODE, SERVICES, Distribution
+from environments import ENVIRONMENTS, Distribution
 from places import Places
 from steps import file_digest, is_made, mark_made, remove, run, step
 from uv import Uv
 
-# Each environment of a host, and which of our own distributions is in it.
-ENVIRONMENTS = {"node": NODE, "services": SERVICES}
 TOOLS = ("postgres", "uv")
 
 # A host may be as old as Debian 12, whose C library is 2.36.
 _LIBRARIES = ("2_35", "2_34", "2_31", "2_28", "2_27", "2_24", "2_17", "2_12", "2_5")
 _PLATFORMS = [f"manylinux_{number}_x86_64" for number in _LIBRARIES]
 _PLATFORMS += [f"manylinux{name}_x86_64" for name in ("2014", "2010", "1")]
-# The first moment that a zip archive can hold: no wheel tells when it was built.
+# The first moment that a zip archive can hold: no wheel says when it was built.
 _EPOCH = "315532800"
 
 
@@ -83,7 +81,7 @@ def gather(where: Places, uv: Uv, target: Path) -> dict[str, list[dict[str, str]
         needed = sorted((downloads / name).glob("*.whl"))
         for wheel in needed:
             shutil.copyfile(wheel, wheels / wheel.name)
-        needed.append(build(where, uv, own, wheels))
+        needed += [build(where, uv, one, wheels) for one in own]
         packages[name] = [describe(wheel) for wheel in needed]
         lines = [f"{p['name']}=={p['version']} --hash=sha256:{p['sha256']}" for p in packages[name]]
         (target / f"{name}.txt").write_text("\n".join([*lines, ""]), encoding="utf-8")
@@ -109,9 +107,9 @@ def _licence(metadata: Any) -> dict[str, str]:
     expression = metadata["License-Expression"]
     if expression:
         return {"licence_expression": str(expression)}
-    said = str(metadata["License"] or "").strip()
-    if said and len(said.splitlines()) == 1 and said != "UNKNOWN":
-        return {"licence": said}
+    text = str(metadata["License"] or "").strip()
+    if text and len(text.splitlines()) == 1 and text != "UNKNOWN":
+        return {"licence": text}
     classifiers = [text for text in metadata.get_all("Classifier", []) if "License ::" in text]
     return {"licence": classifiers[0].split(" :: ")[-1]} if classifiers else {}
 

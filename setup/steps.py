@@ -1,4 +1,4 @@
-"""What every step of the set-up shares: troubles, programs run, stamps, and what is printed."""
+"""What every step of the set-up shares: errors, programs run, stamps, and what is printed."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _running_lock = threading.Lock()
 _stopping = threading.Event()
 
 
-class Trouble(Exception):
+class SetupError(Exception):
     """The set-up can't go on: what is wrong, and what a person does about it."""
 
     def __init__(self, what: str, remedy: str) -> None:
@@ -117,9 +117,9 @@ def run(
         # Where PATH has a folder that is closed, what is in no folder is "Permission denied", too.
         if shutil.which(arguments[0], path=environment(extra)["PATH"]) is None:
             missing = f"{what}: {arguments[0]} is missing"
-            raise Trouble(missing, f"install {arguments[0]}") from error
-        said = f"{what}: {arguments[0]} can't be started: {error.strerror}"
-        raise Trouble(said, "mend that and run the same command again") from error
+            raise SetupError(missing, f"install {arguments[0]}") from error
+        message = f"{what}: {arguments[0]} can't be started: {error.strerror}"
+        raise SetupError(message, "mend that and run the same command again") from error
     with _running_lock:
         _running.add(process)
     try:
@@ -133,7 +133,7 @@ def run(
     if process.returncode == 0:
         return output
     if _stopping.is_set():
-        raise Trouble(f"{what} was stopped", "run the same command again")
+        raise SetupError(f"{what} was stopped", "run the same command again")
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_text(f"$ {shlex.join(arguments)}\n{output}", encoding="utf-8")
     raise _explained(what, output, log)
@@ -147,17 +147,17 @@ def stop_running() -> None:
             process.terminate()
 
 
-def _explained(what: str, output: str, log: Path) -> Trouble:
+def _explained(what: str, output: str, log: Path) -> SetupError:
     text = output.lower()
     if "no space left on device" in text or "disk quota exceeded" in text:
-        return Trouble(f"{what}: the disk is full", "free 4 GB and run the same command again")
+        return SetupError(f"{what}: the disk is full", "free 4 GB and run the same command again")
     if any(sign in text for sign in _UNREACHABLE):
-        return Trouble(
+        return SetupError(
             f"{what}: the place it is downloaded from can't be reached",
             f"check the network and the proxy settings and run again (details: {log})",
         )
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    return Trouble(f"{what}: {lines[-1] if lines else 'it failed silently'}", f"read {log}")
+    return SetupError(f"{what}: {lines[-1] if lines else 'it failed silently'}", f"read {log}")
 
 
 def file_digest(path: Path) -> str:
@@ -167,15 +167,15 @@ def file_digest(path: Path) -> str:
 
 def tree_digest(root: Path, folders: Sequence[str], files: Sequence[str]) -> str:
     """SHA-256 over names and contents of `files` and of everything in `folders` below `root`."""
-    found = [root / name for name in files]
+    paths = [root / name for name in files]
     for folder in folders:
-        found += [
+        paths += [
             path
             for path in (root / folder).rglob("*")
             if path.is_file() and "__pycache__" not in path.parts
         ]
     digest = hashlib.sha256()
-    for path in sorted(found):
+    for path in sorted(paths):
         digest.update(f"{path.relative_to(root)}\0{file_digest(path)}\n".encode())
     return digest.hexdigest()
 
@@ -218,9 +218,10 @@ def remove(path: Path) -> None:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a lock file, so that two set-ups at once take turns.
+    """Hold a lock file, so that two set-ups at once take turns; it names who holds it.
 
-    Whoever may read a file may lock it, for as long as they like: only its owner may read this one.
+    An account that may read a file may lock it for as long as it likes, so only the owner may read
+    this one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -230,12 +231,20 @@ def locked(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("Waiting for another set-up in this folder to end")
+            holder = handle.read(100).decode("ascii", "replace").strip() or "unknown"
+            say(
+                f"Waiting for another set-up in {path.parent} to end: process {holder} "
+                f"(ps -fp {holder} shows it). To stop waiting, press Ctrl-C"
+            )
             fcntl.flock(handle, fcntl.LOCK_EX)
+        handle.seek(0)
+        handle.truncate()
+        handle.write(str(os.getpid()).encode())
+        handle.flush()
         yield
 
 
-def fail(trouble: Trouble) -> int:
-    """Print a trouble as one line and return the exit code that goes with it."""
-    print(" ".join(str(trouble).split()), file=sys.stderr, flush=True)
+def fail(error: SetupError) -> int:
+    """Print an error as one line and return the exit code that goes with it."""
+    print(" ".join(str(error).split()), file=sys.stderr, flush=True)
     return 1

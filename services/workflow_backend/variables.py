@@ -1,6 +1,6 @@
-"""Values of environment variables: each is read as what it has to be, or named with what is wrong.
+"""Parsers for environment variables; each raises SettingError, which names the variable.
 
-Every function raises SettingError.
+`what` is the expectation in words, for the message.
 """
 
 import math
@@ -18,7 +18,7 @@ _DIGITS = re.compile(r"[0-9]{1,9}")
 
 
 def required(env: Mapping[str, str], name: str, what: str) -> str:
-    """Return a value that has to be there; `what` says what to give."""
+    """Return a mandatory value."""
     value = env.get(name, "").strip()
     if not value:
         raise SettingError(f"{name} is not set: give {what}")
@@ -28,7 +28,7 @@ def required(env: Mapping[str, str], name: str, what: str) -> str:
 def matching(
     env: Mapping[str, str], name: str, default: str, pattern: re.Pattern[str], what: str
 ) -> str:
-    """Return a value of which all fits a pattern; `what` says it in words."""
+    """Return a value that matches a pattern as a whole."""
     value = env.get(name, default)
     if not pattern.fullmatch(value):
         raise SettingError(f"{name} must {what}, it is {value!r}")
@@ -36,14 +36,14 @@ def matching(
 
 
 def parts(env: Mapping[str, str], name: str) -> list[str]:
-    """Return the parts of a list that is separated by commas."""
+    """Return the parts of a comma-separated list."""
     return [part.strip() for part in env.get(name, "").split(",") if part.strip()]
 
 
 def matching_parts(
     env: Mapping[str, str], name: str, pattern: re.Pattern[str], what: str
 ) -> tuple[str, ...]:
-    """Return the parts of a list, each once; all fit a pattern, and `what` says which in words."""
+    """Return the distinct parts of a comma-separated list, which all match a pattern."""
     found = parts(env, name)
     for part in found:
         if not pattern.fullmatch(part):
@@ -52,13 +52,13 @@ def matching_parts(
 
 
 def accounts(env: Mapping[str, str], name: str) -> tuple[str, ...]:
-    """Return a list of public keys, each once."""
+    """Return a list of distinct public keys."""
     what = "public keys of 64 lower-case hexadecimal digits"
     return matching_parts(env, name, _ACCOUNT, what)
 
 
 def networks(env: Mapping[str, str], name: str) -> tuple[IPv4Network | IPv6Network, ...]:
-    """Return a list of addresses and networks; an address is a network of one."""
+    """Return a list of networks; an address is a network of one."""
     found = []
     for part in parts(env, name):
         try:
@@ -102,7 +102,7 @@ def port(env: Mapping[str, str], name: str, default: int) -> int:
 
 
 def url(env: Mapping[str, str], name: str, default: str) -> str:
-    """Return an http:// or https:// address, without a slash at its end."""
+    """Return an http:// or https:// URL without a trailing slash."""
     value = env.get(name, default).rstrip("/")
     try:
         parsed = urlsplit(value)
@@ -115,13 +115,13 @@ def url(env: Mapping[str, str], name: str, default: str) -> str:
 
 
 def path(env: Mapping[str, str], name: str) -> Path | None:
-    """Return a path, None where there is none."""
+    """Return a path, None if it is not set."""
     value = env.get(name, "")
     return Path(value) if value else None
 
 
 def ssh(env: Mapping[str, str], name: str) -> tuple[str, ...]:
-    """Return the words of an ssh command with its host, none where there is no command."""
+    """Return the words of an ssh command with its host, none if it is not set."""
     value = env.get(name, "")
     try:
         words = tuple(shlex.split(value))

@@ -12,10 +12,10 @@ from urllib.parse import urlencode
 from xian_py import Wallet
 
 from workflow_backend.chain.events import Cursor
-from workflow_backend.items import START, Block, Event, Item, Place
+from workflow_backend.items import START, Block, Event, EventPosition, Item
 from workflow_backend.settings import Settings
 from workflow_backend.store import open_for_writing, open_store
-from workflow_backend.store.base import Change, ItemFilter, Whose
+from workflow_backend.store.base import Change, ClientScope, ItemFilter
 from workflow_backend.times import rfc3339
 
 from .memory import Memory
@@ -86,7 +86,7 @@ async def lists(target: Target, memory: Memory, size: int, reads: int) -> Lists:
 async def _of_the_api(
     served: Served, token: str, filters: tuple[dict[str, str], ...], reads: int
 ) -> dict[str, list[float]]:
-    whose = "operator" if token == served.admin else "client"
+    scope = "operator" if token == served.admin else "client"
     times: dict[str, list[float]] = {}
     async with api(served.url, token) as used:
         for number in range(-3, reads):  # the first of each fill caches
@@ -94,14 +94,14 @@ async def _of_the_api(
                 path = f"/items?{urlencode(which)}"
                 seconds = await used.seconds(path)
                 if number >= 0:
-                    times.setdefault(f"{path}, {whose}", []).append(seconds)
+                    times.setdefault(f"{path}, {scope}", []).append(seconds)
     return times
 
 
 async def _of_the_store(settings: Settings, account: str, reads: int) -> list[float]:
     """Return the seconds of the same lists, asked of the store without an API before it."""
-    whose = Whose(CLIENT, (account,))
-    asked = [_filter(which) for which in FILTERS] + [_filter(which, whose) for which in OWN]
+    scope = ClientScope(CLIENT, (account,))
+    asked = [_filter(which) for which in FILTERS] + [_filter(which, scope) for which in OWN]
     times = []
     async with open_store(settings) as store:
         for number in range(-3, reads):
@@ -113,12 +113,12 @@ async def _of_the_store(settings: Settings, account: str, reads: int) -> list[fl
     return times
 
 
-def _filter(which: dict[str, str], whose: Whose | None = None) -> ItemFilter:
+def _filter(which: dict[str, str], scope: ClientScope | None = None) -> ItemFilter:
     fields: dict[str, Any] = {
         name: datetime.fromisoformat(value) if name.endswith(("_from", "_before")) else value
         for name, value in which.items()
     }
-    return ItemFilter(**fields, whose=whose)
+    return ItemFilter(**fields, scope=scope)
 
 
 async def _fill(settings: Settings, size: int, account: str) -> None:
@@ -127,11 +127,11 @@ async def _fill(settings: Settings, size: int, account: str) -> None:
         for start in range(0, size, PAGE):
             items = [_item(number, account) for number in range(start, min(start + PAGE, size))]
             events = [_event(number, item) for number, item in enumerate(items, start)]
-            cursor = Cursor(events[-1].place)
-            blocks = {event.place.height: _block(event.place.height) for event in events}
-            height = events[-1].place.height
+            cursor = Cursor(events[-1].position)
+            blocks = {event.position.height: _block(event.position.height) for event in events}
+            height = events[-1].position.height
             await store.apply(Change(since, events, items, cursor, height, blocks))
-            since = cursor.place
+            since = cursor.position
 
 
 def _time(number: int) -> str:
@@ -145,8 +145,8 @@ def _block(height: int) -> Block:
 
 def _event(number: int, item: Item) -> Event:
     data = {"item_id": item.item_id, "kind": item.kind, "requester": item.requester}
-    place = Place(number // 100 + 1, 0, number % 100)
-    return Event(place, "ItemSubmitted", data, f"{number:064X}", item.created_at, number)
+    position = EventPosition(number // 100 + 1, 0, number % 100)
+    return Event(position, "ItemSubmitted", data, f"{number:064X}", item.created_at, number)
 
 
 def _item(number: int, account: str) -> Item:

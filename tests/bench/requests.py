@@ -36,7 +36,7 @@ class Api:
 
     async def completed(self) -> int:
         """Return how many items of this token are projected as completed."""
-        return int((await self.call("GET", "/projection/summary"))["completed"])
+        return int((await self.call("GET", "/projection/summary"))["completed_count"])
 
 
 @asynccontextmanager

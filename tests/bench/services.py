@@ -109,13 +109,13 @@ async def backfill(target: Target, memory: Memory, events: int) -> float:
             process("projector", memory, folder, **environment),
             open_store(Settings.load(environment)) as store,
         ):
-            while await _last_event(store) != last:
+            while await _last_event_id(store) != last:
                 await asyncio.sleep(0.02)
             return events / (time.perf_counter() - began)
 
 
-async def _last_event(store: Store) -> str | None:
+async def _last_event_id(store: Store) -> str | None:
     try:
-        return (await store.position()).last_event
+        return (await store.progress()).last_event_id
     except ProjectionUnavailable:
         return None

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from xian_runtime_types.decimal import ContractingDecimal
 from xian_runtime_types.time import Datetime, Timedelta
 
-from .jobs import ALICE, WALT, WANDA, Jobs
+from .jobs import ALICE, FIRST, WALT, WANDA, Jobs
 from .vm import CHI_LIMIT, RECEIPT_LIMIT
 
 MAX_BATCH = 128
@@ -24,13 +24,20 @@ BAD = {
     "attempt": "invalid: attempt must be an integer from 0 to 1000000000",
     "lease_seconds": "invalid: lease_seconds must be 0 or an integer from 5 to 86400",
     "client": "invalid: client must be at most 64 of the characters A-Z a-z 0-9 _ -",
+    "priority": "invalid: priority must be an integer from 0 to 9",
+    "not_before": (
+        "invalid: not_before must be an integer from 0 to 253402300799, "
+        "in seconds since 1970 in UTC"
+    ),
+    "after": "invalid: after must be a list of at most 8 item_ids",
 }
 OF_THE_CHAIN = [Datetime(2026, 1, 1), Timedelta(seconds=5), ContractingDecimal("5")]
 """What a transaction can carry beside the types of JSON."""
 NO_TEXT = [5, 1.5, True, ["a"], {"a": "b"}, [[]], b"a", 10**30, *OF_THE_CHAIN]
 BAD_TEXT = [*NO_TEXT, "a\u0000b", "\u0000", "a\nb", "é", "aé", "\u007f", "日本"]
 BAD_ID = [*BAD_TEXT, None, "", "a:b", "a.b", "a/b", "a b", ":", "i" * 129, "i" * 200_000]
-NO_INTEGER = ["1", 1.0, True, False, None, [1], {"a": 1}, 10**400, *OF_THE_CHAIN]
+NO_INTEGER = ["1", "", 1.0, True, False, [1], [], {"a": 1}, {}, 10**400, *OF_THE_CHAIN]
+NO_LIST = ["i", "", "a b", 0, 1, False, True, {}, {"i": 1}, b"a", *OF_THE_CHAIN]
 
 
 def submit(item_id: str, **fields: Any) -> dict[str, Any]:
@@ -40,7 +47,7 @@ def submit(item_id: str, **fields: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "entry", [None, 5, 1.5, True, "submit", [], ["submit"], [{}], *OF_THE_CHAIN]
 )
-def test_an_entry_that_is_no_dict(jobs: Jobs, entry: Any) -> None:
+def test_entry_must_be_a_dict(jobs: Jobs, entry: Any) -> None:
     good = submit("good")
     assert jobs.apply(ALICE, entry, good, entry) == [
         (BAD["entry"], 0),
@@ -52,13 +59,13 @@ def test_an_entry_that_is_no_dict(jobs: Jobs, entry: Any) -> None:
 @pytest.mark.parametrize(
     "action", [None, "", "Submit", "delete", 5, True, [], ["submit"], {}, *OF_THE_CHAIN]
 )
-def test_an_action_that_there_is_not(jobs: Jobs, action: Any) -> None:
+def test_unknown_action_is_refused(jobs: Jobs, action: Any) -> None:
     assert jobs.apply(ALICE, {"action": action, "item_id": "i", "payload_uri": "p"}) == [
         (BAD["entry"], 0)
     ]
 
 
-def refused_values() -> list[tuple[str, str, Any]]:
+def refused_values(jobs: Jobs) -> list[tuple[str, str, Any]]:
     long = "x" * 1025
     cases = [(action, "item_id", value) for action in ("submit", "claim") for value in BAD_ID]
     for field in ("kind", "client"):
@@ -66,19 +73,32 @@ def refused_values() -> list[tuple[str, str, Any]]:
     cases += [("submit", "payload_uri", value) for value in [*BAD_TEXT, None, long]]
     cases += [("submit", "metadata_ref", value) for value in [*BAD_TEXT, long]]
     cases += [("complete", "result_uri", value) for value in [*BAD_TEXT, None, long]]
-    cases += [("fail", "reason", value) for value in [*BAD_TEXT, None, "x" * 513]]
-    cases += [("cancel", "reason", value) for value in [*BAD_TEXT, "x" * 513]]
+    for action in ("fail", "cancel"):
+        cases += [(action, "reason", value) for value in [*BAD_TEXT, "x" * 513]]
     for action in ("complete", "renew", "release", "fail"):
         cases += [(action, "attempt", value) for value in [*NO_INTEGER, -1, 1_000_000_001]]
     for action in ("claim", "renew"):
         cases += [(action, "lease_seconds", value) for value in [*NO_INTEGER, -1, 4, 86_401]]
+    if jobs.version is FIRST:
+        # The second takes None for what is not given.
+        cases += [("fail", "reason", None), ("renew", "attempt", None)]
+        cases += [("claim", "lease_seconds", None)]
+        return cases
+    cases += [("stop", "reason", value) for value in [*BAD_TEXT, "x" * 513]]
+    cases += [("cancel", "attempt", value) for value in [*NO_INTEGER, -1]]
+    cases += [(action, "item_id", value) for action in ("stop", "archive") for value in BAD_ID]
+    cases += [("submit", "priority", value) for value in [*NO_INTEGER, -1, 10, 10**18]]
+    cases += [("submit", "not_before", value) for value in [*NO_INTEGER, -1, 253_402_300_800]]
+    cases += [("submit", "not_before", "2026-03-01 12:00:00")]
+    cases += [("submit", "after", value) for value in [*NO_LIST, *([value] for value in BAD_ID)]]
+    cases += [("submit", "after", [f"i{number}" for number in range(9)])]
     return cases
 
 
-def test_values_that_are_refused(jobs: Jobs) -> None:
+def test_invalid_values_are_refused(jobs: Jobs) -> None:
     """Each goes between two good entries, in batches, and fails neither."""
     good_fields = {"payload_uri": "p", "result_uri": "r", "reason": "r"}
-    cases = refused_values()
+    cases = refused_values(jobs)
     for number, start in enumerate(range(0, len(cases), MAX_BATCH - 2)):
         part = cases[start : start + MAX_BATCH - 2]
         entries = [
@@ -103,8 +123,9 @@ def test_fields_of_other_actions_have_no_effect(jobs: Jobs) -> None:
     assert jobs.apply(WANDA, claim) == [("ok", 1)]
     record = jobs.record("i")
     assert (record["kind"], record["payload_uri"], record["failure_reason"]) == ("job", "p", "")
+    # The first version looks at a reason that is none, the second does not.
     assert jobs.apply(WANDA, {"action": "claim", "item_id": "j", "reason": 5}) == [
-        (BAD["reason"], 0)
+        (BAD["reason"], 0) if jobs.version is FIRST else ("ok", 1)
     ]
 
 
@@ -116,7 +137,9 @@ ANYTHING = st.recursive(
     max_leaves=6,
 )
 SENSIBLE: dict[str, st.SearchStrategy[Any]] = {
-    "action": st.sampled_from(["submit", "claim", "complete", "fail", "cancel", "retry", "renew"]),
+    "action": st.sampled_from(
+        ["submit", "claim", "complete", "fail", "cancel", "retry", "renew", "stop", "archive"]
+    ),
     "item_id": st.sampled_from(["i", "j"]),
     "payload_uri": st.just("p"),
     "result_uri": st.just("r"),
@@ -126,14 +149,17 @@ SENSIBLE: dict[str, st.SearchStrategy[Any]] = {
     "kind": st.just("k"),
     "metadata_ref": st.just("m"),
     "client": st.just("c"),
+    "priority": st.integers(0, 9),
+    "not_before": st.sampled_from([0, 1, 253_402_300_799]),
+    "after": st.lists(st.sampled_from(["i", "j"]), max_size=2),
 }
 ENTRIES = ANYTHING | st.fixed_dictionaries(
     {}, optional={field: value | ANYTHING for field, value in SENSIBLE.items()}
 )
 
 
-def test_whatever_is_in_a_batch_is_answered_by_entry(jobs: Jobs) -> None:
-    @settings(max_examples=60, deadline=None, derandomize=True, database=None)
+def test_batch_answers_every_entry(jobs: Jobs) -> None:
+    @settings(max_examples=30, deadline=None, derandomize=True, database=None)
     @given(st.lists(ENTRIES, max_size=8), st.sampled_from([ALICE, WANDA]), ANYTHING)
     def run(batch: list[Any], who: str, lease: Any) -> None:
         for function in ("apply_items", "submit_items", "complete_items", "fail_items"):
@@ -145,7 +171,7 @@ def test_whatever_is_in_a_batch_is_answered_by_entry(jobs: Jobs) -> None:
 
 
 @pytest.mark.parametrize(
-    ("function", "arguments", "said"),
+    ("function", "arguments", "message"),
     [
         (
             "apply_items",
@@ -159,14 +185,14 @@ def test_whatever_is_in_a_batch_is_answered_by_entry(jobs: Jobs) -> None:
         ),
     ],
 )
-def test_what_is_no_value_to_the_vm_fails_the_call(
-    jobs: Jobs, function: str, arguments: dict[str, Any], said: str
+def test_invalid_vm_value_fails_the_call(
+    jobs: Jobs, function: str, arguments: dict[str, Any], message: str
 ) -> None:
     """It never reaches the contract: writers have to keep it out."""
-    assert jobs.refusal(ALICE, function, **arguments) == said
+    assert jobs.refusal(ALICE, function, **arguments) == message
 
 
-def test_missing_fields(jobs: Jobs) -> None:
+def test_missing_fields_are_refused(jobs: Jobs) -> None:
     jobs.put("processing")
     assert jobs.apply(WANDA, {}, {"action": "claim"}, {"item_id": "i"}) == [
         (BAD["entry"], 0),
@@ -178,7 +204,11 @@ def test_missing_fields(jobs: Jobs) -> None:
         {"action": "submit", "item_id": "j"},
         {"action": "complete", "item_id": "i"},
         {"action": "fail", "item_id": "i"},
-    ) == [(BAD["payload_uri"], 0), (BAD["result_uri"], 0), (BAD["reason"], 0)]
+    ) == [
+        (BAD["payload_uri"], 0),
+        (BAD["result_uri"], 0),
+        (BAD["reason"], 0) if jobs.version is FIRST else ("ok", 1),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -196,13 +226,13 @@ def test_missing_fields(jobs: Jobs) -> None:
         ("complete_item", {"result_uri": "r", "attempt": -1}, "attempt"),
     ],
 )
-def test_single_functions_say_the_limit(
+def test_single_functions_name_the_limit(
     jobs: Jobs, function: str, arguments: dict[str, Any], field: str
 ) -> None:
     assert jobs.refusal(WANDA, function, **{"item_id": "i", **arguments}) == BAD[field]
 
 
-def test_values_at_the_limits(jobs: Jobs) -> None:
+def test_values_at_the_limits_are_accepted(jobs: Jobs) -> None:
     item_id, text = "i" * 128, (PRINTABLE * 11)[:1024]
     assert jobs.apply(
         WANDA,
@@ -217,17 +247,17 @@ def test_values_at_the_limits(jobs: Jobs) -> None:
     record = jobs.record(item_id)
     assert (record["payload_uri"], record["metadata_ref"], record["result_uri"]) == (text,) * 3
     assert record["client"] == "c" * 64
-    assert jobs.read("get_item", item_id=item_id) == record
+    assert jobs.shown(item_id).items() >= record.items()
 
 
-def test_no_kind_is_a_job(jobs: Jobs) -> None:
+def test_empty_kind_is_a_job(jobs: Jobs) -> None:
     none = {"kind": None, "metadata_ref": None, "client": None}
     jobs.apply(ALICE, submit("a"), submit("b", kind=""), submit("c", **none))
     assert [jobs.record(item_id)["kind"] for item_id in "abc"] == ["job"] * 3
     assert (jobs.record("c")["metadata_ref"], jobs.record("c")["client"]) == ("", "")
 
 
-def test_entries_see_what_those_before_did(jobs: Jobs) -> None:
+def test_entries_see_earlier_entries(jobs: Jobs) -> None:
     entries = [
         submit("i"),
         submit("i"),
@@ -251,7 +281,7 @@ def test_entries_see_what_those_before_did(jobs: Jobs) -> None:
         ("ok", 2),
         ("ok", 2),
     ]
-    assert [name for name, _ in receipt.told] == [
+    assert [name for name, _ in receipt.named_events] == [
         "ItemSubmitted",
         "ItemClaimed",
         "ItemFailed",
@@ -262,7 +292,7 @@ def test_entries_see_what_those_before_did(jobs: Jobs) -> None:
     ]
 
 
-def test_the_named_batches_do_as_apply_items(jobs: Jobs) -> None:
+def test_named_batches_equal_apply_items(jobs: Jobs) -> None:
     ok = [("ok", 0), ("ok", 0)]
     claimed = [("ok", 1), ("ok", 1)]
     entries = [{"item_id": "a", "payload_uri": "p"}, {"item_id": "b", "payload_uri": "p"}]
@@ -287,7 +317,7 @@ def test_the_named_batches_do_as_apply_items(jobs: Jobs) -> None:
     assert statuses == ["cancelled", "completed"]
 
 
-def test_a_named_batch_takes_no_action_from_its_entries(jobs: Jobs) -> None:
+def test_named_batch_ignores_action_of_entries(jobs: Jobs) -> None:
     jobs.put("submitted")
     assert jobs.batch(ALICE, "cancel_items", batch=[{"action": "retry", "item_id": "i"}]) == [
         ("ok", 0)
@@ -295,7 +325,7 @@ def test_a_named_batch_takes_no_action_from_its_entries(jobs: Jobs) -> None:
 
 
 @pytest.mark.parametrize("batch", [None, 5, "abc", {}, {"item_id": "i"}, [{}] * (MAX_BATCH + 1)])
-def test_what_is_no_batch(jobs: Jobs, batch: Any) -> None:
+def test_invalid_batch_is_refused(jobs: Jobs, batch: Any) -> None:
     message = "a batch is a list of at most 128 entries"
     for function in ("apply_items", "submit_items", "complete_items", "release_items"):
         assert jobs.refusal(ALICE, function, batch=batch) == message
@@ -303,11 +333,11 @@ def test_what_is_no_batch(jobs: Jobs, batch: Any) -> None:
         assert jobs.refusal(ALICE, function, item_ids=batch) == message
 
 
-def test_an_empty_batch(jobs: Jobs) -> None:
+def test_empty_batch_is_answered(jobs: Jobs) -> None:
     assert jobs.apply(ALICE) == []
 
 
-def test_the_largest_batch_of_ordinary_items(jobs: Jobs) -> None:
+def test_largest_batch_of_ordinary_items_fits(jobs: Jobs) -> None:
     """Every action fits its 128 entries into what a transaction may write, use and answer."""
     ids = [f"0f8fad5b-d9cb-469f-a165-{number:012d}" for number in range(MAX_BATCH)]
     uri = "https://api.example.org/tenants/0042/orders/{}/payload.json"
@@ -342,14 +372,15 @@ def test_the_largest_batch_of_ordinary_items(jobs: Jobs) -> None:
     assert len(jobs.read("get_items", item_ids=ids)) == MAX_BATCH
 
 
-def test_too_much_in_one_batch_changes_nothing(jobs: Jobs) -> None:
+def test_oversized_batch_changes_nothing(jobs: Jobs) -> None:
     entries = [submit(f"i{number}", payload_uri="x" * 1024) for number in range(MAX_BATCH)]
     message = jobs.refusal(ALICE, "apply_items", batch=entries)
     assert message == "You have exceeded the maximum write capacity per transaction!"
 
 
-def test_every_answer_of_a_full_batch_fits_a_receipt(jobs: Jobs) -> None:
-    item = {**jobs.put("processing"), "attempt": 999_999}
+def test_answers_of_full_batch_fit_a_receipt(jobs: Jobs) -> None:
+    jobs.put("processing")
+    item = {**jobs.stored(), "attempt": 999_999}
     ids = [f"i{number}" for number in range(MAX_BATCH)]
     for item_id in ids:
         jobs.chain.driver.set(f"con_job_workflow.items:{item_id}", {**item, "item_id": item_id})

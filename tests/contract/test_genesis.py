@@ -18,7 +18,7 @@ ALICE, BOB = "a" * 64, "b" * 64
 GENESIS = CONTRACTS / "genesis"
 
 
-def test_the_nodes_builder_makes_a_genesis_of_them() -> None:
+def test_node_builds_a_genesis_of_the_contracts() -> None:
     materials = [generate_validator_material() for _ in range(3)]
     genesis = build_local_network_genesis(
         chain_id="test-1",
@@ -60,7 +60,7 @@ def refusal(chain: Chain, sender: str, contract: str, function: str, /, **argume
     return str(refused.value)
 
 
-def test_what_the_node_reads(founded: Chain, tmp_path: Path) -> None:
+def test_genesis_contracts_have_what_the_node_reads(founded: Chain, tmp_path: Path) -> None:
     client = ContractingClient(
         storage_home=tmp_path, driver=founded.driver, submission_filename=None
     )
@@ -82,7 +82,7 @@ def balances(chain: Chain, *accounts: str) -> list[float]:
 
 def test_currency_moves(founded: Chain) -> None:
     receipt = founded.send(FOUNDER, "currency", "transfer", amount=2.5, to=ALICE)
-    assert receipt.told[0][0] == "Transfer"
+    assert receipt.named_events[0][0] == "Transfer"
     assert receipt.events[0]["data_indexed"] == {"from": FOUNDER, "to": ALICE}
     assert balances(founded, FOUNDER, ALICE, BOB) == [999_999_997.5, 2.5, 0]
     founded.send(ALICE, "currency", "transfer", amount=1, to=ALICE)
@@ -111,7 +111,7 @@ def test_currency_moves_by_approval(founded: Chain) -> None:
 @pytest.mark.parametrize(
     "amount", [0, -1, -0.5, True, "5", None, [1], {"__fixed__": "NaN"}, {"__fixed__": "-1"}]
 )
-def test_amounts_that_are_none(founded: Chain, amount: Any) -> None:
+def test_invalid_amounts_are_refused(founded: Chain, amount: Any) -> None:
     founded.send(FOUNDER, "currency", "approve", amount=10, to=ALICE)
     refusal(founded, FOUNDER, "currency", "transfer", amount=amount, to=ALICE)
     refusal(
@@ -122,7 +122,7 @@ def test_amounts_that_are_none(founded: Chain, amount: Any) -> None:
     assert balances(founded, FOUNDER, ALICE, BOB) == [1_000_000_000, 0, 0]
 
 
-def test_nobody_spends_more_than_there_is(founded: Chain) -> None:
+def test_overspending_is_refused(founded: Chain) -> None:
     assert refusal(founded, ALICE, "currency", "transfer", amount=1, to=BOB) == (
         "the balance is too low"
     )
@@ -132,7 +132,7 @@ def test_nobody_spends_more_than_there_is(founded: Chain) -> None:
 
 
 @pytest.mark.parametrize("account", ["", "a:b", "a.b", "A" * 64, "é", 5, None, "a" * 65])
-def test_accounts_that_are_none(founded: Chain, account: Any) -> None:
+def test_invalid_accounts_are_refused(founded: Chain, account: Any) -> None:
     message = "an account is 1 to 64 of the characters a-z 0-9 _"
     assert refusal(founded, FOUNDER, "currency", "transfer", amount=1, to=account) == message
     assert refusal(founded, FOUNDER, "currency", "approve", amount=1, to=account) == message

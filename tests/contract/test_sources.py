@@ -12,5 +12,5 @@ SOURCES = sorted(CONTRACTS.rglob("*.s.py"))
 
 @pytest.mark.parametrize("mode", ["python", "xian_vm_v1"])
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.name)
-def test_the_linter_is_content(source: Path, mode: str) -> None:
+def test_linter_accepts_contracts(source: Path, mode: str) -> None:
     assert lint_code_inline(source.read_text(encoding="utf-8"), mode=mode) == []

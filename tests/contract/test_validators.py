@@ -65,7 +65,7 @@ def four(chain: Chain) -> Network:
     return Network(chain, A, B, C, D)
 
 
-def test_the_operator_decides_while_there_is_one(one: Network) -> None:
+def test_operator_decides_while_there_is_one(one: Network) -> None:
     one.send(FOUNDER, "set_validator", member=A, power=30)
     assert one.powers == {A: 30}
     one.send(FOUNDER, "set_validator", member=B, power=10)
@@ -75,7 +75,7 @@ def test_the_operator_decides_while_there_is_one(one: Network) -> None:
     )
 
 
-def test_only_the_operator_decides(one: Network) -> None:
+def test_decisions_need_the_operator(one: Network) -> None:
     for sender in (A, B):
         assert one.refusal(sender, "set_validator", member=B, power=10) == (
             "only the operator may do this"
@@ -83,7 +83,7 @@ def test_only_the_operator_decides(one: Network) -> None:
     assert one.refusal(A, "propose", member=B, power=10).startswith("there is one validator")
 
 
-def test_the_last_validator_stays(one: Network) -> None:
+def test_last_validator_stays(one: Network) -> None:
     assert one.refusal(FOUNDER, "set_validator", member=A, power=0) == (
         "the last validator has to stay"
     )
@@ -92,7 +92,7 @@ def test_the_last_validator_stays(one: Network) -> None:
 
 
 @pytest.mark.parametrize("member", ["", "a" * 63, "A" * 64, "g" * 64, 5, None, "a:b"])
-def test_what_is_no_validator(one: Network, member: Any) -> None:
+def test_invalid_validator_is_refused(one: Network, member: Any) -> None:
     message = "a validator is named by the 64 lowercase hexadecimal digits of its public key"
     assert one.refusal(FOUNDER, "set_validator", member=member, power=10) == message
     one.send(FOUNDER, "set_validator", member=B, power=10)
@@ -100,7 +100,7 @@ def test_what_is_no_validator(one: Network, member: Any) -> None:
 
 
 @pytest.mark.parametrize("power", [-1, 1_000_001, 1.5, True, "10", None, 10**30])
-def test_what_is_no_power(one: Network, power: Any) -> None:
+def test_invalid_power_is_refused(one: Network, power: Any) -> None:
     assert one.refusal(FOUNDER, "set_validator", member=B, power=power) == (
         "the power must be an integer from 0 to 1000000"
     )
@@ -129,7 +129,7 @@ def test_power_counts_not_heads(four: Network) -> None:
     assert four.powers == {A: 100, B: 10, C: 10}
 
 
-def test_a_vote_that_can_not_pass_any_more_is_over(four: Network) -> None:
+def test_hopeless_vote_is_over(four: Network) -> None:
     four.send(A, "propose", member=E, power=10)
     assert four.send(B, "vote", proposal_id=1, in_favour=False) == "'pending'"
     assert four.send(C, "vote", proposal_id=1, in_favour=False) == "'rejected'"
@@ -155,14 +155,14 @@ def test_only_validators_vote(four: Network) -> None:
 
 
 @pytest.mark.parametrize("proposal_id", [0, 2, -1, True, "1", None, 1.0])
-def test_there_is_no_such_vote(four: Network, proposal_id: Any) -> None:
+def test_unknown_vote_is_refused(four: Network, proposal_id: Any) -> None:
     four.send(A, "propose", member=E, power=10)
     assert four.refusal(B, "vote", proposal_id=proposal_id, in_favour=True) == (
         "there is no such proposal"
     )
 
 
-def test_a_vote_is_true_or_false(four: Network) -> None:
+def test_vote_is_true_or_false(four: Network) -> None:
     four.send(A, "propose", member=E, power=10)
     for word in ("no", 0, None):
         assert four.refusal(B, "vote", proposal_id=1, in_favour=word) == (
@@ -170,7 +170,7 @@ def test_a_vote_is_true_or_false(four: Network) -> None:
         )
 
 
-def test_a_change_of_the_set_ends_what_was_asked_of_the_old_one(four: Network) -> None:
+def test_changed_set_ends_open_proposals(four: Network) -> None:
     four.send(A, "propose", member=E, power=10)
     four.send(B, "propose", member=D, power=0)
     four.send(A, "vote", proposal_id=2, in_favour=True)
@@ -180,7 +180,7 @@ def test_a_change_of_the_set_ends_what_was_asked_of_the_old_one(four: Network) -
     assert four.refusal(B, "vote", proposal_id=1, in_favour=True) == OVER
 
 
-def test_who_proposes_anew_withdraws_what_is_open(four: Network) -> None:
+def test_new_proposal_withdraws_the_open_one(four: Network) -> None:
     four.send(A, "propose", member=E, power=10)
     four.send(A, "propose", member=E, power=20)
     assert four.refusal(B, "vote", proposal_id=1, in_favour=True) == OVER
@@ -189,21 +189,21 @@ def test_who_proposes_anew_withdraws_what_is_open(four: Network) -> None:
     assert four.powers[E] == 20
 
 
-def test_a_change_that_is_none(four: Network) -> None:
+def test_change_without_effect_is_refused(four: Network) -> None:
     for member, power in ((A, 10), (E, 0)):
         assert four.refusal(B, "propose", member=member, power=power) == (
             "the validator has this power already"
         )
 
 
-def test_who_left_may_come_back(four: Network) -> None:
+def test_removed_validator_may_return(four: Network) -> None:
     four.agree(1, D, 0)
     four.agree(2, D, 10)
     assert four.powers == {A: 10, B: 10, C: 10, D: 10}
     assert four.chain.driver.get("validators.validator_registry").count(D) == 1
 
 
-def test_evidence_takes_a_validator_out(four: Network) -> None:
+def test_evidence_removes_validator(four: Network) -> None:
     four.send(A, "propose", member=E, power=10)
     assert four.evidence(D) == "True"
     assert four.powers == {A: 10, B: 10, C: 10}
@@ -213,7 +213,7 @@ def test_evidence_takes_a_validator_out(four: Network) -> None:
     assert D in four.chain.driver.get("validators.validator_registry")
 
 
-def test_the_same_evidence_counts_once(four: Network) -> None:
+def test_same_evidence_counts_once(four: Network) -> None:
     four.evidence(D)
     four.agree(1, D, 10)
     assert four.evidence(D) == "False"
@@ -221,7 +221,7 @@ def test_the_same_evidence_counts_once(four: Network) -> None:
     assert four.evidence(D, number=2) == "True"
 
 
-def test_only_the_node_brings_evidence(four: Network) -> None:
+def test_evidence_comes_from_the_node_only(four: Network) -> None:
     for sender in (A, FOUNDER):
         message = four.refusal(
             sender,
@@ -234,7 +234,7 @@ def test_only_the_node_brings_evidence(four: Network) -> None:
         assert message == "only the node may do this"
 
 
-def test_what_the_nodes_queries_read(four: Network) -> None:
+def test_node_queries_read_validators(four: Network) -> None:
     four.send(A, "propose", member=E, power=10)
     four.send(B, "vote", proposal_id=1, in_favour=False)
     assert four.chain.driver.get("validators.total_votes") == 1

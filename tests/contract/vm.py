@@ -41,7 +41,7 @@ class Receipt:
     state: list[dict[str, Any]]
 
     @property
-    def told(self) -> list[tuple[str, dict[str, Any]]]:
+    def named_events(self) -> list[tuple[str, dict[str, Any]]]:
         """The events as (name, fields)."""
         return [(e["event"], {**e["data_indexed"], **e["data"]}) for e in self.events]
 
@@ -110,16 +110,20 @@ class Chain:
             raise Refused(str(outcome.result))
         return outcome.result
 
-    def deploy(self, sender: str, name: str, source: Path, /, **arguments: Any) -> Receipt:
-        """Submit a contract's source as a client does."""
+    def deploy(self, sender: str, name: str, source: Path | str, /, **arguments: Any) -> Receipt:
+        """Submit a contract's source, or what a file has of it, as a client does."""
         return self.send(
             sender,
             "submission",
             "submit_contract",
             name=name,
-            code=source.read_text(encoding="utf-8"),
+            code=source if isinstance(source, str) else source.read_text(encoding="utf-8"),
             constructor_args=arguments,
         )
+
+    def commit(self) -> None:
+        """Write the state to disk, as the end of a block does."""
+        self.driver.commit()
 
     @contextmanager
     def unchanged(self) -> Iterator[None]:

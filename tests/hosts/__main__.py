@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from steps import Trouble, fail, say
+from steps import SetupError, fail, say
 
 from . import images, instances, network, runner, store
 from .host import HostError
@@ -22,13 +22,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         images.check_machine()
         code: int = options.do(options)
-    except Trouble as trouble:
+    except SetupError as trouble:
         return fail(trouble)
     except HostError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        return fail(Trouble("stopped", "run the same command again"))
+        return fail(SetupError("stopped", "run the same command again"))
     return code
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from steps import Trouble
+from steps import SetupError
 
 from . import store
 
@@ -43,7 +43,7 @@ def scenarios(repo: Path) -> list[Scenario]:
 
 
 def chosen(found: Sequence[Scenario], words: Sequence[str]) -> list[Scenario]:
-    """Those that the words name, without words all but the long ones; raises `Trouble`."""
+    """Those that the words name, without words all but the long ones; raises `SetupError`."""
     if not words:
         return [scenario for scenario in found if not scenario.by_name]
     meant = {scenario.name for word in words for scenario in _meant(found, word)}
@@ -55,7 +55,7 @@ def _meant(found: Sequence[Scenario], word: str) -> list[Scenario]:
     meant = [scenario for scenario in found if scenario.is_meant_by(word)]
     if not meant:
         names = " ".join(scenario.name for scenario in found)
-        raise Trouble(f"there is no scenario {word}", f"make test-hosts ONLY=... of {names}")
+        raise SetupError(f"there is no scenario {word}", f"make test-hosts ONLY=... of {names}")
     return [one for one in meant if not one.by_name or one.name == word] or meant
 
 

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Self
 
-from workflow_backend.client import ApiClient, ApiError, ApiUnavailable
 from workflow_backend.operations.tunnel import tunnel
+from workflow_backend_client import ApiError, ApiUnavailable, Client
+from workflow_backend_client.models import SETTLED
 
 from .network import Network
 
@@ -18,7 +19,6 @@ API = "http://127.0.0.1:8000"
 TOKEN = "/etc/workflow-backend/credentials/operator/api_token"
 """The operator's, on each host with an API."""
 
-TERMINAL = {"ItemCompleted", "ItemFailed", "ItemCancelled"}
 _PAGE = 500
 
 
@@ -26,7 +26,7 @@ class Flow:
     """Items that are submitted to any of several APIs; where one is away, to the next."""
 
     def __init__(
-        self, apis: Sequence[ApiClient], prefix: str, pause: float, kind: str, clients: int
+        self, apis: Sequence[Client], prefix: str, pause: float, kind: str, clients: int
     ) -> None:
         self._apis = apis
         self._prefix = prefix
@@ -48,7 +48,7 @@ class Flow:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def until(self, number: int, timeout: float = 60) -> None:
+    def until(self, number: int, timeout: float = 300) -> None:
         """Wait until so many items are accepted."""
         deadline = time.monotonic() + timeout
         while len(self.accepted) < number:
@@ -77,9 +77,9 @@ class Flow:
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
             try:
-                self._apis[first % len(self._apis)].submit(item_id, "urn:test", self._kind)
+                self._apis[first % len(self._apis)].submit(item_id, "urn:test", kind=self._kind)
             except (ApiUnavailable, ApiError) as error:
-                if "503" not in str(error) and not isinstance(error, ApiUnavailable):
+                if isinstance(error, ApiError) and error.status != 503:
                     self.problems.append(str(error))
                     return False
                 first += 1
@@ -88,7 +88,7 @@ class Flow:
                 return True
         return False
 
-    def settle(self, timeout: float = 90) -> None:
+    def settle(self, timeout: float = 300) -> None:
         """Wait until every accepted item has ended, then hold each to one terminal transition."""
         assert not self.problems, self.problems[:5]
         assert self.accepted
@@ -109,19 +109,14 @@ class Flow:
 
     def attempts(self) -> set[int]:
         """How often the accepted items were claimed."""
-        return {self._apis[0].item(item)["item"]["attempt"] for item in self.accepted}
+        return {self._apis[0].get(item)["item"]["attempt"] for item in self.accepted}
 
-    def _ends(self, api: ApiClient) -> Counter[str]:
+    def _ends(self, api: Client) -> Counter[str]:
         ends: Counter[str] = Counter()
-        for name in TERMINAL:
-            cursor = ""
-            while True:
-                path = f"/activity/recent?event={name}&id_prefix={self._prefix}&limit={_PAGE}"
-                page = api.call("GET", f"{path}{cursor and f'&cursor={cursor}'}")
-                ends.update(event["item_id"] for event in page["events"])
-                if page["next_cursor"] is None:
-                    break
-                cursor = page["next_cursor"]
+        for status in SETTLED:
+            # By status: an earlier release has another name for the filter by event.
+            ended = api.iterate_events(status=status, id_prefix=self._prefix, limit=_PAGE)
+            ends.update(str(event["item_id"]) for event in ended)
         return ends
 
 
@@ -143,7 +138,10 @@ def flowing(
         ssh = ["ssh", "-F", str(network.folder / "ssh_config")]
         urls = [tunnels.enter_context(tunnel([*ssh, host], API)) for host in hosts]
         token = network[hosts[0]].output(f"cat {TOKEN}").strip()
-        apis = [ApiClient(url, timeout=20, token=token) for url in urls]
+        apis = [
+            tunnels.enter_context(Client(url, timeout=20, token=token, retry_seconds=0))
+            for url in urls
+        ]
         with Flow(apis, prefix, pause, kind, clients) as flow:
             yield flow
         flow.settle()

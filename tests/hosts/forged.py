@@ -26,10 +26,10 @@ class Forger(BaseHTTPRequestHandler):
     def hand_on(self, asked):
         headers = {"Content-Type": "application/json"}
         with urlopen(Request("http://127.0.0.1:26657" + self.path, asked, headers)) as answer:
-            told = re.sub(pattern, replacement, answer.read().decode())
+            text = re.sub(pattern, replacement, answer.read().decode())
         self.send_response(200)
         self.end_headers()
-        self.wfile.write(told.encode())
+        self.wfile.write(text.encode())
 
 host, port = address.split(":")
 ThreadingHTTPServer((host, int(port)), Forger).serve_forever()

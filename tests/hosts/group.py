@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import os
 import shutil
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from steps import Trouble
+from steps import SetupError
 
 from .store import Owner, boot_id
 
@@ -29,7 +30,7 @@ def root() -> Path:
         _, place, kind, *_ = line.split()
         if kind == "cgroup2":
             return Path(place)
-    raise Trouble(
+    raise SetupError(
         "this machine has no unified hierarchy of control groups",
         "mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified",
     )
@@ -109,7 +110,9 @@ class Group:
         deadline = time.monotonic() + _PATIENCE
         while not self.is_empty():
             if time.monotonic() > deadline:
-                raise Trouble(f"processes in {self.path} do not end", "run the same command again")
+                raise SetupError(
+                    f"processes in {self.path} do not end", "run the same command again"
+                )
             for pid in self.pids():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
@@ -117,17 +120,19 @@ class Group:
         self.remove()
 
     def is_empty(self) -> bool:
-        """Whether no process is left in it."""
+        """Whether no process is left in it; one that is gone has none."""
         try:
             return "populated 0" in (self.path / "cgroup.events").read_text()
         except FileNotFoundError:
             return True
+        except OSError as error:
+            if error.errno == errno.ENODEV:  # it went after the file was opened
+                return True
+            raise
 
     def remove(self) -> None:
         """Remove it, with the groups that the host's systemd made in it."""
-        if not self.path.is_dir():
-            return
-        for folder in sorted(self.path.rglob("*"), reverse=True):
+        for folder in [*sorted(self.path.rglob("*"), reverse=True), self.path]:
             if folder.is_dir():
-                folder.rmdir()
-        self.path.rmdir()
+                with contextlib.suppress(FileNotFoundError):  # another thread removes it too
+                    folder.rmdir()

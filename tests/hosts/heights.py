@@ -18,7 +18,7 @@ print(json.dumps([json.load(urllib.request.urlopen(url, timeout=10)) for url in 
 """
 
 
-def agreed(network: Network, serving: Collection[str], timeout: float = 60) -> int:
+def agreed(network: Network, serving: Collection[str], timeout: float = 300) -> int:
     """Wait until all hosts are level, and return the height.
 
     Every node has that height and one app hash; on hosts that serve, index and projection have it
@@ -42,6 +42,6 @@ def _look(network: Network, name: str, serves: bool) -> dict[str, Any]:
     )
     node = status["result"]["sync_info"]
     heights = {"chain": int(node["latest_block_height"])}
-    for told in health:
-        heights |= {"index": told["indexed_height"], "projection": told["projected_height"]}
+    for row in health:
+        heights |= {"index": row["indexed_height"], "projection": row["projected_height"]}
     return {"app_hash": node["latest_app_hash"], "heights": heights}

@@ -94,7 +94,7 @@ class Host:
         """The journal of this start of the host."""
         return self.inside("journalctl", "--boot", "--no-pager", "--quiet", *arguments).stdout
 
-    def told(self) -> str:
+    def journal_tail(self) -> str:
         """The end of its journal, without the sessions of those who logged in to look."""
         return notable(self.journal("--lines=500"))
 
@@ -190,8 +190,11 @@ class Host:
         links.switch(self.record.link, "down")
 
     def mend(self) -> None:
-        """Put its network cable back."""
+        """Put its network cable back, and wait until SSH reaches it again."""
         links.switch(self.record.link, "up")
+        self._wait_for(
+            lambda: self.run("true", check=False).returncode == 0, 30, "SSH reaches it again"
+        )
 
     def small_disk(self, folder: str, megabytes: int) -> None:
         """Put a disk of this size at a folder, until the host's next start."""

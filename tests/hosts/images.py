@@ -12,7 +12,7 @@ from pathlib import Path
 
 import debian
 from places import places
-from steps import Trouble, locked, run, step
+from steps import SetupError, locked, run, step
 
 from . import REPO
 from .store import HOME, records, remove_tree
@@ -62,12 +62,12 @@ _NEEDED = {
 
 
 def check_machine() -> None:
-    """Raise `Trouble` where this machine can't boot hosts, in one line."""
+    """Raise `SetupError` where this machine can't boot hosts, in one line."""
     if os.geteuid() != 0:
-        raise Trouble("only root can boot test hosts", "sudo make test-hosts")
+        raise SetupError("only root can boot test hosts", "sudo make test-hosts")
     missing = [package for program, package in _NEEDED.items() if not shutil.which(program)]
     if missing:
-        raise Trouble(
+        raise SetupError(
             f"{', '.join(missing)}: not installed",
             f"apt-get install --no-install-recommends {' '.join(missing)}",
         )
@@ -111,7 +111,7 @@ def _of(name: str) -> tuple[str, tuple[str, ...]]:
         return name, ()
     if name not in OTHERS:
         known = ", ".join((*SUITES, *OTHERS))
-        raise Trouble(f"there is no image of {name}", f"take one of {known}")
+        raise SetupError(f"there is no image of {name}", f"take one of {known}")
     return OTHERS[name]
 
 
@@ -135,7 +135,7 @@ def _make(name: str, image: Path) -> None:
                 what=f"Debian {suite} can't be had from {mirror}",
                 log=where.log(f"image-{name}"),
             )
-        except Trouble as trouble:
+        except SetupError as trouble:
             reasons.append(trouble)
         else:
             fresh.rename(image)
@@ -144,7 +144,7 @@ def _make(name: str, image: Path) -> None:
             remove_tree(fresh)
     if reasons:
         raise reasons[0]
-    raise Trouble("apt knows no mirror of Debian", "add one to the sources of apt")
+    raise SetupError("apt knows no mirror of Debian", "add one to the sources of apt")
 
 
 def _quoted(script: str) -> str:

@@ -18,11 +18,16 @@ MARK = "hostile-c0ffee"
 """Part of every name that a hostile answer holds: nothing of it may be found anywhere else."""
 
 KINDS = ("types", "paths", "templates", "escapes", "facts", "deep", "huge", "no JSON")
+FILES = ("links", "long files")
+"""What becomes of the files that are about to be fetched: they lead elsewhere, or never end."""
+
+OUTGOING = "/var/lib/workflow-backend/outgoing"
+LONG = 1 << 30
 
 _PROGRAM = r"""#!/usr/bin/python3 -IB
-import fcntl, json, subprocess, sys
+import fcntl, glob, json, os, subprocess, sys
 
-FOLDER, MARK = %(folder)r, %(mark)r
+FOLDER, MARK, OUTGOING, LONG = %(folder)r, %(mark)r, %(outgoing)r, %(long)r
 PLAIN = ("changed", "failed", "rc")
 
 def spoilt(value, kind):
@@ -62,6 +67,14 @@ def hostile(text, kind):
         key: one if key in PLAIN else spoilt(one, kind) for key, one in answer.items()
     } | {"failed": False})
 
+def spoil_files(kind):
+    for path in glob.glob(OUTGOING + "/*"):
+        if kind == "links":
+            os.unlink(path)
+            os.symlink("/etc/" + MARK, path)
+        else:
+            os.truncate(path, LONG)
+
 done = subprocess.run(["/usr/bin/python3", *sys.argv[1:]], stdout=subprocess.PIPE)
 text = done.stdout.decode(errors="replace")
 with open(FOLDER + "/plan.json", "r+") as file:
@@ -72,7 +85,9 @@ with open(FOLDER + "/plan.json", "r+") as file:
     file.truncate()
     json.dump(plan, file)
     file.flush()
-if plan["count"] == plan["spoil"]:
+if plan["kind"] in ("links", "long files"):
+    spoil_files(plan["kind"])
+elif plan["count"] == plan["spoil"]:
     text = hostile(text, plan["kind"])
 sys.stdout.buffer.write(text.encode("utf-8", "surrogatepass"))
 sys.stdout.flush()
@@ -86,7 +101,8 @@ class Liar:
     def __init__(self, host: Host, folder: Path) -> None:
         self._host = host
         host.run(["mkdir", "-p", FOLDER])
-        program = _PROGRAM % {"folder": FOLDER, "mark": MARK}
+        given = {"folder": FOLDER, "mark": MARK, "outgoing": OUTGOING, "long": LONG}
+        program = _PROGRAM % given
         host.run(["tee", PYTHON], input=program)
         host.run(["chmod", "0755", PYTHON])
         self.plan()
@@ -96,7 +112,10 @@ class Liar:
         self.arguments = ("-i", str(place))
 
     def plan(self, spoil: int = 0, kind: str = "") -> None:
-        """Spoil the answer of that number in the next run, the first is 1; none by default."""
+        """Spoil the answer of that number in the next run, the first is 1; none by default.
+
+        One of `FILES` spoils what is fetched, whenever it lies there.
+        """
         plan: dict[str, Any] = {"count": 0, "spoil": spoil, "kind": kind}
         self._host.run(["tee", f"{FOLDER}/plan.json"], input=json.dumps(plan))
 

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from steps import Trouble
+from steps import SetupError
 
 from .store import LAST_NUMBER, Record
 
@@ -27,7 +27,7 @@ def free_number(taken: set[int], routes: list[str], last: int) -> int:
         subnet = ipaddress.ip_network(_RANGE.format(number))
         if number not in taken and not any(subnet.overlaps(other) for other in used):
             return number
-    raise Trouble("every network of 10.213.0.0/16 is in use", "python -m tests.hosts clean")
+    raise SetupError("every network of 10.213.0.0/16 is in use", "python -m tests.hosts clean")
 
 
 def routes() -> list[str]:
@@ -68,7 +68,7 @@ def remove(link: str) -> None:
     if exists(link):
         try:
             _ip("link", "delete", link)
-        except Trouble:
+        except SetupError:
             # The kernel may have removed it meanwhile, with the namespace that its other end is in.
             if exists(link):
                 raise
@@ -77,6 +77,6 @@ def remove(link: str) -> None:
 def _ip(*arguments: str) -> list[dict[str, Any]]:
     done = subprocess.run(["ip", "-json", *arguments], capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise Trouble(f"ip {' '.join(arguments)}: {done.stderr.strip()}", "read the reason")
+        raise SetupError(f"ip {' '.join(arguments)}: {done.stderr.strip()}", "read the reason")
     found: list[dict[str, Any]] = json.loads(done.stdout or "[]")
     return found

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import yaml
 
-from steps import Trouble, write_text
+from steps import SetupError, write_text
 
 from . import REPO, images, links, plays, store
 from .group import Group, names, sweep
@@ -66,7 +66,7 @@ class Network:
         record = store.read(store.NETWORKS / name)
         if record is None:
             known = ", ".join(record.name for record in store.records()) or "none"
-            raise Trouble(f"there is no network {name}", f"take one that there is: {known}")
+            raise SetupError(f"there is no network {name}", f"take one that there is: {known}")
         return cls(record)
 
     @classmethod
@@ -213,13 +213,13 @@ def _refuse_degraded(network: Network, states: list[str]) -> None:
 
 
 def _refuse_firewall(network: Network) -> None:
-    """Raise `Trouble` where a rule for what this machine forwards keeps the hosts apart."""
+    """Raise `SetupError` where a rule for what this machine forwards keeps the hosts apart."""
     one, *others = network
     for other in others[:1]:
         command = ["timeout", "5", "bash", "-c", f"exec 3<>/dev/tcp/{other.address}/22"]
         if one.run(command, check=False).returncode != 0:
             accept = "iptables -I FORWARD -i wbh+ -o wbh+ -j ACCEPT"
-            raise Trouble("this machine's firewall keeps test hosts apart", accept)
+            raise SetupError("this machine's firewall keeps test hosts apart", accept)
 
 
 def _claim(
@@ -233,7 +233,7 @@ def _claim(
     with store.alone():
         if (store.NETWORKS / name).exists():
             command = f"{Path(sys.executable)} -m tests.hosts down {name}"
-            raise Trouble(f"there is a network {name} already", command)
+            raise SetupError(f"there is a network {name} already", command)
         taken = {record.number for record in store.records()}
         number = links.free_number(taken, links.routes(), store.last_number())
         store.LAST.write_text(f"{number}\n")

@@ -65,7 +65,7 @@ class Play:
 
     # --- while it runs
 
-    def until(self, text: str, timeout: float = 300) -> Self:
+    def until(self, text: str, timeout: float = 900) -> Self:
         """Wait until it has printed this, the name of a task for example; it goes on meanwhile."""
         deadline = time.monotonic() + timeout
         while text not in self.output:
@@ -84,10 +84,15 @@ class Play:
         self.close()
         return self
 
-    def wait(self, timeout: float = 1200) -> Self:
-        """Wait until it has ended."""
+    def wait(self, timeout: float = 2400) -> Self:
+        """Wait until it has ended; raises `PlayFailed`, with what it printed, where it does not."""
         try:
             self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.close()
+            raise PlayFailed(
+                f"{self.playbook} has not ended within {timeout:.0f} s\n{self.output}"
+            ) from None
         finally:
             self.close()
         return self
@@ -113,6 +118,11 @@ class Play:
     def output(self) -> str:
         """What it printed, or has printed so far."""
         return self._output if self._ended else self._file.read_text(errors="replace")
+
+    @property
+    def prose(self) -> str:
+        """What it printed as one line, to look for a sentence in it."""
+        return as_prose(self.output)
 
     @property
     def code(self) -> int:
@@ -143,6 +153,11 @@ class Play:
         if not self.recap or any(numbers["changed"] for numbers in self.recap.values()):
             raise PlayFailed(f"{self.playbook} changed something\n{self.output}")
         return self
+
+
+def as_prose(output: str) -> str:
+    """Undo what YAML does to a sentence: it breaks lines, and in quotes it doubles quotes."""
+    return " ".join(output.split()).replace("''", "'")
 
 
 def read_recap(output: str) -> dict[str, dict[str, int]]:

@@ -68,8 +68,8 @@ def probe(host: Host, program: str, **asked: list[str]) -> dict[str, Any]:
         f"journalctl _SYSTEMD_UNIT={_PROBE} --output=cat --no-pager --lines=20; "
         f"rm -r /run/systemd/system/{_PROBE}* /etc/probe.py; systemctl daemon-reload"
     )
-    said = host.check_output("bash -c %s", command)
-    answers = [line.removeprefix("PROBE ") for line in said.splitlines() if "PROBE " in line]
-    assert answers, said
+    output = host.check_output("bash -c %s", command)
+    answers = [line.removeprefix("PROBE ") for line in output.splitlines() if "PROBE " in line]
+    assert answers, output
     answer: dict[str, Any] = json.loads(answers[-1])
     return answer

@@ -43,8 +43,8 @@ def build(
     for made in (".cache", ".venv"):
         (clone / made).symlink_to(REPO / made)
     project = clone / "pyproject.toml"
-    told = re.sub(r'(?m)^version = "[^"]+"$', f'version = "{version}"', project.read_text())
-    project.write_text(told)
+    content = re.sub(r'(?m)^version = "[^"]+"$', f'version = "{version}"', project.read_text())
+    project.write_text(content)
     for name, (old, new) in (changes or {}).items():
         text = (clone / name).read_text()
         assert old in text, f"{name} has no {old!r}"
@@ -60,8 +60,8 @@ def build(
 
 def described(description: Path) -> dict[str, Any]:
     """What the build said of a release."""
-    told: dict[str, Any] = json.loads(description.read_text())
-    return told
+    content: dict[str, Any] = json.loads(description.read_text())
+    return content
 
 
 def id_of(description: Path) -> str:
@@ -77,9 +77,9 @@ def current(hosts: Iterable[Host]) -> list[str]:
 
 def with_another_app(description: Path) -> Path:
     """Let a release say of itself that it has another app."""
-    told = described(description)
-    told["versions"]["xian-tech-abci"] = "9.9"
-    description.write_text(json.dumps(told))
+    content = described(description)
+    content["versions"]["xian-tech-abci"] = "9.9"
+    description.write_text(json.dumps(content))
     return description
 
 

@@ -45,7 +45,7 @@ def follow(network: Network, host: str, runbook: str, **given: str) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=600,
+        timeout=1800,
         check=False,
     )
     assert done.returncode == 0, f"{script}\n{done.stdout}"

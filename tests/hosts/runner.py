@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from steps import Trouble, say, step, stop_running, write_json
+from steps import SetupError, say, step, stop_running, write_json
 
 from . import LOGS, REPO, discovery, images, network
 from .discovery import Scenario
@@ -25,7 +25,7 @@ from .store import Owner
 from .turns import Turns
 
 _AT_A_TIME = 2
-_LONGEST = 1500  # seconds; a hang is a failure
+_LONGEST = 2700  # seconds; a hang is a failure
 _PATIENCE = 20  # seconds that an interrupted scenario has for taking its hosts down
 _TIMES = REPO / ".cache" / "hosts-seconds.json"
 _SHOWN_LINES = 60
@@ -206,7 +206,7 @@ def _build_release(group: Group) -> None:
         group.kill()
         if code != 0:
             say(_end_of(log))
-            raise Trouble("the release can't be built", f"read {log}")
+            raise SetupError("the release can't be built", f"read {log}")
 
 
 def _environment(scenario: Scenario) -> dict[str, str]:

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-from steps import Trouble, write_json
+from steps import SetupError, write_json
 
 HOME = Path("/var/lib/workflow-backend-hosts")
 NETWORKS = HOME / "networks"
@@ -165,7 +165,7 @@ def remove_tree(folder: Path) -> None:
     for line in Path("/proc/self/mounts").read_text().splitlines():
         place = Path(line.split()[1])
         if place.is_relative_to(folder):
-            raise Trouble(f"{place} is mounted", f"umount {place}")
+            raise SetupError(f"{place} is mounted", f"umount {place}")
     shutil.rmtree(folder, onexc=_raise_unless_gone)
 
 

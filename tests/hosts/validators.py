@@ -76,7 +76,7 @@ def starts(host: Host, units: str = NODE) -> str:
     return host.output(f"systemctl show --property=InvocationID --value {units}")
 
 
-def eventually(question: Callable[[], bool], what: str, seconds: float = 30) -> None:
+def eventually(question: Callable[[], bool], what: str, seconds: float = 120) -> None:
     """Wait until the answer is yes."""
     deadline = time.monotonic() + seconds
     while not question():

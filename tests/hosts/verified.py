@@ -12,7 +12,7 @@ from typing import Any
 from testinfra.host import Host
 
 from . import REPO
-from .plays import read_recap
+from .plays import as_prose, read_recap
 
 _HEIGHT = (
     "import json, urllib.request as u; print(json.load(u.urlopen("
@@ -22,16 +22,16 @@ _HEIGHT = (
 
 @dataclass(frozen=True)
 class Ran:
-    """What came of a playbook; `said` is what it printed, on one line."""
+    """What came of a playbook; `prose` is what it printed, on one line."""
 
     name: str
     code: int
     output: str
 
     @property
-    def said(self) -> str:
-        """What it printed, whatever the width of a line; in YAML a quote is two."""
-        return " ".join(self.output.split()).replace("''", "'")
+    def prose(self) -> str:
+        """What it printed as one line, to look for a sentence in it."""
+        return as_prose(self.output)
 
     def ok(self) -> Ran:
         """Itself; raises AssertionError where it failed."""
@@ -79,7 +79,7 @@ def height(host: Host) -> int:
     return int(host.check_output("python3 -c %s", _HEIGHT))
 
 
-def wait_for_block(host: Host, after: int, seconds: float = 30) -> int:
+def wait_for_block(host: Host, after: int, seconds: float = 120) -> int:
     """Wait until a host's node is above a height; return where it is."""
     deadline = time.monotonic() + seconds
     while (now := height(host)) <= after:

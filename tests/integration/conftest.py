@@ -9,7 +9,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from node_harness import Node, Toolchain, running_node
+from node_harness import Node, running_node
+from toolchain_harness import Toolchain
 
 
 @pytest.fixture(scope="session")

@@ -31,12 +31,12 @@ class Description:
         fitting = [(name, methods) for form, name, methods in self._paths if form.fullmatch(path)]
         for name, methods in fitting:
             if method.lower() in methods:
-                said = methods[method.lower()]["responses"].get(str(status))
-                assert said is not None, f"{method} {name} does not declare {status}: {body!r}"
-                assert kind in said["content"], (
+                declared = methods[method.lower()]["responses"].get(str(status))
+                assert declared is not None, f"{method} {name} does not declare {status}: {body!r}"
+                assert kind in declared["content"], (
                     f"{method} {name} {status} is not declared as {kind}"
                 )
-                if "schema" in said["content"][kind]:
+                if "schema" in declared["content"][kind]:
                     steps = ("paths", name, method.lower(), "responses", str(status), "content")
                     self._validate((*steps, kind, "schema"), body)
                 return

@@ -6,7 +6,8 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from node_harness import Toolchain, wait_until
+from processes import wait_until
+from toolchain_harness import Toolchain
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 REPO = Path(__file__).parents[2]
 
@@ -21,7 +22,8 @@ PLAY = [
         "tasks": [
             {
                 "ansible.builtin.copy": {
-                    "content": "{{ hostvars[inventory_hostname] | ssh_command }}",
+                    "content": "{{ hostvars[inventory_hostname]"
+                    " | xian.workflow_backend.ssh_command }}",
                     "dest": "{{ said }}",
                     "mode": "0600",
                 },
@@ -103,7 +105,7 @@ def test_a_host_that_ansible_is_on_has_none() -> None:
         [
             *(Path(sys.executable).with_name("ansible"), "-i", "here,", "here"),
             *("-m", "ansible.builtin.debug", "-e", "ansible_connection=local"),
-            *("-a", "msg=<{{ hostvars[inventory_hostname] | ssh_command }}>"),
+            *("-a", "msg=<{{ hostvars[inventory_hostname] | xian.workflow_backend.ssh_command }}>"),
         ],
         env=os.environ | {"ANSIBLE_CONFIG": str(REPO / "ansible.cfg")},
         check=True,
@@ -113,7 +115,7 @@ def test_a_host_that_ansible_is_on_has_none() -> None:
     assert "<>" in done.stdout
 
 
-FILTERS = runpy.run_path(str(REPO / "filters" / "node_peers.py"))
+FILTERS = runpy.run_path(str(REPO / "plugins" / "filter" / "node_peers.py"))
 PEERS, INBOUND = FILTERS["node_peers"], FILTERS["inbound_peers"]
 NETWORK = {"hosts": {name: {"node_id": f"id-{name}"} for name in ("one", "two", "three", "four")}}
 
@@ -204,11 +206,11 @@ def test_peers_that_connect_by_themselves_are_those_that_have_this_node(
     ],
 )
 def test_a_dsn_with_any_password_is_a_secret(dsn: str, secret: bool) -> None:
-    found = runpy.run_path(str(REPO / "filters" / "holds_secret.py"))
+    found = runpy.run_path(str(REPO / "plugins" / "filter" / "holds_secret.py"))
     assert found["holds_secret"](dsn) is secret
 
 
-WALLETS = runpy.run_path(str(REPO / "filters" / "network_wallets.py"))
+WALLETS = runpy.run_path(str(REPO / "plugins" / "filter" / "network_wallets.py"))
 KEYS = {"api-one": "a1", "processor": "p", "processor-gone": "pg", "processor-mine": "pm"} | {
     f"processor-{name}": f"p-{name}" for name in ("one", "two", "three")
 }
@@ -220,11 +222,39 @@ def test_who_runs_a_service_no_more_is_known_by_groups_and_names() -> None:
         "two": {"workflow_services_names": ["api"]},
         "three": {"workflow_services_names": ["processor"]},
         "four": {},
+        "five": {"workflow_services_names": []},
     }
-    groups = {"all": list(hosts), "workflow_services": ["one", "two", "three"]}
-    left = WALLETS["hosts_without"](hosts, "processor", groups, ["one", "gone"])
-    assert left == ["four", "gone", "two"]
-    working = WALLETS["network_wallets"](KEYS, "processor", left)
+    groups = {"workflow_services": ["one", "two", "three", "five"], "xian_node": ["four"]}
+    left = WALLETS["hosts_without"](hosts, "processor", groups)
+    assert left == ["five", "four", "two"]
+    assert WALLETS["service_wallets"](hosts, groups) == [
+        *("processor-one", "api-one", "api-two", "processor-three")
+    ]
+    working = WALLETS["network_wallets"](KEYS, "processor", [*left, "gone"])
     assert working == ["p", "pm", "p-one", "p-three"]  # one by another name is not a host's
-    assert WALLETS["left_wallets"](KEYS, "processor", left) == ["pg", "p-two"]
+    assert WALLETS["left_wallets"](KEYS, "processor", left) == ["p-two"]
     assert WALLETS["network_wallets"](KEYS, "api") == ["a1"]
+
+
+def test_worker_of_a_host_of_another_inventory_is_neither_added_nor_removed() -> None:
+    """An inventory may name fewer hosts than the network has, and some that it does not deploy."""
+    hosts: dict[str, Any] = {"one": {}, "two": {}}
+    groups = {"all": ["one", "two"], "workflow_services": ["one"], "xian_node": ["one"]}
+    left = WALLETS["hosts_without"](hosts, "processor", groups)
+    assert WALLETS["left_wallets"](KEYS, "processor", left) == []
+    network = ["one", "two", "three", "gone"]
+    assert WALLETS["worker_wallets"](KEYS, hosts, groups, network) == ["p", "pm", "p-one"]
+
+
+def test_worker_of_a_host_that_is_retired_is_removed() -> None:
+    hosts: dict[str, Any] = {"one": {}, "gone": {}}
+    groups = {"all": list(hosts), "workflow_services": ["one"], "retired": ["gone"]}
+    left = WALLETS["hosts_without"](hosts, "processor", groups)
+    assert WALLETS["left_wallets"](KEYS, "processor", left) == ["pg"]
+
+
+@pytest.mark.parametrize("role", ["workflow_contract", "workflow_services"])
+def test_roles_take_away_no_right_of_hosts_that_only_the_network_names(role: str) -> None:
+    text = (REPO / "roles" / role / "vars" / "main.yml").read_text()
+    left = yaml.safe_load(text)[f"_{role}_left"]
+    assert left == "{{ hostvars | xian.workflow_backend.hosts_without('processor', groups) }}"

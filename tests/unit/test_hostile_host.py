@@ -61,7 +61,7 @@ def hostile(tmp_path: Path) -> Hostile:
 
 def test_facts_that_a_host_answers_are_no_variables(hostile: Hostile) -> None:
     facts = {"workflow_services_report": "/etc/passwd", "xian_node_peers": ["id@evil:1"]}
-    told = hostile.play(
+    output = hostile.play(
         {"changed": False, "rc": 0, "stdout": "", "ansible_facts": facts},
         {
             "name": "Tell",
@@ -71,15 +71,15 @@ def test_facts_that_a_host_answers_are_no_variables(hostile: Hostile) -> None:
             },
         },
     )
-    assert "report=unset peers=unset" in told, told
+    assert "report=unset peers=unset" in output, output
 
 
 def test_text_of_a_host_is_no_template(hostile: Hostile) -> None:
-    told = hostile.play(
+    output = hostile.play(
         {"changed": False, "rc": 0, "stdout": "{{ 6 * 7 }}{{ undefined_there }}"},
         {"name": "Tell", "ansible.builtin.debug": {"msg": "said: {{ asked.stdout }}"}},
     )
-    assert "said: {{ 6 * 7 }}{{ undefined_there }}" in told, told
+    assert "said: {{ 6 * 7 }}{{ undefined_there }}" in output, output
 
 
 @pytest.mark.parametrize(
@@ -97,8 +97,8 @@ def test_text_of_a_host_acts_on_no_terminal_and_forges_no_line(
     log = tmp_path / "log"
     shown = {"name": "Tell", "ansible.builtin.debug": {"var": "asked"}}
     failed = {"name": "End", "ansible.builtin.fail": {"msg": "not well: {{ asked }}"}}
-    told = hostile.play(answer, shown, failed, ANSIBLE_LOG_PATH=str(log))
-    for text in (told, log.read_text()):
+    output = hostile.play(answer, shown, failed, ANSIBLE_LOG_PATH=str(log))
+    for text in (output, log.read_text()):
         for act in ("\x1b[2J", "\x1b[8m", "\x07", "\r", "\x9b", "\u202e"):
             assert act not in text, ascii(act)
         lines = [
@@ -109,8 +109,8 @@ def test_text_of_a_host_acts_on_no_terminal_and_forges_no_line(
 
 
 def test_answer_without_end_is_the_failure_of_its_host(hostile: Hostile) -> None:
-    told = hostile.play(
+    output = hostile.play(
         '{"changed": false, "rc": 0, "a": ' + '{"a": ' * 20_000 + "1" + "}" * 20_001
     )
-    assert "fatal: [liar]: FAILED! => its answer holds values in one another" in told, told
-    assert "Traceback" not in told
+    assert "fatal: [liar]: FAILED! => its answer holds values in one another" in output, output
+    assert "Traceback" not in output

@@ -16,10 +16,10 @@ HOSTS: dict[str, object] = {"one": {}, "two": {}}
 PEERS = "--limit leaves out peers that take part"
 
 
-def play(place: Path, name: str, *arguments: str) -> str:
+def play(place: Path, name: str, *arguments: str, groups: dict[str, Any] | None = None) -> str:
     """Run one that fails before it reaches a host; return what it printed, in one line."""
     inventory = place / "inventory.json"
-    inventory.write_text(json.dumps({"xian_node": {"hosts": HOSTS}}))
+    inventory.write_text(json.dumps(groups or {"xian_node": {"hosts": HOSTS}}))
     command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(inventory)]
     done = subprocess.run(
         [*command, str(REPO / "playbooks" / f"{name}.yml"), *arguments],
@@ -34,7 +34,7 @@ def play(place: Path, name: str, *arguments: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments", "told"),
+    ("name", "arguments", "message"),
     [
         ("bootstrap-state-sync", (), "Which host? -e xian_recovery_host=HOST, one of one, two."),
         ("bootstrap-state-sync", ("-e", "xian_recovery_host=nope"), "one, two; nope is none."),
@@ -48,9 +48,9 @@ def play(place: Path, name: str, *arguments: str) -> str:
     ],
 )
 def test_a_playbook_that_would_do_nothing_fails(
-    tmp_path: Path, name: str, arguments: tuple[str, ...], told: str
+    tmp_path: Path, name: str, arguments: tuple[str, ...], message: str
 ) -> None:
-    assert told in play(tmp_path, name, *arguments)
+    assert message in play(tmp_path, name, *arguments)
 
 
 @pytest.mark.parametrize("name", ["deploy", "health", "restore-state-snapshot", "upgrade"])
@@ -99,7 +99,7 @@ def test_a_failure_prints_its_text_once(tmp_path: Path) -> None:
     play = {"hosts": "localhost", "gather_facts": False, "tasks": tasks}
     (tmp_path / "play.yml").write_text(json.dumps([play]))
 
-    def said(*arguments: str) -> str:
+    def output_of(*arguments: str) -> str:
         return subprocess.run(
             [Path(sys.executable).with_name("ansible-playbook"), "play.yml", *arguments],
             cwd=tmp_path,
@@ -109,17 +109,19 @@ def test_a_failure_prints_its_text_once(tmp_path: Path) -> None:
             check=True,
         ).stdout
 
-    plain = said()
+    plain = output_of()
     assert plain.count("the reason") == 1
     assert plain.count("is undefined") == 1
     assert "Origin: " not in plain
-    assert "Origin: " in said("-v")
+    assert "Origin: " in output_of("-v")
 
 
 # What starts programs, or sets to work on a home with those of the release.
 STARTING = {
     *(("program", verb) for verb in ("start", "restart")),
-    *(("upgrade", part) for part in ("host", "at_once", "nodes", "services", "restart", "node")),
+    *(("upgrade", part) for part in ("one_host", "all_together")),
+    *(("lifecycle", f"start_{what}") for what in ("nodes", "services")),
+    *(("lifecycle", verb) for verb in ("restart", "deploy_node")),
     *((role, "main") for role in ("postgres", "xian_node", "workflow_services")),
     ("snapshots", "restore"),
 }
@@ -143,13 +145,15 @@ def parts_of(content: Any) -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(
-    "playbook", sorted((REPO / "playbooks").glob("*.yml")), ids=lambda p: p.stem
+    "playbook",
+    sorted(file for file in (REPO / "playbooks").glob("*.yml") if not file.is_symlink()),
+    ids=lambda p: p.stem,
 )
 def test_a_release_is_compared_before_anything_is_started_from_it(playbook: Path) -> None:
     parts = list(parts_of(yaml.safe_load(playbook.read_text())))
     starts = [place for place, part in enumerate(parts) if part in STARTING]
     verifies = [place for place, part in enumerate(parts) if part in VERIFYING]
-    if playbook.stem != "stop" and starts:
+    if starts:
         assert verifies, "it starts what nobody has compared"
         assert verifies[0] < starts[0]
 
@@ -157,8 +161,9 @@ def test_a_release_is_compared_before_anything_is_started_from_it(playbook: Path
 def test_a_state_sync_compares_the_release_first() -> None:
     tasks = REPO / "roles" / "xian_recovery" / "tasks"
     (fetched, *_) = yaml.safe_load((tasks / "fetch_state.yml").read_text())
-    assert fetched["block"][0]["ansible.builtin.include_tasks"] == "host.yml"
-    assert ("release", "verify") in parts_of(yaml.safe_load((tasks / "host.yml").read_text()))
+    assert fetched["block"][0]["ansible.builtin.include_tasks"] == "prepare_host.yml"
+    prepared = yaml.safe_load((tasks / "prepare_host.yml").read_text())
+    assert ("release", "verify") in parts_of(prepared)
 
 
 @pytest.mark.parametrize(
@@ -179,9 +184,12 @@ def test_health_is_told_of_each_folder_that_fills_a_disk(
         name: {"hosts": {"one": {}}} for name in groups
     }
     (tmp_path / "inventory.json").write_text(json.dumps(inventory))
-    told = {"content": "{{ _workflow_services_disks | to_json }}", "dest": str(tmp_path / "disks")}
+    copied = {
+        "content": "{{ _workflow_services_disks | to_json }}",
+        "dest": str(tmp_path / "disks"),
+    }
     files = [str(role / kind / "main.yml") for kind in ("defaults", "vars")]
-    tasks = [{"ansible.builtin.copy": told}]
+    tasks = [{"ansible.builtin.copy": copied}]
     play = {"hosts": "one", "gather_facts": False, "vars_files": files, "tasks": tasks}
     (tmp_path / "play.json").write_text(json.dumps([play]))
     done = subprocess.run(
@@ -196,3 +204,84 @@ def test_health_is_told_of_each_folder_that_fills_a_disk(
     disks = json.loads((tmp_path / "disks").read_text())
     assert disks.keys() == looked_at
     assert all(folder.startswith("/") for folder in disks.values())
+
+
+PLAYBOOKS = sorted(
+    file
+    for file in (REPO / "playbooks").glob("*.yml")
+    if not file.is_symlink() and file.stem not in {"dev", "rollback"}  # they import these
+)
+RESERVED = yaml.safe_load((REPO / "playbooks" / "common" / "reserved_variables.yml").read_text())
+GUARD = ("xian_node_seen", "double_sign_guard_peers_without_home", "double_sign_guard_verdict")
+
+
+@pytest.mark.parametrize("file", PLAYBOOKS, ids=lambda file: file.stem)
+def test_each_playbook_checks_the_inventory_before_anything_else(file: Path) -> None:
+    first = yaml.safe_load(file.read_text())[0]
+    assert first["ansible.builtin.import_playbook"] == "common/check_inventory.yml"
+
+
+@pytest.mark.parametrize(
+    ("name", "way"),
+    [
+        *((name, "extra") for name in GUARD),
+        *(("__xian_node_home", way) for way in ("host", "file", "limit")),
+        ("_double_sign_guard_peers", "group"),
+    ],
+)
+def test_variable_that_opens_a_guard_is_refused_from_outside(
+    tmp_path: Path, name: str, way: str
+) -> None:
+    value = {"answer": {"made": False}}
+    arguments = ["--limit=two"] if way == "limit" else []
+    if way == "extra":
+        arguments += ["-e", json.dumps({name: value})]
+    if way == "file":
+        (tmp_path / "host_vars").mkdir()
+        (tmp_path / "host_vars" / "one.yml").write_text(json.dumps({name: value}))
+    one: dict[str, Any] = {name: value} if way in {"host", "limit"} else {}
+    group: dict[str, Any] = {"hosts": {"one": one, "two": {}}}
+    if way == "group":
+        group["vars"] = {name: value}
+    output = play(tmp_path, "push-home", *arguments, groups={"xian_node": group})
+    assert f"{name}: only a run itself may set this" in output
+
+
+def test_reserved_variables_are_all_that_roles_find_out_or_tell_themselves() -> None:
+    assert RESERVED["reserved_variables_roles"] == sorted(
+        folder.name for folder in (REPO / "roles").iterdir()
+    )
+    options = {
+        name
+        for file in (REPO / "roles").glob("*/meta/argument_specs.yml")
+        for point in yaml.safe_load(file.read_text())["argument_specs"].values()
+        for name in point.get("options", {})
+    }
+    found: set[str] = set()
+    for file in (REPO / "roles").glob("*/tasks/**/*.yml"):
+        tasks = yaml.safe_load(file.read_text())
+        for task in tasks:
+            tasks += [
+                inner for part in ("block", "rescue", "always") for inner in task.get(part, [])
+            ]
+            found |= {task["register"]} if "register" in task else set()
+            found |= task.get("vars", {}).keys() - options
+            found |= task.get("ansible.builtin.set_fact", {}).keys()
+    results = {name for name in found if not name.startswith(("_", "ansible_"))}
+    assert len(results) > 10
+    assert results <= set(RESERVED["reserved_variables_names"])
+
+
+def test_node_that_an_upgrade_left_out_starts_with_no_new_release() -> None:
+    """It may have stopped at an older block, which the new release might compute otherwise."""
+    condition = "inventory_hostname not in upgrade_left_out | default({})"
+    tasks = REPO / "roles" / "upgrade" / "tasks"
+    switch = yaml.safe_load((tasks / "switch_release.yml").read_text())
+    assert [task.get("when") for task in switch] == [None, condition]
+    back = yaml.safe_load((tasks / "roll_back_all.yml").read_text())
+    starting = next(task for task in back if "rescue" in task)["rescue"][0]
+    assert (starting["ansible.builtin.include_role"]["tasks_from"], starting["when"]) == (
+        *("start", condition),
+    )
+    smoke = yaml.safe_load((REPO / "playbooks" / "upgrade.yml").read_text())[-1]
+    assert smoke["tasks"][0]["when"] == condition

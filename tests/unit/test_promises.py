@@ -13,12 +13,12 @@ NAMED = sorted(set(re.findall(r"`([\w./-]+\.py)::(\w+)`", BOUNDARIES + INVARIANT
 
 
 def rows(text: str) -> list[str]:
-    no_row = ("| ---", "| what could be tried", "| always")
+    no_row = ("| ---", "| Attack", "| Always true")
     return [x for x in text.splitlines() if x.startswith("| ") and not x.startswith(no_row)]
 
 
-TRIED = rows(BOUNDARIES.partition("## Boundaries")[2].partition("## Keys")[0])
-ROWS = TRIED + rows(INVARIANTS)
+ATTACKS = rows(BOUNDARIES.partition("## Boundaries")[2].partition("## Keys")[0])
+ROWS = ATTACKS + rows(INVARIANTS)
 
 
 @pytest.mark.parametrize(("path", "name"), NAMED, ids=[name for _, name in NAMED])
@@ -35,7 +35,7 @@ def test_docs_name_a_test_for_each_boundary_and_invariant() -> None:
 
 def test_threat_model_says_a_thing_once() -> None:
     rows_of: dict[str, list[str]] = {}
-    for row in TRIED:
+    for row in ATTACKS:
         for test in re.findall(r"`([\w./-]+\.py::test_\w+)`", row):
             rows_of.setdefault(test, []).append(row.split("|")[1].strip())
-    assert {test: tried for test, tried in rows_of.items() if len(tried) > 1} == {}
+    assert {test: attacks for test, attacks in rows_of.items() if len(attacks) > 1} == {}

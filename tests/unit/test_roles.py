@@ -1,6 +1,10 @@
 """Roles keep what they promise in their argument specs: names and defaults are those they have."""
 
+import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -46,8 +50,9 @@ def test_an_option_of_the_role_itself_is_demanded_or_has_a_default(role: str) ->
         for name, spec in options(role)["main"].items()
         if spec.get("required", False) == ("default" in spec)
     }
-    # Needed only where the node keeps an index.
-    assert unsure <= {"xian_node_index_dsn"}
+    # The first is needed only with an index; lifecycle has the defaults of the others.
+    lifecycle = {f"upgrade_{name}" for name in ("blocks", "report", "seconds", "smoke")}
+    assert unsure <= {"xian_node_index_dsn"} | lifecycle
 
 
 @pytest.mark.parametrize("role", names())
@@ -142,6 +147,9 @@ FOLLOWING = {
     *("assemble", "blockinfile", "copy", "fetch", "file", "find", "get_url", "lineinfile"),
     *("replace", "slurp", "template", "unarchive"),
 }
+FOLLOWS = {f"ansible.builtin.{name}": name for name in FOLLOWING} | {
+    "xian.workflow_backend.bounded_fetch": "fetch"
+}
 # Below these nobody but root makes a name.
 ROOTS_OWN = re.compile(
     r"(/etc/|\{\{ (_snapshots_(incoming|outgoing|brought|drill_incoming|timer_files)"
@@ -154,8 +162,8 @@ def test_root_names_no_path_below_a_folder_that_an_account_may_write() -> None:
     used = {
         f"{name}: {path}"
         for name, task in hosts_tasks()
-        for module in FOLLOWING
-        if (given := task.get(f"ansible.builtin.{module}"))
+        for name_of_module, module in FOLLOWS.items()
+        if (given := task.get(name_of_module))
         for place in ("src", "path", "paths", "dest")
         if place in given and (place, module) not in {("src", "copy"), ("dest", "fetch")}
         for path in (
@@ -170,6 +178,41 @@ def test_root_names_no_path_below_a_folder_that_an_account_may_write() -> None:
     }
     assert len(used) > 10
     assert {path for path in used if not ROOTS_OWN.match(path.rsplit(": ", 1)[1])} == set()
+
+
+AS_AN_ACCOUNT = re.compile(r"as_account|runuser|supervisorctl|_(ask|host_command)\b")
+
+
+def test_root_waits_for_no_program_of_an_account_without_end() -> None:
+    """An account can stop its own program, or hold a lock that the program waits for."""
+    waiting = {
+        name: module.rpartition(".")[2]
+        for name, task in hosts_tasks()
+        for module, given in task.items()
+        if isinstance(given, dict)
+        and AS_AN_ACCOUNT.search(str(given.get("argv", "")))
+        and not task.get("timeout")
+    }
+    assert len(waiting) > 20
+    # That module ends what takes too long.
+    assert set(waiting.values()) == {"json_program"}, waiting
+
+
+def test_program_of_a_snapshot_is_ended_by_systemd_before_root_gives_up() -> None:
+    variables = yaml.safe_load((ROLES / "snapshots" / "vars" / "main.yml").read_text())
+    assert "--property=RuntimeMaxSec=6h" in variables["_snapshots_run"]
+    assert variables["_snapshots_seconds"] > 6 * 3600
+    texts = [str(value) for name, value in variables.items() if name != "_snapshots_run"]
+    assert sum("_snapshots_run + " in text for text in texts) == 2
+    assert not [text for text in texts if "systemd-run" in text]
+    given = [
+        task["xian.workflow_backend.json_program"]
+        for name, task in hosts_tasks()
+        if name.startswith("snapshots/") and "xian.workflow_backend.json_program" in task
+    ]
+    through_systemd = [one for one in given if re.search("host_command|drill_command", str(one))]
+    assert len(through_systemd) > 10
+    assert {one.get("seconds") for one in through_systemd} == {"{{ _snapshots_seconds }}"}
 
 
 def test_no_secret_is_in_the_arguments_or_the_environment_of_a_task() -> None:
@@ -211,3 +254,36 @@ def test_the_url_of_an_api_brackets_an_ipv6_address(
     name = Template(defaults("workflow_services")["workflow_services_api_name"]).render(given)
     text = Template(variables["_workflow_services_api_url"])
     assert text.render(given, workflow_services_api_name=name) == url
+
+
+@pytest.mark.parametrize(("known", "confirm"), [(1, "1"), (2, "2"), (4, "2"), (0, "2")])
+def test_snapshot_is_confirmed_by_two_nodes_of_a_network_whatever_the_inventory_names(
+    tmp_path: Path, known: int, confirm: str
+) -> None:
+    """An inventory that names one host of several would have it confirm itself."""
+    network: dict[str, Any] = {"hosts": {f"v{number}": {} for number in range(known)}}
+    if known:
+        (tmp_path / "network.json").write_text(json.dumps(network))
+    play = {
+        "hosts": "v0",
+        "gather_facts": False,
+        "vars_files": [
+            str(ROLES / "snapshots" / part / "main.yml") for part in ("vars", "defaults")
+        ],
+        "tasks": [{"ansible.builtin.debug": {"msg": "agree={{ snapshots_agree }};"}}],
+    }
+    (tmp_path / "play.json").write_text(json.dumps([play]))
+    groups = {"xian_node": {"hosts": {"v0": {"xian_network_directory": str(tmp_path)}}}}
+    (tmp_path / "inventory.json").write_text(json.dumps(groups))
+    done = subprocess.run(
+        [
+            *(Path(sys.executable).with_name("ansible-playbook"), "-i", "inventory.json"),
+            "play.json",
+        ],
+        cwd=tmp_path,
+        env=os.environ | {"ANSIBLE_CONFIG": str(ROLES.parent / "ansible.cfg")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert f"agree={confirm};" in done.stdout, done.stdout + done.stderr

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from .test_systemd_programs import Done, loaded
+from .modules.loading import module
+from .test_systemd_programs import Done
 
 WRITTEN = "# Written by the deployment.\n[Unit]\n"
 
@@ -40,19 +41,19 @@ def host(tmp_path: Path) -> Host:
 
 
 def remove(
-    host: Host, monkeypatch: pytest.MonkeyPatch, *wanted: str, check: bool = False
+    host: Host, monkeypatch: pytest.MonkeyPatch, *names: str, check: bool = False
 ) -> list[str]:
     """Run the module; return what leaves."""
-    module = loaded("systemd_absent")
-    monkeypatch.setattr(module, "UNITS", host.units)
+    absent = module("systemd_absent")
+    monkeypatch.setattr(absent, "UNITS", host.units)
     answer: dict[str, Any] = {}
 
-    def exit_json(**told: Any) -> None:
-        answer.update(told)
+    def exit_json(**result: Any) -> None:
+        answer.update(result)
         raise Done
 
     given = {
-        "wanted": list(wanted),
+        "wanted": list(names),
         "folder": str(host.credentials),
         "files": {"api": [str(host.key)]},
     }
@@ -60,7 +61,7 @@ def remove(
         params=given, check_mode=check, run_command=host.run_command, exit_json=exit_json
     )
     with pytest.raises(Done):
-        module.run(played)
+        absent.run(played)
     assert answer["changed"] is bool(answer["leaving"])
     leaving: list[str] = answer["leaving"]
     return leaving
@@ -100,5 +101,7 @@ def test_a_unit_of_somebody_else_is_left_alone(host: Host, monkeypatch: pytest.M
     other.write_text(WRITTEN)
     named = host.units / "workflow-backend-handlers.service"
     named.write_text("[Unit]\n")
-    remove(host, monkeypatch)
+    (host.credentials / "handlers").mkdir()
+    assert "handlers" not in remove(host, monkeypatch)
     assert sorted(host.units.iterdir()) == [named, other]
+    assert [path.name for path in host.credentials.iterdir()] == ["handlers"]

@@ -1,26 +1,12 @@
 """The module that runs programs as systemd units, beside a systemd that is played."""
 
-import importlib
-import importlib.util
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-REPO = Path(__file__).parents[2]
-
-# What Ansible does when it sends a module to a host.
-importlib.import_module("ansible.module_utils").__path__.append(str(REPO / "module_utils"))
-
-
-def loaded(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, REPO / "library" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from .modules.loading import module
 
 
 class Done(Exception):
@@ -85,17 +71,17 @@ def deploy(
     systemd: Systemd, monkeypatch: pytest.MonkeyPatch, text: str, *, check: bool = False
 ) -> dict[str, Any]:
     """Run the module with one unit; return its answer."""
-    module = loaded("systemd_programs")
-    monkeypatch.setattr(module, "UNITS", systemd.units)
+    programs = module("systemd_programs")
+    monkeypatch.setattr(programs, "UNITS", systemd.units)
 
     def running(_: Any, unit: str) -> str | None:
         return systemd.environments[unit] if unit in systemd.processes else None
 
-    monkeypatch.setattr(module, "running_revision", running)
+    monkeypatch.setattr(programs, "running_revision", running)
     answer: dict[str, Any] = {}
 
-    def exit_json(**told: Any) -> None:
-        answer.update(told)
+    def exit_json(**result: Any) -> None:
+        answer.update(result)
         raise Done
 
     given = {
@@ -108,7 +94,7 @@ def deploy(
         params=given, check_mode=check, run_command=systemd.run_command, exit_json=exit_json
     )
     with pytest.raises(Done):
-        module.run(played)
+        programs.run(played)
     return answer
 
 

@@ -1,4 +1,6 @@
-"""Starts the node's app, `xian-abci`, with its index mended (see `index`).
+"""Launches the node's app, `xian-abci`, with its index writer mended and a cache.
+
+See `index` and `ir_cache`.
 
     python -m workflow_backend_node.app HOME
 
@@ -17,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from workflow_backend_node import logs
-from workflow_backend_node.asking import Refused
-from workflow_backend_node.half_restored import refuse_half_restored
 from workflow_backend_node.notify import Manager
+from workflow_backend_node.requests import Refused
 from workflow_backend_node.toml import read_toml
+from workflow_backend_node.unfinished_restore import require_no_restore
 
 WRITTEN_FOR = "0.9.3"
 DATABASE_SECONDS = 60.0
@@ -29,7 +31,7 @@ LISTENS_SECONDS = 0.02
 
 
 def main() -> int:
-    """Run the app until it is told to stop."""
+    """Run the app until it gets a signal to stop."""
     manager = Manager()
     logs.begin("abci")
     # Otherwise the log shows the values of a traceback's variables, and one of them is the DSN.
@@ -37,7 +39,7 @@ def main() -> int:
     try:
         _check_version(version("xian-tech-abci"))
         home = _home(sys.argv[1:])
-        refuse_half_restored(home)
+        require_no_restore(home)
         indexed = read_toml(home / "config" / "xian.toml")["bds_enabled"]
         # xian-abci knows its home and the database by these two alone, and reads HOME when it is
         # imported.
@@ -45,17 +47,20 @@ def main() -> int:
         if indexed:
             if "XIAN_BDS_DSN" not in os.environ:
                 os.environ["XIAN_BDS_DSN"] = _credential("index_dsn")
-            manager.tell(STATUS="waits for the index's database")
+            manager.notify(STATUS="waits for the index's database")
             _prepare_index(home, os.environ["XIAN_BDS_DSN"])
     except (Refused, OSError) as error:
         logs.say("error", f"the app does not start: {error}")
         return 1
-    manager.tell(STATUS="reads its state")
+    manager.notify(STATUS="reads its state")
     # After HOME is set, and the log has its shape.
     from abci import server  # type: ignore[import-untyped]  # noqa: PLC0415
     from xian.xian_abci import main as xian_abci  # noqa: PLC0415
 
-    _tell_life(server, manager)
+    from workflow_backend_node import ir_cache  # noqa: PLC0415
+
+    ir_cache.install()
+    _report_liveness(server, manager)
     _bound_stop(server, manager)
     xian_abci()
     return 0
@@ -103,27 +108,27 @@ def _prepare_index(home: Path, dsn: str) -> None:
     index.mend()
 
 
-def _tell_life(server: Any, manager: Manager) -> None:
-    """Tell the manager when the app listens, and from then on that its event loop goes round.
+def _report_liveness(server: Any, manager: Manager) -> None:
+    """Report when the app listens, and from then on that its event loop is alive.
 
-    The loop itself tells it, so a loop that is dead can't. It is busy for as long as a block takes
-    to execute: 20 s were seen for a whole mempool of 5,000 small transactions, on two cores. A
-    block that is too long for the manager's patience would be executed again after each restart,
-    so that patience has to be minutes.
+    The loop itself reports it, so a dead loop can't. The loop is busy for as long as a block takes
+    to execute: 20 s were seen for a full mempool of 5,000 small transactions, on two cores. A block
+    that takes longer than the watchdog allows would be executed again after each restart, so the
+    watchdog's time has to be minutes.
     """
     upstream = server.ABCIServer._start  # noqa: SLF001
 
-    async def tell(serving: Any) -> None:
+    async def report(serving: Any) -> None:
         # Upstream says nothing when it listens.
         while not (hasattr(serving, "server") and serving.server.is_serving()):  # noqa: ASYNC110
             await asyncio.sleep(LISTENS_SECONDS)
-        manager.tell(READY=1)
+        manager.notify(READY=1)
         while True:
-            manager.tell(WATCHDOG=1, STATUS="listens")
+            manager.notify(WATCHDOG=1, STATUS="listens")
             await asyncio.sleep(manager.beat)
 
     async def start(self: Any) -> None:
-        life = asyncio.create_task(tell(self), name="life")
+        life = asyncio.create_task(report(self), name="life")
         try:
             await upstream(self)
         finally:
@@ -133,16 +138,16 @@ def _tell_life(server: Any, manager: Manager) -> None:
 
 
 def _bound_stop(server: Any, manager: Manager) -> None:
-    """Let the app's stop take five seconds at most.
+    """Bound the app's stop to five seconds.
 
-    It ends whenever CometBFT does, and waits then for a database that may never answer: no listener
-    any more, and yet a process that nobody starts again. Blocks are committed whole and the index
-    keeps a spool, so to end at once loses nothing.
+    The app ends whenever CometBFT does, and then waits for a database that may never answer. It
+    listens no more, and yet its process is there, so nobody starts it again. Ending at once loses
+    nothing: blocks are committed completely, and the index keeps a spool.
     """
     upstream = server._stop  # noqa: SLF001
 
     async def stop() -> None:
-        manager.tell(STOPPING=1, STATUS="stops")
+        manager.notify(STOPPING=1, STATUS="stops")
         timer = threading.Timer(STOP_SECONDS, _end)
         timer.daemon = True
         timer.start()

@@ -15,13 +15,13 @@ from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from workflow_backend_node.asking import Refused
+from workflow_backend_node.requests import Refused
 
 MEMBERS = 1 << 18
 """Members at most: a home with half a terabyte of blocks has as many files."""
 
 SMALL = 16 << 20
-"""Bytes of all wanted files together; a genesis is the only one of more than a few hundred."""
+"""Bytes of all files that are read, together; only a genesis has more than a few hundred."""
 
 _NAMES = 64 << 20  # characters of all names together
 _HEADER = 16 << 10  # bytes of the headers of one member of a tar
@@ -38,31 +38,31 @@ _DAMAGED = (
 type Members = dict[str, bytes | None]
 
 
-def read(archive: Path, wanted: Collection[str]) -> Members | None:
-    """Return the members by name, with the content of those whose last part is wanted.
+def read(archive: Path, names: Collection[str]) -> Members | None:
+    """Return the members by name, with the content of those whose last part is one of the names.
 
     None where the file is no archive. Raises `Refused` where it is damaged, or takes more memory or
     time than an honest one.
     """
     if zipfile.is_zipfile(archive):
-        members = _zip(archive, wanted)
+        members = _zip(archive, names)
     elif archive.is_file() and _looks_like_tar(archive):
-        members = _tar(archive, wanted)
+        members = _tar(archive, names)
     else:
         return None
-    found: Members = {}
-    names = small = 0
+    contents: Members = {}
+    characters = small = 0
     try:
         for number, (name, content) in enumerate(members, 1):
-            found[name] = content
-            names, small = names + len(name), small + len(content or b"")
-            if number > MEMBERS or names > _NAMES:
+            contents[name] = content
+            characters, small = characters + len(name), small + len(content or b"")
+            if number > MEMBERS or characters > _NAMES:
                 raise Refused(f"{archive} holds more files than any home: pack the home alone")
             if small > SMALL:
                 raise Refused(f"{archive} holds keys of more than {SMALL} bytes: they are none")
     except _DAMAGED as error:
         raise Refused(f"{archive} is damaged: {error}: copy it again") from error
-    return found
+    return contents
 
 
 def _looks_like_tar(archive: Path) -> bool:
@@ -78,12 +78,12 @@ def _looks_like_tar(archive: Path) -> bool:
     return len(start) == tarfile.BLOCKSIZE and start[257:262] == b"ustar"
 
 
-def _zip(archive: Path, wanted: Collection[str]) -> Iterator[tuple[str, bytes | None]]:
+def _zip(archive: Path, names: Collection[str]) -> Iterator[tuple[str, bytes | None]]:
     _require_short_directory(archive)
     with zipfile.ZipFile(archive) as opened:
         for member in opened.infolist():
             content = None
-            if PurePosixPath(member.filename).name in wanted:
+            if PurePosixPath(member.filename).name in names:
                 if member.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
                     raise Refused(f"{archive}: {member.filename!r} is not packed by deflate")
                 with opened.open(member) as file:
@@ -106,7 +106,7 @@ def _require_short_directory(archive: Path) -> None:
         raise Refused(f"{archive} holds more files than any home: pack the home alone")
 
 
-def _tar(archive: Path, wanted: Collection[str]) -> Iterator[tuple[str, bytes | None]]:
+def _tar(archive: Path, names: Collection[str]) -> Iterator[tuple[str, bytes | None]]:
     with archive.open("rb") as raw:
         packed = raw.read(2) == _GZIP
     with gzip.open(archive) if packed else archive.open("rb") as unpacked:
@@ -115,7 +115,7 @@ def _tar(archive: Path, wanted: Collection[str]) -> Iterator[tuple[str, bytes | 
         with tarfile.open(fileobj=stream, mode="r:") as tar:
             while member := tar.next():
                 content = None
-                if PurePosixPath(member.name).name in wanted:
+                if PurePosixPath(member.name).name in names:
                     if not member.isreg() or member.issparse():
                         raise Refused(f"{member.name} in {archive} is no file")
                     stream.allowed = min(member.size, SMALL + 1) + _CHUNK

@@ -1,8 +1,9 @@
-"""Makes the PostgreSQL cluster of the node's index and its database, and keeps its configuration.
+"""Makes the PostgreSQL cluster and the database of the node's index, and its configuration.
 
-The cluster is made beside its place and renamed, so it is there whole or not at all. Of one that is
-there only `postgresql.conf` is ever written. Two accounts may log in, each by its own name and over
-the unix socket alone: the one that runs this, which owns the cluster, and the database's owner.
+A new cluster is made beside its place and renamed, so it is there completely or not at all. Of an
+existing one only `postgresql.conf` is ever written. Two accounts may log in, each under its own
+name and over the Unix socket only: the account that runs this, which owns the cluster, and the
+database's owner.
 """
 
 import os
@@ -15,8 +16,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from workflow_backend_node.asking import Object, Refused, difference, parse, run, write_private
-from workflow_backend_node.turns import turn
+from workflow_backend_node.locks import folder_lock
+from workflow_backend_node.requests import Object, Refused, difference, parse, run, write_private
 
 INITDB = (
     "--encoding=UTF8",
@@ -29,7 +30,7 @@ ERROR = re.compile(r"\b(ERROR|FATAL):")
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ClusterRequest:
     """A cluster; `programs` holds initdb and postgres, `configuration` is postgresql.conf.
 
     `owner` is the account that the database of a new cluster belongs to; empty is the cluster's.
@@ -42,57 +43,57 @@ class Wanted:
     owner: str = ""
 
 
-def bring(request: Object, check: bool) -> Object:
+def bring(given: Object, check: bool) -> Object:
     """Make or configure the cluster; answer with what changed.
 
     Raises `Refused` when PostgreSQL refuses, with its reason.
     """
-    wanted = parse(Wanted, request, "cluster")
-    with turn(Path(wanted.directory).parent, check):
-        return _bring(wanted, check)
+    request = parse(ClusterRequest, given, "cluster")
+    with folder_lock(Path(request.directory).parent, check):
+        return _bring(request, check)
 
 
-def _bring(wanted: Wanted, check: bool) -> Object:
-    directory = Path(wanted.directory)
+def _bring(request: ClusterRequest, check: bool) -> Object:
+    directory = Path(request.directory)
     configuration = directory / "postgresql.conf"
     before = configuration.read_text(encoding="utf-8") if directory.exists() else ""
     changed = [str(directory)] if not directory.exists() else []
-    if before != wanted.configuration:
+    if before != request.configuration:
         changed.append(str(configuration))
     if changed and not check:
         if directory.exists():
-            _verify(wanted, directory)
-            write_private(configuration, wanted.configuration)
+            _verify(request, directory)
+            write_private(configuration, request.configuration)
         else:
-            _make(wanted, directory)
+            _make(request, directory)
     return {
         "changed": changed,
-        "diff": difference(configuration, before, wanted.configuration),
+        "diff": difference(configuration, before, request.configuration),
     }
 
 
-def _make(wanted: Wanted, directory: Path) -> None:
+def _make(request: ClusterRequest, directory: Path) -> None:
     beside = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))  # 0700
     try:
-        _run(wanted, "initdb", f"--pgdata={beside}", *INITDB)
+        _run(request, "initdb", f"--pgdata={beside}", *INITDB)
         _run(
-            wanted,
+            request,
             *("postgres", "--single", "-D", str(beside), "postgres"),
-            given=_contents(wanted),
+            given=_contents(request),
         )
-        _verify(wanted, beside)
-        write_private(beside / "postgresql.conf", wanted.configuration)
+        _verify(request, beside)
+        write_private(beside / "postgresql.conf", request.configuration)
         beside.rename(directory)
     finally:
         shutil.rmtree(beside, ignore_errors=True)  # gone already when all went well
 
 
-def _contents(wanted: Wanted) -> str:
+def _contents(request: ClusterRequest) -> str:
     """What makes the database, a statement a line."""
     account = pwd.getpwuid(os.geteuid()).pw_name  # initdb gave the superuser this name
-    owner = wanted.owner or account
+    owner = request.owner or account
     role = "" if owner == account else f"CREATE ROLE {_quoted(owner)} LOGIN\n"
-    return f"{role}CREATE DATABASE {_quoted(wanted.database)} OWNER {_quoted(owner)}\n"
+    return f"{role}CREATE DATABASE {_quoted(request.database)} OWNER {_quoted(owner)}\n"
 
 
 def _quoted(name: str) -> str:
@@ -101,17 +102,24 @@ def _quoted(name: str) -> str:
     return f'"{name}"'
 
 
-def _verify(wanted: Wanted, directory: Path) -> None:
+def _verify(request: ClusterRequest, directory: Path) -> None:
     with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
-        file.write(wanted.configuration)
+        file.write(request.configuration)
         file.flush()
         _run(
-            wanted, "postgres", "-C", "port", "-D", str(directory), "-c", f"config_file={file.name}"
+            request,
+            "postgres",
+            "-C",
+            "port",
+            "-D",
+            str(directory),
+            "-c",
+            f"config_file={file.name}",
         )
 
 
-def _run(wanted: Wanted, program: str, *arguments: str, given: str = "") -> None:
-    command = [str(Path(wanted.programs) / program), *arguments]
+def _run(request: ClusterRequest, program: str, *arguments: str, given: str = "") -> None:
+    command = [str(Path(request.programs) / program), *arguments]
     done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
     # Alone with its cluster, postgres goes on after a statement that failed.
     if done.returncode != 0 or ERROR.search(done.stderr):

@@ -1,15 +1,15 @@
-"""Runs CometBFT for as long as its app is there.
+"""Launches CometBFT and runs it for as long as its app is there.
 
     python -m workflow_backend_node.comet COMETBFT HOME
 
-CometBFT is started once the app listens: asked too early, it would sleep three seconds at a time.
-It is ended when that app is gone: most often it ends by itself then, but it can also hang for ever
-with a dead consensus and an RPC that still answers. A full disk leaves it so, too, and room again
-does not help: it is killed once it says that its consensus has failed. Who supervises this program
-starts it again each time.
+CometBFT is started once the app listens. Started too early, it would sleep for three seconds at a
+time. It is stopped when that app is gone. Most often it stops by itself then, but it can also hang
+for ever, with a dead consensus and an RPC that still answers. A full disk has the same effect, and
+free space does not mend it, so CometBFT is killed once it reports that its consensus has failed.
+The service manager starts this program again each time.
 
-That one's manager is told when the RPC answers, and from then on while it does; it answers while a
-block is executed, too, and with state sync before the state is there.
+The manager hears that the program is ready once the RPC answers, and that it lives for as long as
+the RPC answers. The RPC also answers while a block is executed, and during state sync.
 """
 
 import json
@@ -25,9 +25,9 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from workflow_backend_node import child, first_start, lines, logs
-from workflow_backend_node.asking import Refused
+from workflow_backend_node import child_process, first_start, log_lines, logs, unix_sockets
 from workflow_backend_node.notify import Manager
+from workflow_backend_node.requests import Refused
 from workflow_backend_node.toml import read_toml
 
 APP_SECONDS = 300.0
@@ -35,7 +35,6 @@ SERVER_SECONDS = 120.0
 GRACE_SECONDS = 3.0  # for CometBFT to end by itself; killed, it goes on from its write-ahead log
 POLL_SECONDS = 0.25
 ANSWER_SECONDS = 3.0
-LISTENING = 0x10000  # __SO_ACCEPTCON in the flags of /proc/net/unix
 
 
 def main() -> int:
@@ -46,7 +45,7 @@ def main() -> int:
         cometbft, home = _arguments(sys.argv[1:])
         configuration = read_toml(home / "config" / "config.toml")
         place = configuration["proxy_app"].removeprefix("unix://")
-        manager.tell(STATUS="waits for the app")
+        manager.notify(STATUS="waits for the app")
         app = _wait_for_app(place)
         first = first_start.read(home)
         if first:
@@ -55,8 +54,8 @@ def main() -> int:
             os.environ.update(first.environment)
         return _run(
             [str(cometbft), "start", "--home", str(home), *(first.arguments if first else ())],
-            _Teller(manager, configuration["rpc"]["laddr"]),
-            lambda: listener(place, _sockets()) == app,
+            _StatusReporter(manager, configuration["rpc"]["laddr"]),
+            lambda: unix_sockets.listener(place) == app,
         )
     except (Refused, OSError) as error:
         logs.say("error", f"CometBFT does not start: {error}")
@@ -74,7 +73,7 @@ def _arguments(arguments: list[str]) -> tuple[Path, Path]:
 
 def _wait_for_app(place: str) -> str:
     deadline = time.monotonic() + APP_SECONDS
-    while (app := listener(place, _sockets())) is None:
+    while (app := unix_sockets.listener(place)) is None:
         if time.monotonic() > deadline:
             raise Refused(
                 f"the app has not listened on {place} within {APP_SECONDS:.0f} s: see its log"
@@ -101,8 +100,8 @@ def _wait_for_servers(urls: list[str]) -> None:
                 time.sleep(POLL_SECONDS)
 
 
-class _Teller:
-    """Tells the manager of CometBFT what its RPC says, as often as the manager wants to hear it."""
+class _StatusReporter:
+    """Reports to the service manager what CometBFT's RPC says, as often as that one expects it."""
 
     def __init__(self, manager: Manager, rpc: str) -> None:
         self.manager = manager
@@ -111,16 +110,16 @@ class _Teller:
         self._ready = False
         self._next = 0.0
 
-    def look(self) -> None:
-        """Ask, when it is time, and tell the answer; without an answer there is nothing to tell."""
+    def report(self) -> None:
+        """Ask the RPC when it is time, and report its answer; without one there is no report."""
         if time.monotonic() < self._next:
             return
         height = self._height()
         if height is not None:
-            self.manager.tell(READY=1, WATCHDOG=1, STATUS=f"block {height}")
+            self.manager.notify(READY=1, WATCHDOG=1, STATUS=f"block {height}")
             self._ready = True
         elif self._ready:
-            self.manager.tell(STATUS="the RPC does not answer")
+            self.manager.notify(STATUS="the RPC does not answer")
         self._next = time.monotonic() + (self.manager.beat if self._ready else POLL_SECONDS)
 
     def _height(self) -> int | None:
@@ -133,50 +132,32 @@ class _Teller:
             return None
 
 
-def _run(command: list[str], teller: _Teller, app_listens: Callable[[], bool]) -> int:
+def _run(command: list[str], reporter: _StatusReporter, app_listens: Callable[[], bool]) -> int:
     # CometBFT must not outlive this program either, so the kernel kills it then.
-    comet = child.start(command, on_death=signal.SIGKILL)
+    comet = child_process.start(command, on_death=signal.SIGKILL)
 
     def forward(number: int, _: object) -> None:
-        teller.manager.tell(STOPPING=1, STATUS="stops")
+        reporter.manager.notify(STOPPING=1, STATUS="stops")
         comet.send_signal(number)
 
     def consensus_failed(*_: object) -> None:
         logs.say("error", "CometBFT's consensus has failed: it is killed")
         comet.kill()
 
-    signal.signal(lines.CONSENSUS_FAILED, consensus_failed)
+    signal.signal(log_lines.CONSENSUS_FAILED, consensus_failed)
     for how in (signal.SIGTERM, signal.SIGINT):
         signal.signal(how, forward)
     while app_listens():
         try:
-            return child.exit_status(comet.wait(POLL_SECONDS))
+            return child_process.exit_status(comet.wait(POLL_SECONDS))
         except subprocess.TimeoutExpired:
-            teller.look()
+            reporter.report()
     try:
-        return child.exit_status(comet.wait(GRACE_SECONDS))
+        return child_process.exit_status(comet.wait(GRACE_SECONDS))
     except subprocess.TimeoutExpired:
         logs.say("warning", "the app is gone and CometBFT hangs: it is killed")
         comet.kill()
-        return child.exit_status(comet.wait())
-
-
-def _sockets() -> str:
-    return Path("/proc/self/net/unix").read_text(encoding="utf-8")
-
-
-def listener(path: str, table: str) -> str | None:
-    """The inode of the socket that listens at the path, None when none does.
-
-    `table` is the kernel's. To connect would be no question but a fault: the app stops when a
-    connection closes. A socket's file outlives the process that made it, and the inode tells a new
-    process from the old.
-    """
-    for line in table.splitlines()[1:]:
-        columns = line.split(maxsplit=7)  # Num RefCount Protocol Flags Type St Inode Path
-        if len(columns) == 8 and columns[7] == path and int(columns[3], 16) & LISTENING:
-            return columns[6]
-    return None
+        return child_process.exit_status(comet.wait())
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from xian.node_setup import (
     render_node_configs,
 )
 
-from workflow_backend_node.asking import Refused
+from workflow_backend_node.requests import Refused
 
 # The time a proposer waits for late votes. Alone, a validator waits for nobody; several need the
 # time that a vote takes to come round.

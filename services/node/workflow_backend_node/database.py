@@ -1,13 +1,13 @@
-"""Runs the PostgreSQL of the node's index and tells the service manager how it is.
+"""Launches the PostgreSQL of the node's index and reports its state to the service manager.
 
     python -m workflow_backend_node.database PROGRAMS DATA
 
 PROGRAMS is the folder of postgres and pg_isready, DATA that of the cluster.
 
-Whoever asks this program to end gets a fast shutdown: clients are sent away, what they have not
-committed is undone, the cluster is closed in order. PostgreSQL is never killed from here. When this
-program dies, the kernel asks PostgreSQL for a fast shutdown too; one that is started before the old
-has ended finds its lock and ends, and its manager starts it again.
+A signal to stop leads to a fast shutdown: clients are disconnected, uncommitted work is undone, and
+the cluster is closed in order. PostgreSQL is never killed from here. When this program dies, the
+kernel asks PostgreSQL for a fast shutdown too. A new one that starts before the old one has ended
+finds its lock and ends, and the service manager starts it again.
 """
 
 import os
@@ -18,9 +18,9 @@ import threading
 import time
 from pathlib import Path
 
-from workflow_backend_node import child, logs
-from workflow_backend_node.asking import Refused
+from workflow_backend_node import child_process, logs
 from workflow_backend_node.notify import Manager
+from workflow_backend_node.requests import Refused
 
 POLL_SECONDS = 0.1
 ANSWER_SECONDS = 3
@@ -60,14 +60,16 @@ def _arguments(arguments: list[str]) -> tuple[Path, Path]:
 
 
 def _run(manager: Manager, programs: Path, data: Path) -> int:
-    postgres = child.start([str(programs / "postgres"), "-D", str(data)], on_death=signal.SIGINT)
+    postgres = child_process.start(
+        [str(programs / "postgres"), "-D", str(data)], on_death=signal.SIGINT
+    )
     ending = threading.Event()
 
     def forward(number: int, _: object) -> None:
         wish = ASKS_FOR[signal.Signals(number)]
         if wish != signal.SIGHUP:
             ending.set()
-            manager.tell(STOPPING=1, STATUS="shuts down")
+            manager.notify(STOPPING=1, STATUS="shuts down")
         postgres.send_signal(wish)
 
     for how in ASKS_FOR:
@@ -75,7 +77,7 @@ def _run(manager: Manager, programs: Path, data: Path) -> int:
     ready, beat = False, 0.0
     while True:
         try:
-            return child.exit_status(postgres.wait(POLL_SECONDS))
+            return child_process.exit_status(postgres.wait(POLL_SECONDS))
         except subprocess.TimeoutExpired:
             if ending.is_set() or time.monotonic() < beat:
                 continue
@@ -90,13 +92,13 @@ def _tell(manager: Manager, state: str | None, ready: bool) -> bool:
     """Tell the manager of PostgreSQL's state; give whether it has become ready by now."""
     if state is None:
         if ready:
-            manager.tell(STATUS="does not answer")  # and no sign of life
+            manager.notify(STATUS="does not answer")  # and no sign of life
     elif state == ACCEPTS:
-        manager.tell(READY=1, WATCHDOG=1, STATUS=state)
+        manager.notify(READY=1, WATCHDOG=1, STATUS=state)
     elif ready:
-        manager.tell(WATCHDOG=1, STATUS=state)
+        manager.notify(WATCHDOG=1, STATUS=state)
     else:
-        manager.tell(EXTEND_TIMEOUT_USEC=RECOVERY_SECONDS * 1_000_000, STATUS=state)
+        manager.notify(EXTEND_TIMEOUT_USEC=RECOVERY_SECONDS * 1_000_000, STATUS=state)
     return ready or state == ACCEPTS
 
 

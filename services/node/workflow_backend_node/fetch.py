@@ -1,8 +1,8 @@
-"""A home that is made anew, and whose state is fetched from peers.
+"""Makes a home anew whose state is fetched from peers (state sync).
 
 A request's `action` is one of these:
 
-- `offers` tells which states a node has on offer for its peers;
+- `offers` lists the states that a node offers to its peers;
 - `clear` moves the old home aside, and gives up one that was pushed in part; the node is stopped;
 - `first_start` says what holds for the first start of the home that was made anew then;
 - `synced` ends the state sync, once the state is there;
@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workflow_backend_node import first_start, homes, signing_state
-from workflow_backend_node.asking import Object, Refused, as_json, parse, run, write_private
+from workflow_backend_node.requests import Object, Refused, as_json, parse, run, write_private
 
 MOST_OFFERS = 1_000
 
 
 @dataclass(frozen=True)
-class Look:
+class HomeRequest:
     """The home."""
 
     action: str
@@ -48,41 +48,41 @@ class Proven:
     keep: int
 
 
-def answer(request: Object, check: bool) -> Object:
+def answer(given: Object, check: bool) -> Object:
     """Do what the request's action says; raises `Refused`."""
-    match request.get("action"):
+    match given.get("action"):
         case "offers":
-            return offers(parse(Look, request, "offers"))
+            return offers(parse(HomeRequest, given, "offers"))
         case "clear":
-            return clear(parse(Look, request, "clear"), check)
+            return clear(parse(HomeRequest, given, "clear"), check)
         case "first_start":
-            return started(parse(Started, request, "first_start"), check)
+            return started(parse(Started, given, "first_start"), check)
         case "synced":
-            wanted = parse(Look, request, "synced")
-            return {"changed": not check and first_start.synced(Path(wanted.home))}
+            request = parse(HomeRequest, given, "synced")
+            return {"changed": not check and first_start.synced(Path(request.home))}
         case "proven":
-            return proven(parse(Proven, request, "proven"), check)
+            return proven(parse(Proven, given, "proven"), check)
         case other:
             raise Refused(
-                f"action is {other!r}, wanted offers, clear, first_start, synced or proven"
+                f"action is {other!r}, it must be offers, clear, first_start, synced or proven"
             )
 
 
-def offers(wanted: Look) -> Object:
-    """Tell the heights and app hashes of the snapshots on offer."""
-    folder = Path(wanted.home) / "xian" / "snapshots"
-    found = []
+def offers(request: HomeRequest) -> Object:
+    """Return the heights and app hashes of the snapshots on offer."""
+    folder = Path(request.home) / "xian" / "snapshots"
+    offered = []
     for path in sorted(folder.glob("*.tar.gz.manifest.json"))[:MOST_OFFERS]:
         # One that the app can't read either is none.
         with suppress(Refused, OSError, LookupError, TypeError, ValueError):
             one = homes.read(path) or {}
-            found.append({"height": int(one["height"]), "app_hash": str(one["app_hash_hex"])})
-    return {"offers": found}
+            offered.append({"height": int(one["height"]), "app_hash": str(one["app_hash_hex"])})
+    return {"offers": offered}
 
 
-def clear(wanted: Look, check: bool) -> Object:
+def clear(request: HomeRequest, check: bool) -> Object:
     """Move the old home aside; answer with all that were moved so far."""
-    home = Path(wanted.home)
+    home = Path(request.home)
     if home.exists() and homes.runs(home):
         raise Refused(f"the app of {home} runs: stop the node first")
     aside = homes.aside(home) if home.exists() else None
@@ -97,29 +97,29 @@ def clear(wanted: Look, check: bool) -> Object:
     }
 
 
-def started(wanted: Started, check: bool) -> Object:
+def started(request: Started, check: bool) -> Object:
     """Say what holds for the first start, in a home without blocks."""
-    home = Path(wanted.home)
+    home = Path(request.home)
     made = signing_state.of(home)
     if made is None:
         raise Refused(f"{home} has no {signing_state.STATE}")
     # A home that was made behind what its peers have seen vouches for what no old one can tell.
-    state = homes.highest(home, seen=made if wanted.check_blocks else None)
+    state = homes.highest(home, seen=made if request.check_blocks else None)
     if not check:
-        write_private(home / homes.FETCHING, as_json(wanted.state_sync))
+        write_private(home / homes.FETCHING, as_json(request.state_sync))
         write_private(signing_state.place(home), as_json(state))
-        homes.say_first_start(home, state, wanted.check_blocks, wanted.state_sync)
+        homes.say_first_start(home, state, request.check_blocks, request.state_sync)
     return {"changed": [str(home / first_start.NAME)]}
 
 
-def proven(wanted: Proven, check: bool) -> Object:
+def proven(request: Proven, check: bool) -> Object:
     """End what holds for a home that is being made: the next run has its data to give up."""
-    home = Path(wanted.home)
+    home = Path(request.home)
     mark = home / homes.FETCHING
     changed = [str(mark)] if mark.exists() else []
     if not check:
         mark.unlink(missing_ok=True)
-        changed += homes.prune(home, wanted.keep)
+        changed += homes.prune(home, request.keep)
     return {"changed": changed, "moved_aside": homes.moved_aside(home)}
 
 

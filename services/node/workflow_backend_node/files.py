@@ -6,10 +6,10 @@ import os
 import stat
 from pathlib import Path
 
-from workflow_backend_node.asking import Object, Refused
+from workflow_backend_node.requests import Object, Refused
 
 
-def read_regular(path: Path, most_bytes: int) -> bytes:
+def read_regular_file(path: Path, most_bytes: int) -> bytes:
     """Return the bytes of a plain file.
 
     Raises `Refused` for a link, a pipe or a device, which may hang or lead elsewhere, and for a
@@ -35,9 +35,9 @@ def json_object(text: bytes, where: str) -> Object:
     if not text.strip():
         raise Refused(f"{where} is empty")
     try:
-        found = json.loads(text)
+        content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise Refused(f"{where} is not JSON: {error}") from None
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise Refused(f"{where} is no JSON object")
-    return found
+    return content

@@ -1,10 +1,10 @@
 """What holds for the first start of a home that a recovery put there, and for no later one.
 
-`first-start.json` in the home says it. CometBFT then looks whether its own validator has signed one
-of the last blocks, and stops before it signs where it has: another node uses the key. On an
-ordinary start that would stop a healthy validator, which has signed the last blocks itself. So it
-ends with the first signature that this home makes, which comes after that look: what the validator
-has signed moves on from where the recovery left it. A kill in between makes no difference.
+The home's `first-start.json` has it. CometBFT then checks whether its own validator has signed one
+of the last blocks, and if so stops before it signs: another node is using the key. On an ordinary
+start that check would stop a healthy validator, which has signed the last blocks itself.
+So it applies only until this home has made its first signature, which comes after the check and
+moves the signing state on from where the recovery left it. A kill in between makes no difference.
 
 State sync is for that start too: its servers are tunnels that end with the recovery.
 """
@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workflow_backend_node import signing_state
-from workflow_backend_node.asking import Object, Refused, as_json, parse, write_private
-from workflow_backend_node.files import json_object, read_regular
+from workflow_backend_node.files import json_object, read_regular_file
+from workflow_backend_node.requests import Object, Refused, as_json, parse, write_private
 
 NAME = "first-start.json"
 
@@ -59,21 +59,21 @@ class FirstStart:
         """Settings that CometBFT takes from its environment: its configuration stays as it is."""
         if not self.state_sync:
             return {}
-        wanted = parse(StateSync, self.state_sync, "state sync")
+        sync = parse(StateSync, self.state_sync, "state sync")
         return {
             "CMT_STATESYNC_ENABLE": "true",
-            "CMT_STATESYNC_RPC_SERVERS": ",".join(wanted.rpc_servers),
-            "CMT_STATESYNC_TRUST_HEIGHT": str(wanted.trust_height),
-            "CMT_STATESYNC_TRUST_HASH": wanted.trust_hash,
+            "CMT_STATESYNC_RPC_SERVERS": ",".join(sync.rpc_servers),
+            "CMT_STATESYNC_TRUST_HEIGHT": str(sync.trust_height),
+            "CMT_STATESYNC_TRUST_HASH": sync.trust_hash,
             "CMT_STATESYNC_TRUST_PERIOD": _PERIOD,
         }
 
 
-def write(home: Path, wanted: FirstStart) -> None:
+def write(home: Path, start: FirstStart) -> None:
     """Say it in a home that has not been started; raises `Refused` for servers that are too few."""
-    if wanted.state_sync and len(set(wanted.servers)) < _SERVERS:
-        raise Refused(f"state sync needs {_SERVERS} servers, {len(set(wanted.servers))} are given")
-    write_private(home / NAME, as_json(vars(wanted)))
+    if start.state_sync and len(set(start.servers)) < _SERVERS:
+        raise Refused(f"state sync needs {_SERVERS} servers, {len(set(start.servers))} are given")
+    write_private(home / NAME, as_json(vars(start)))
 
 
 def read(home: Path) -> FirstStart | None:
@@ -83,26 +83,26 @@ def read(home: Path) -> FirstStart | None:
     """
     path = home / NAME
     try:
-        text = read_regular(path, _LARGEST)
+        text = read_regular_file(path, _LARGEST)
     except FileNotFoundError:
         return None
     try:
-        wanted = parse(FirstStart, json_object(text, str(path)), str(path))
+        start = parse(FirstStart, json_object(text, str(path)), str(path))
     except Refused as error:
         raise Refused(f"{error}; run the recovery again") from None
     state = signing_state.of(home)
     if state is None:
         raise Refused(f"{signing_state.place(home)} is missing: run the recovery again")
-    if int(state["height"]) > wanted.signed:
+    if int(state["height"]) > start.signed:
         path.unlink()
         return None
-    return wanted
+    return start
 
 
 def synced(home: Path) -> bool:
-    """Take the state sync away, once the state is there; tells whether there was one."""
-    wanted = read(home)
-    if wanted is None or not wanted.state_sync:
+    """Turn state sync off, once the state is there; returns whether it was on."""
+    start = read(home)
+    if start is None or not start.state_sync:
         return False
-    write(home, FirstStart(wanted.signed, wanted.check_blocks, {}))
+    write(home, FirstStart(start.signed, start.check_blocks, {}))
     return True

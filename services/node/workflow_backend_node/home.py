@@ -1,10 +1,9 @@
-"""Brings a node's home (`.cometbft`) to the wanted configuration.
+"""Brings a node's home (`.cometbft`) to the requested configuration.
 
-A home that is not there is made whole: identity (genesis and keys), configuration, an empty store.
-Of a home that is there, whoever made it, only `config/config.toml` and `config/xian.toml` are ever
-written, and its keys are made private. It is refused when it belongs to another network or holds
-another key, and when a part of its identity or of its signing state is lost: whoever guesses there
-may sign twice.
+A new home is made completely: identity (genesis and keys), configuration, an empty store. Of an
+existing home, whoever made it, only `config/config.toml` and `config/xian.toml` are ever written,
+and its keys are made private. It is refused when it belongs to another network or holds another
+key, and when a part of its identity or signing state is lost: a guess there could sign twice.
 """
 
 import hashlib
@@ -19,8 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from workflow_backend_node import identity as identities
-from workflow_backend_node import signing_state, whole
-from workflow_backend_node.asking import (
+from workflow_backend_node import integrity, signing_state
+from workflow_backend_node.configuration import Settings, render
+from workflow_backend_node.homes import refuse_half_pushed
+from workflow_backend_node.identity import IDENTITY, NODE_KEY, VALIDATOR_KEY
+from workflow_backend_node.locks import folder_lock
+from workflow_backend_node.ports import refuse_taken
+from workflow_backend_node.requests import (
     Object,
     Refused,
     as_json,
@@ -29,25 +33,20 @@ from workflow_backend_node.asking import (
     run,
     write_private,
 )
-from workflow_backend_node.configuration import Settings, render
-from workflow_backend_node.half_restored import refuse_half_restored
-from workflow_backend_node.homes import refuse_half_pushed
-from workflow_backend_node.identity import IDENTITY, NODE_KEY, VALIDATOR_KEY
-from workflow_backend_node.ports import refuse_taken
-from workflow_backend_node.turns import turn
+from workflow_backend_node.unfinished_restore import require_no_restore
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """A home: `identity` is the folder that a home not yet there is made of; it is taken away then.
+class HomeRequest:
+    """A home to make or update.
 
-    It holds genesis and keys, and what the validator signed last where it has signed. Only who has
-    just put all of it there says that it was handed over: what an earlier run left may lack a part,
-    and a validator without what it signed last may sign twice.
+    A new home is made from the folder `identity`, which is removed afterwards. It holds genesis and
+    keys, and the signing state of a validator that has signed before. `handed_over` says that the
+    caller has just put all of it there: what an earlier run left may be incomplete, and a validator
+    without its signing state may sign twice. Until it is handed over, the answer says what would
+    change, as in check mode, and the home is not made.
 
-    `seen` is a signing state behind all that the validator's peers have seen, where there are any.
-
-    Until then the answer says what would change, as in a rehearsal: the home stays unmade.
+    `seen` is a signing state beyond all that the validator's peers have seen, if there are any.
     """
 
     home: str
@@ -60,41 +59,41 @@ class Wanted:
     seen: Object = field(default_factory=dict)
 
 
-def bring(request: Object, check: bool) -> Object:
+def bring(given: Object, check: bool) -> Object:
     """Make or update the home; answer with what changed and the difference, which holds no secret.
 
     `configuration` is a digest of all that a running node has to be restarted for, but for its
     peers: many of those connect to it by themselves, and the role knows which.
 
-    Raises `Refused` when the home or the identity is not the wanted one, or another program has a
+    Raises `Refused` when the home or the identity is not the expected one, or another program has a
     port.
     """
-    wanted = parse(Wanted, request, "home")
-    settings = parse(Settings, wanted.settings, "home settings")
-    with turn(Path(wanted.home).parent, check):
-        return _bring(wanted, settings, check)
+    request = parse(HomeRequest, given, "home")
+    settings = parse(Settings, request.settings, "home settings")
+    with folder_lock(Path(request.home).parent, check):
+        return _bring(request, settings, check)
 
 
-def _bring(wanted: Wanted, settings: Settings, check: bool) -> Object:
-    home = Path(wanted.home)
+def _bring(request: HomeRequest, settings: Settings, check: bool) -> Object:
+    home = Path(request.home)
     refuse_taken(settings.addresses(), str(home))
     refuse_half_pushed(home)
-    refuse_half_restored(home)
+    require_no_restore(home)
     new = not home.exists()
-    identity = Path(wanted.identity)
+    identity = Path(request.identity)
     source = identity if new else home / "config"
-    if new and not (wanted.handed_over and source.exists()):
+    if new and not (request.handed_over and source.exists()):
         return {"made": False, "changed": [str(home)], "configuration": ""}
-    validators = _verify(wanted, source)
+    validators = _verify(request, source)
     if not new:
-        whole.require_kept(home)
+        integrity.require_kept(home)
     files = render(settings, validators)
     without_peers = render(replace(settings, peers=[]), validators)
     changes = list(_changes(home / "config", files))
     open_to_others = [] if new else list(_open_to_others(home))
     left = [] if new or not identity.exists() else [identity]
     if new and not check:
-        _make(home, source, files, wanted.seen)
+        _make(home, source, files, request.seen)
     elif not check:
         for path in open_to_others:
             path.chmod(0o600)
@@ -112,27 +111,28 @@ def _bring(wanted: Wanted, settings: Settings, check: bool) -> Object:
     }
 
 
-def _verify(wanted: Wanted, config: Path) -> int:
+def _verify(request: HomeRequest, config: Path) -> int:
     """Refuse any other identity; give the number of validators in the genesis."""
     identities.require(config)
     text = (config / "genesis.json").read_bytes()
     genesis: dict[str, Any] = json.loads(text)
-    if genesis["chain_id"] != wanted.chain_id:
+    if genesis["chain_id"] != request.chain_id:
         raise Refused(
-            f"{config} belongs to network {genesis['chain_id']}, not to {wanted.chain_id}: "
+            f"{config} belongs to network {genesis['chain_id']}, not to {request.chain_id}: "
             "move this home away, or set the chain id back"
         )
-    if hashlib.sha256(text).hexdigest() != wanted.genesis_sha256:
+    if hashlib.sha256(text).hexdigest() != request.genesis_sha256:
         raise Refused(
-            f"{config}/genesis.json is another genesis of {wanted.chain_id} than the "
+            f"{config}/genesis.json is another genesis of {request.chain_id} than the "
             "network folder's: move this home away, or bring back the folder it was made of"
         )
     key = json.loads((config / "priv_validator_key.json").read_text())
     public_key = b64decode(key["pub_key"]["value"]).hex()
-    if public_key != wanted.public_key:
+    if public_key != request.public_key:
         raise Refused(
             f"{config}/priv_validator_key.json holds the key {public_key}, "
-            f"the network folder gives this host {wanted.public_key}: one of them is another host's"
+            f"the network folder gives this host {request.public_key}: "
+            "one of them is another host's"
         )
     return len(genesis["validators"])
 

@@ -1,4 +1,4 @@
-"""Homes on a host: the node's own, one that waits beside it, and those that were moved aside."""
+"""The homes on a host: the node's own, one that waits beside it, and those moved aside."""
 
 import shutil
 from base64 import b64decode
@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from workflow_backend_node import first_start, signing_state
-from workflow_backend_node.asking import Object, Refused
-from workflow_backend_node.comet import listener
-from workflow_backend_node.files import json_object, read_regular
+from workflow_backend_node.files import json_object, read_regular_file
 from workflow_backend_node.first_start import FirstStart
-from workflow_backend_node.half_restored import JOURNAL
 from workflow_backend_node.identity import VALIDATOR_KEY
+from workflow_backend_node.requests import Object, Refused
 from workflow_backend_node.toml import read_toml
+from workflow_backend_node.unfinished_restore import JOURNAL
+from workflow_backend_node.unix_sockets import listener
 
 PUSHED = ".cometbft.pushed"
 MARK = "pushed.json"
@@ -24,13 +24,13 @@ ASIDE = ".cometbft.before-recovery"
 _LARGEST = 64 << 20
 
 
-def look(home: Path) -> Object:
-    """Tell what is there."""
+def status(home: Path) -> Object:
+    """Return what is there."""
     public_key = None
     with suppress(Refused, ValueError, LookupError, TypeError):
         key = read(home / "config" / VALIDATOR_KEY) or {}
         public_key = b64decode(key["pub_key"]["value"]).hex()
-    found, unreadable = _signed(home)
+    states, unreadable = _signed(home)
     own = None
     with suppress(Refused):
         own = signing_state.of(home)
@@ -38,7 +38,7 @@ def look(home: Path) -> Object:
         "home": home.exists(),
         "blocks": has_blocks(home),
         "signed": own,
-        "highest": int(signing_state.highest(found)["height"]),
+        "highest": int(signing_state.highest(states)["height"]),
         "unreadable": unreadable,
         "public_key": public_key,
         "running": home.exists() and runs(home),
@@ -59,23 +59,23 @@ def highest(home: Path, *others: Path, seen: Object | None = None) -> Object:
     One that can't be read is as lost as one that is missing where peers have seen the chain: what
     they have seen is behind all that it could tell. Raises `Refused` for it otherwise.
     """
-    found, unreadable = _signed(home, *others)
+    states, unreadable = _signed(home, *others)
     if unreadable and not seen:
         raise Refused("; ".join(unreadable))
-    return signing_state.highest([*found, *([seen] if seen else [])])
+    return signing_state.highest([*states, *([seen] if seen else [])])
 
 
 def _signed(home: Path, *others: Path) -> tuple[list[Object], list[str]]:
     """The signing states of all homes that are here, and what is wrong with the others."""
-    found, wrong = [], []
+    states, wrong = [], []
     for one in (home, *others, *_moved_aside(home)):
         try:
             state = signing_state.of(one)
         except Refused as error:
             wrong.append(str(error))
         else:
-            found += [state] if state else []
-    return found, wrong
+            states += [state] if state else []
+    return states, wrong
 
 
 def has_blocks(home: Path) -> bool:
@@ -136,7 +136,7 @@ def mark(home: Path) -> Object | None:
 def read(path: Path) -> Object | None:
     """Read a JSON file; None where there is none."""
     try:
-        return json_object(read_regular(path, _LARGEST), str(path))
+        return json_object(read_regular_file(path, _LARGEST), str(path))
     except FileNotFoundError, NotADirectoryError:
         return None
 
@@ -147,4 +147,4 @@ def runs(home: Path) -> bool:
     if not path.is_file():
         return False
     socket = str(read_toml(path).get("proxy_app", "")).removeprefix("unix://")
-    return listener(socket, Path("/proc/self/net/unix").read_text(encoding="utf-8")) is not None
+    return listener(socket) is not None

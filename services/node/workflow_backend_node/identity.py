@@ -15,8 +15,8 @@ from nacl.signing import SigningKey
 from xian.node_setup import build_node_key, generate_validator_material
 
 from workflow_backend_node import archives, signing_state
-from workflow_backend_node.asking import Object, Refused, as_json, write_private
-from workflow_backend_node.files import json_object, read_regular
+from workflow_backend_node.files import json_object, read_regular_file
+from workflow_backend_node.requests import Object, Refused, as_json, write_private
 from workflow_backend_node.signing_state import STATE
 
 GENESIS = "genesis.json"
@@ -80,21 +80,21 @@ def read(place: Path) -> Identity:
     files = _opened(place)
     if VALIDATOR_KEY not in files:
         raise Refused(f"{place} is no home of a node: it has no {VALIDATOR_KEY}")
-    found = {
+    contents = {
         name: _object(f"{name} in {place}", files[name]())
         for name in (NODE_KEY, VALIDATOR_KEY, STATE)
         if name in files
     }
-    if STATE not in found and _BLOCKS in files:
+    if STATE not in contents and _BLOCKS in files:
         raise Refused(
             f"{place} has blocks but no {STATE}: without it this validator may sign twice. "
             "Put it back, or restore the home from a backup"
         )
     genesis = files[GENESIS]() if GENESIS in files else None
     return Identity(
-        node_key=_node_key(found.get(NODE_KEY), place),
-        validator_key=_validator_key(found[VALIDATOR_KEY], place),
-        state=_signed(found.get(STATE), place),
+        node_key=_node_key(contents.get(NODE_KEY), place),
+        validator_key=_validator_key(contents[VALIDATOR_KEY], place),
+        state=_signed(contents.get(STATE), place),
         genesis=genesis,
     )
 
@@ -104,7 +104,7 @@ def _opened(place: Path) -> Files:
     if place.is_dir():
         folders = (place, place / "config", place / "data")
         return {
-            path.name: partial(read_regular, path, _LARGEST)
+            path.name: partial(read_regular_file, path, _LARGEST)
             for folder in folders
             for path in _listed(folder)
         }
@@ -145,26 +145,26 @@ def _object(what: str, text: bytes) -> Object:
     return json_object(text, what)
 
 
-def _node_key(found: Object | None, place: Path) -> Object:
-    if found is None:
+def _node_key(key: Object | None, place: Path) -> Object:
+    if key is None:
         return generate().node_key
-    seed = _seed(found, f"{NODE_KEY} in {place}")
+    seed = _seed(key, f"{NODE_KEY} in {place}")
     return {"priv_key": build_node_key(seed.hex())["priv_key"]}
 
 
-def _validator_key(found: Object, place: Path) -> Object:
+def _validator_key(content: Object, place: Path) -> Object:
     what = f"{VALIDATOR_KEY} in {place}"
-    key: Object = generate_validator_material(_seed(found, what).hex())["priv_validator_key"]
-    if found.get("pub_key") != key["pub_key"]:
+    key: Object = generate_validator_material(_seed(content, what).hex())["priv_validator_key"]
+    if content.get("pub_key") != key["pub_key"]:
         raise Refused(f"{what}: the public key is not the private key's")
     return key
 
 
-def _signed(found: Object | None, place: Path) -> Object | None:
+def _signed(content: Object | None, place: Path) -> Object | None:
     """Give the state of a validator that has signed."""
-    if found is None:
+    if content is None:
         return None
-    state = signing_state.require(found, f"{STATE} in {place}")
+    state = signing_state.require(content, f"{STATE} in {place}")
     return state if int(state["height"]) > 0 else None
 
 
@@ -174,7 +174,7 @@ def require(config: Path) -> None:
     if missing:
         raise Refused(f"{config} lacks {', '.join(missing)}: put back what belongs to this node")
     genesis, node_key, validator_key = (
-        _object(str(config / name), read_regular(config / name, _LARGEST)) for name in IDENTITY
+        _object(str(config / name), read_regular_file(config / name, _LARGEST)) for name in IDENTITY
     )
     if not isinstance(genesis.get("chain_id"), str) or not genesis.get("validators"):
         raise Refused(f"{config / GENESIS} is no genesis: put back this network's")

@@ -13,8 +13,8 @@ index for all that come after it. `mend` puts this right, all in the writer:
 - only the blocks that come next may wait in memory: where it is full of later ones, there is no
   room for the one that all of them wait for, and a busy chain's index never begins again.
 
-Two more let the index keep up with a busy chain: a transaction's rows are written together (see
-`together`), and a block that waits in memory is not read from the spool again after each other one.
+Two more let the index keep up with a busy chain: a transaction's rows are written in one batch (see
+`batched_writes`), and a block that waits in memory is not read again from the spool.
 """
 
 import asyncio
@@ -37,8 +37,8 @@ from xian.services.bds.payloads import BdsBlockPayload
 from xian.services.bds.serializer import canonical_decimal, canonical_json_text
 
 from workflow_backend_node import logs
-from workflow_backend_node.asking import Refused
-from workflow_backend_node.together import Together
+from workflow_backend_node.batched_writes import BatchedWrites
+from workflow_backend_node.requests import Refused
 
 # What is wrong with the value and will be wrong again: PostgreSQL's classes 22 and 54, and Python's
 # complaints about the shape of data. Whatever else fails (connection, disk, shutdown) is tried
@@ -54,7 +54,7 @@ UNSTORABLE = (
     RecursionError,
 )
 FEW = 3
-"""So few state changes cost no more one by one: to write them together has its price, too."""
+"""Transactions with so few state changes are written one by one: a batch has a price of its own."""
 
 _UNSTORABLE_CHARACTER = re.compile("[\x00\ud800-\udfff]")
 _UNSTORABLE_ESCAPE = re.compile(r"\\u(0000|d[89a-f])")
@@ -123,9 +123,9 @@ def _persist_transaction(
                 if changes <= FEW:
                     await upstream(self, connection, **block)
                 else:
-                    together = await Together.begin(connection, changes)
-                    await upstream(self, together, **block)
-                    await together.flush()
+                    batch = await BatchedWrites.begin(connection, changes)
+                    await upstream(self, batch, **block)
+                    await batch.flush()
         except UNSTORABLE as error:
             tx_hash = block["tx"].tx_result["hash"]
             logger.error("Index: transaction {} can't be stored whole: {}", tx_hash, error)
@@ -196,7 +196,7 @@ async def wait_for_database(dsn: str, seconds: float) -> None:
     """Wait until the database accepts connections; raises `Refused` with the last reason."""
     _refuse_missing_files(dsn)
     deadline = time.monotonic() + seconds
-    said = ""
+    last_reason = ""
     while True:
         try:
             connection = await asyncpg.connect(dsn, timeout=5)
@@ -210,17 +210,17 @@ async def wait_for_database(dsn: str, seconds: float) -> None:
         else:
             await connection.close()
             return
-        if reason != said:
+        if reason != last_reason:
             logs.say("warning", f"waiting for the index's database: {reason}")
-            said = reason
+            last_reason = reason
         if time.monotonic() > deadline:
             raise Refused(f"the index's database has not answered within {seconds:.0f} s: {reason}")
         await asyncio.sleep(0.1)
 
 
 def _refuse_missing_files(dsn: str) -> None:
-    """Raise `Refused` for a certificate that can't be read: the driver does not say which."""
-    with suppress(ValueError):  # what is no DSN is found by who reads it whole
+    """Raise `Refused` for a certificate that can't be read: the driver does not name it."""
+    with suppress(ValueError):  # the driver refuses what is no DSN
         for name, paths in parse_qs(urlsplit(dsn).query).items():
             if name in ("sslrootcert", "sslcert", "sslkey") and not os.access(paths[-1], os.R_OK):
                 raise Refused(f"index_dsn: {name} is {paths[-1]}, and that can't be read")

@@ -1,4 +1,4 @@
-"""What a program of the node writes is one JSON object a line, and plain text at a terminal."""
+"""Logs of the node's programs: one JSON object on each line, or plain text on a terminal."""
 
 import atexit
 import os
@@ -6,7 +6,7 @@ import subprocess
 import sys
 from contextlib import suppress
 
-from workflow_backend_node import lines
+from workflow_backend_node import log_lines
 
 LAST_WORDS_SECONDS = 2.0
 
@@ -15,7 +15,7 @@ _program = ""
 
 
 def begin(program: str) -> None:
-    """Lead everything that this process and its children write through `lines`.
+    """Lead everything that this process and its children write through `log_lines`.
 
     Call it before modules are imported that write at the end: what is registered later ends first.
     """
@@ -24,7 +24,7 @@ def begin(program: str) -> None:
         return
     _program = program
     read, write = os.pipe()
-    command = [sys.executable, "-IS", lines.__file__, program]
+    command = [sys.executable, "-IS", log_lines.__file__, program]
     _process = subprocess.Popen(command, stdin=read, stdout=2)
     os.close(read)
     for stream in (1, 2):
@@ -35,7 +35,7 @@ def begin(program: str) -> None:
 
 def say(level: str, message: str) -> None:
     """Write an entry of the program itself."""
-    line = message if _process is None else lines.entry(level, _program, message)
+    line = message if _process is None else log_lines.entry(level, _program, message)
     print(line, file=sys.stderr, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""Makes a network's folder: its genesis and the keys of every host, for one founded or joined.
+"""Makes a network's folder: its genesis and every host's keys, whether it is founded or joined.
 
     genesis.json                            the first state and the validators
     network.json                            what everybody may know: chain id, node ids, public keys
@@ -12,25 +12,21 @@ key is ever changed, and no genesis; hosts are added to it, which follow the cha
 validators give them a vote.
 """
 
-import hashlib
 import json
 import re
 import shutil
 import sys
 import tempfile
-from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from nacl.signing import SigningKey
-from xian.genesis_builder import build_local_network_genesis
-from xian_runtime_types.encoding import encode
 
-from workflow_backend_node.asking import Object, Refused, as_json, parse, run, write_private
+from workflow_backend_node import genesis_files
 from workflow_backend_node.identity import GENESIS, Identity, generate, read
+from workflow_backend_node.requests import Object, Refused, as_json, parse, run, write_private
 
 NETWORK = "network.json"
 
@@ -38,7 +34,7 @@ _PEER = re.compile(r"[0-9a-f]{40}@[^@\s,]+:[0-9]{1,5}", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Wanted:
+class NetworkRequest:
     """A network: `hosts` gives each host's voting power by name; power 0 follows without a vote.
 
     `genesis` is the file of a network that is there already, empty where one is founded from the
@@ -55,40 +51,45 @@ class Wanted:
     peers: list[str] = field(default_factory=list)
 
 
-def make(request: Object, check: bool) -> Object:
+def make(given: Object, check: bool) -> Object:
     """Make the network unless it is there, add hosts; answer with `network.json` and what changed.
 
     Raises `Refused` when the folder holds another network or is none, when a home can't be used,
     and when a host shall vote that the genesis gives no vote.
     """
-    wanted = parse(Wanted, request, "network")
-    directory = Path(wanted.directory)
-    if strangers := set(wanted.homes) - set(wanted.hosts):
+    request = parse(NetworkRequest, given, "network")
+    directory = Path(request.directory)
+    if strangers := set(request.homes) - set(request.hosts):
         raise Refused(f"there are homes for {', '.join(sorted(strangers))}, which are no hosts")
-    for peer in wanted.peers:
+    for peer in request.peers:
         if not _PEER.fullmatch(peer):
             raise Refused(
                 f"peer {peer} must be NODE_ID@HOST:PORT, the id with 40 hexadecimal digits"
             )
-    return (_extend if directory.exists() else _make)(directory, wanted, check)
+    return (_extend if directory.exists() else _make)(directory, request, check)
 
 
-def _make(directory: Path, wanted: Wanted, check: bool) -> Object:
+def _make(directory: Path, request: NetworkRequest, check: bool) -> Object:
     operator: dict[str, str] | None = None
-    if wanted.genesis:
-        genesis = _given_genesis(wanted)
-        hosts = {name: _identity(wanted, name, genesis) for name in wanted.hosts}
+    if request.genesis:
+        genesis = genesis_files.read(Path(request.genesis), request.chain_id)
+        hosts = {name: _identity(request, name, genesis) for name in request.hosts}
     else:
-        _verify_founding(wanted)
-        hosts = {name: _identity(wanted, name, None) for name in wanted.hosts}
+        genesis_files.require_founding(request.chain_id, request.hosts, Path(request.contracts))
+        hosts = {name: _identity(request, name, None) for name in request.hosts}
         operator = _operator()
-        genesis = _found(wanted, hosts, operator["private_key"])
+        genesis = genesis_files.create(
+            request.chain_id,
+            Path(request.contracts),
+            {name: (hosts[name], power) for name, power in request.hosts.items() if power > 0},
+            operator["private_key"],
+        )
     network: Object = {
-        "chain_id": wanted.chain_id,
-        "genesis_sha256": _digest(genesis),
+        "chain_id": request.chain_id,
+        "genesis_sha256": genesis_files.digest(genesis),
         "operator": operator and operator["public_key"],
-        "peers": wanted.peers,
-        "hosts": _entries(wanted, hosts, genesis),
+        "peers": request.peers,
+        "hosts": _entries(request, hosts, genesis),
     }
     _verify_distinct(network)
     if check:
@@ -106,22 +107,22 @@ def _make(directory: Path, wanted: Wanted, check: bool) -> Object:
     return {"changed": [str(directory)], "network": network}
 
 
-def _extend(directory: Path, wanted: Wanted, check: bool) -> Object:
+def _extend(directory: Path, request: NetworkRequest, check: bool) -> Object:
     """Give keys to the hosts that have none in the network that is there, and keep the peers."""
-    network, genesis = _existing(directory, wanted)
+    network, genesis = _existing(directory, request)
     known: Object = network["hosts"]
     new = {
-        name: _identity(wanted, name, genesis, left=directory / "hosts" / name)
-        for name in wanted.hosts
+        name: _identity(request, name, genesis, left=directory / "hosts" / name)
+        for name in request.hosts
         if name not in known
     }
-    network["hosts"] = known | _entries(wanted, new, genesis)
-    for name, home in wanted.homes.items():
+    network["hosts"] = known | _entries(request, new, genesis)
+    for name, home in request.homes.items():
         _verify_same(directory, name, Path(home), network["hosts"][name])
     _verify_distinct(network)
     changed = [str(directory / "hosts" / name) for name in new]
-    if network.get("peers", []) != wanted.peers:
-        network["peers"] = wanted.peers
+    if network.get("peers", []) != request.peers:
+        network["peers"] = request.peers
         changed.append(str(directory / NETWORK))
     if changed and not check:
         for name, identity in new.items():
@@ -132,93 +133,48 @@ def _extend(directory: Path, wanted: Wanted, check: bool) -> Object:
     return {"changed": changed, "network": network}
 
 
-def _existing(directory: Path, wanted: Wanted) -> tuple[Object, bytes]:
+def _existing(directory: Path, request: NetworkRequest) -> tuple[Object, bytes]:
     try:
         network: Object = json.loads((directory / NETWORK).read_text(encoding="utf-8"))
         genesis = (directory / GENESIS).read_bytes()
     except (OSError, ValueError) as error:
         raise Refused(f"{directory} is there but is no network ({error}): move it away") from error
-    if network["chain_id"] != wanted.chain_id:
+    if network["chain_id"] != request.chain_id:
         raise Refused(
-            f"{directory} holds network {network['chain_id']}, asked for {wanted.chain_id}: "
+            f"{directory} holds network {network['chain_id']}, asked for {request.chain_id}: "
             "set the chain id back, or move the folder away to make another network"
         )
-    if _digest(genesis) != network["genesis_sha256"]:
+    if genesis_files.digest(genesis) != network["genesis_sha256"]:
         raise Refused(f"{directory / GENESIS} is not the one that the network was made with")
     # The folder has a copy of a genesis that was given: the file may be gone.
-    if Path(wanted.genesis).is_file() and not _same(_given_genesis(wanted), genesis):
+    if Path(request.genesis).is_file() and not genesis_files.same(
+        genesis_files.read(Path(request.genesis), request.chain_id), genesis
+    ):
         raise Refused(
-            f"{wanted.genesis} is another genesis of {wanted.chain_id} than {directory / GENESIS}: "
+            f"{request.genesis} is another genesis of {request.chain_id} than "
+            f"{directory / GENESIS}: "
             "give that one, or move the folder away"
         )
     return network, genesis
 
 
-def _given_genesis(wanted: Wanted) -> bytes:
-    try:
-        text = Path(wanted.genesis).read_bytes()
-        chain_id = json.loads(text)["chain_id"]
-        validators = _votes(text)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise Refused(f"{wanted.genesis} is no genesis: {error}") from error
-    if chain_id != wanted.chain_id:
-        raise Refused(
-            f"{wanted.genesis} is the genesis of {chain_id}, asked for {wanted.chain_id}: "
-            "give the right file, or set the chain id"
-        )
-    if not validators:
-        raise Refused(f"{wanted.genesis} names no validators")
-    return text
-
-
-def _verify_founding(wanted: Wanted) -> None:
-    if not any(power > 0 for power in wanted.hosts.values()):
-        raise Refused(f"network {wanted.chain_id}: no host has a voting power above 0")
-    if not (Path(wanted.contracts) / "contracts_local.json").is_file():
-        raise Refused(
-            f"no genesis contracts in {wanted.contracts}: contracts_local.json is missing"
-        )
-
-
 def _identity(
-    wanted: Wanted, name: str, genesis: bytes | None, left: Path | None = None
+    request: NetworkRequest, name: str, genesis: bytes | None, left: Path | None = None
 ) -> Identity:
     """Take a host's keys from what a run that was ended left, or its home, or make new ones."""
     if left and left.exists():
         return read(left)
-    home = wanted.homes.get(name)
+    home = request.homes.get(name)
     if home is None:
         return generate()
     identity = read(Path(home))
-    if identity.genesis and not (genesis and _same(identity.genesis, genesis)):
+    if identity.genesis and not (genesis and genesis_files.same(identity.genesis, genesis)):
         chain_id = json.loads(identity.genesis).get("chain_id")
         raise Refused(
             f"{home} belongs to network {chain_id} with another genesis than this one's: "
             "give the network's genesis file, or the validator's key alone"
         )
     return identity
-
-
-def _found(wanted: Wanted, hosts: dict[str, Identity], founder: str) -> bytes:
-    try:
-        genesis = build_local_network_genesis(
-            chain_id=wanted.chain_id,
-            founder_private_key=founder,
-            contracts_dir=Path(wanted.contracts),
-            validators=[
-                {
-                    "account_public_key": hosts[name].public_key,
-                    "priv_validator_key": hosts[name].validator_key,
-                    "name": name,
-                    "power": power,
-                }
-                for name, power in wanted.hosts.items()
-                if power > 0
-            ],
-        )
-    except ValueError as error:
-        raise Refused(f"no genesis from the contracts in {wanted.contracts}: {error}") from error
-    return as_json(json.loads(encode(genesis))).encode()
 
 
 def _operator() -> dict[str, str]:
@@ -229,13 +185,13 @@ def _operator() -> dict[str, str]:
     }
 
 
-def _entries(wanted: Wanted, hosts: dict[str, Identity], genesis: bytes) -> Object:
+def _entries(request: NetworkRequest, hosts: dict[str, Identity], genesis: bytes) -> Object:
     """Give what everybody may know of the hosts. Only a genesis gives votes."""
-    votes = _votes(genesis)
+    votes = genesis_files.votes(genesis)
     for name, identity in hosts.items():
-        if wanted.hosts[name] > 0 and identity.public_key not in votes:
+        if request.hosts[name] > 0 and identity.public_key not in votes:
             raise Refused(
-                f"{name} is no validator of the genesis of {wanted.chain_id}: give it power 0; it "
+                f"{name} is no validator of the genesis of {request.chain_id}: give it power 0; it "
                 "follows the chain until the contract `validators` gives it a vote"
             )
     return {
@@ -245,14 +201,6 @@ def _entries(wanted: Wanted, hosts: dict[str, Identity], genesis: bytes) -> Obje
             "power": votes.get(identity.public_key, 0),
         }
         for name, identity in hosts.items()
-    }
-
-
-def _votes(genesis: bytes) -> dict[str, int]:
-    validators: list[Any] = json.loads(genesis).get("validators") or []
-    return {
-        b64decode(validator["pub_key"]["value"]).hex(): int(validator["power"])
-        for validator in validators
     }
 
 
@@ -275,15 +223,6 @@ def _verify_distinct(network: Object) -> None:
                 raise Refused(
                     f"{other} and {name} have one {kind}, {entry[kind]}: each needs its own"
                 )
-
-
-def _same(one: bytes, other: bytes) -> bool:
-    """Tell whether two files are one genesis; programs lay them out in their own ways."""
-    return one == other or bool(json.loads(one) == json.loads(other))
-
-
-def _digest(genesis: bytes) -> str:
-    return hashlib.sha256(genesis).hexdigest()
 
 
 @contextmanager

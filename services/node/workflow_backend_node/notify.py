@@ -1,7 +1,7 @@
-"""What a program of the node tells the service manager: it is ready, it lives, it is about to end.
+"""Notifies the service manager that a program of the node is ready, alive or about to end.
 
 systemd listens where NOTIFY_SOCKET says and, when asked to watch the program, gives its patience in
-WATCHDOG_USEC. Under supervisor nobody listens and nothing is told.
+WATCHDOG_USEC. Under supervisor nobody listens and nothing is sent.
 """
 
 import os
@@ -12,7 +12,7 @@ BEAT_SECONDS = 5.0
 
 
 class Manager:
-    """Takes the manager's variables out of the environment: what a child says is not the program's.
+    """Takes the manager's variables out of the environment, so that no child notifies in its place.
 
     `beat` is the time between two signs of life, in seconds; the manager's patience is four at
     least.
@@ -24,14 +24,16 @@ class Manager:
         patience = int(os.environ.pop("WATCHDOG_USEC", "0")) / 1e6
         self.beat = min(BEAT_SECONDS, patience / 4) if patience and watched else BEAT_SECONDS
 
-    def tell(self, **facts: object) -> None:
-        """Tell facts such as READY=1, STATUS="...", WATCHDOG=1 or STOPPING=1; never blocks."""
+    def notify(self, **facts: object) -> None:
+        """Send facts such as READY=1, STATUS="...", WATCHDOG=1 or STOPPING=1; never blocks."""
         if not self._address:
             return
-        told = "\n".join(f"{name}={str(fact).replace('\n', ' ')}" for name, fact in facts.items())
+        message = "\n".join(
+            f"{name}={str(fact).replace('\n', ' ')}" for name, fact in facts.items()
+        )
         address = "\0" + self._address[1:] if self._address[0] == "@" else self._address
         with (
             suppress(OSError),  # a manager that does not listen just now must not end the program
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as manager,
         ):
-            manager.sendto(told.encode(), address)
+            manager.sendto(message.encode(), address)

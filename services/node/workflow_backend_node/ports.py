@@ -6,7 +6,7 @@ from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
-from workflow_backend_node.asking import Refused
+from workflow_backend_node.requests import Refused
 
 type Address = IPv4Address | IPv6Address
 
@@ -24,7 +24,7 @@ def refuse_taken(addresses: dict[str, str], ours: str) -> None:
         try:
             listeners = list(_listeners(ip_address(host.strip("[]")), int(port)))
         except ValueError:
-            raise Refused(f"{name} is {address!r}, wanted IP-ADDRESS:PORT") from None
+            raise Refused(f"{name} is {address!r}, it must be IP-ADDRESS:PORT") from None
         for inode, uid in listeners:
             who = _owner(inode)
             if who is None and uid == os.getuid():
@@ -48,15 +48,15 @@ def _listeners(host: Address, port: int) -> Iterator[tuple[str, int]]:
                 yield columns[9], int(columns[7])
 
 
-def _overlap(local: str, wanted: Address) -> bool:
+def _overlap(local: str, ours: Address) -> bool:
     words = [bytes.fromhex(local[i : i + 8])[::-1] for i in range(0, len(local), 8)]
     bound = ip_address(b"".join(words))
     bound = getattr(bound, "ipv4_mapped", None) or bound
-    return bound == wanted or bound.is_unspecified or wanted.is_unspecified
+    return bound == ours or bound.is_unspecified or ours.is_unspecified
 
 
 def _owner(inode: str) -> tuple[int, list[str]] | None:
-    """Process id and arguments of who holds the socket; None where the kernel does not tell."""
+    """Process id and arguments of who holds the socket; None where the kernel does not show it."""
     for process in Path("/proc").iterdir():
         if not process.name.isdecimal():
             continue

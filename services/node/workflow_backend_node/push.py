@@ -1,13 +1,13 @@
-"""A prepared home in the place of the one that a host has, or lost.
+"""Puts a prepared home in the place of the one that a host has, or has lost.
 
 A request's `action` is one of these:
 
-- `look` tells what is there: a home, what its validator signed last, whether its app runs;
+- `status` returns what is there: a home, what its validator signed last, whether its app runs;
 - `unpack` makes the home of an archive beside its place; the node may run;
 - `swap` moves the old home aside and the new one in its place; the node is stopped.
 
-Each may be asked for again after it was cut short. What the validator has signed is never lowered:
-the highest of the old home's, the archive's and what its peers have seen holds.
+Each can be repeated after it was interrupted. The signing state is never lowered: the highest of
+the old home's, the archive's and what the peers have seen is kept.
 """
 
 import hashlib
@@ -19,15 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from workflow_backend_node import first_start, homes, identity, signing_state
-from workflow_backend_node.asking import Object, Refused, as_json, parse, run, write_private
 from workflow_backend_node.identity import NODE_KEY, VALIDATOR_KEY
+from workflow_backend_node.requests import Object, Refused, as_json, parse, run, write_private
 
 ROOM = 1 << 30
 """Bytes that have to stay free on the disk: a full one stops the node, which may run meanwhile."""
 
 
 @dataclass(frozen=True)
-class Look:
+class Status:
     """The home."""
 
     action: str
@@ -61,43 +61,45 @@ class Swap:
     keep: int
 
 
-def answer(request: Object, check: bool) -> Object:
+def answer(given: Object, check: bool) -> Object:
     """Do what the request's action says; raises `Refused`."""
-    match request.get("action"):
-        case "look":
-            return homes.look(Path(parse(Look, request, "look").home))
+    match given.get("action"):
+        case "status":
+            return homes.status(Path(parse(Status, given, "status").home))
         case "unpack":
-            return unpack(parse(Unpack, request, "unpack"), check)
+            return unpack(parse(Unpack, given, "unpack"), check)
         case "swap":
-            return swap(parse(Swap, request, "swap"), check)
+            return swap(parse(Swap, given, "swap"), check)
         case other:
-            raise Refused(f"action is {other!r}, wanted look, unpack or swap")
+            raise Refused(f"action is {other!r}, it must be status, unpack or swap")
 
 
-def unpack(wanted: Unpack, check: bool) -> Object:
+def unpack(request: Unpack, check: bool) -> Object:
     """Make the home beside its place; one of the same archive that is there already is kept."""
-    home, archive = Path(wanted.home), Path(wanted.archive)
+    home, archive = Path(request.home), Path(request.archive)
     place = home.with_name(homes.PUSHED)
-    if (homes.mark(home) or {}).get("sha256") == wanted.sha256:
+    if (homes.mark(home) or {}).get("sha256") == request.sha256:
         return {"changed": [], "place": str(place)}
     with archive.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != wanted.sha256:
-            raise Refused(f"{archive} is not the archive of the sum {wanted.sha256}: copy it again")
+        if hashlib.file_digest(file, "sha256").hexdigest() != request.sha256:
+            raise Refused(
+                f"{archive} is not the archive of the sum {request.sha256}: copy it again"
+            )
     if check:
         return {"changed": [str(place)], "place": str(place)}
     for left in (place, *home.parent.glob(".unpacked.*")):
         shutil.rmtree(left, ignore_errors=True)
     beside = Path(tempfile.mkdtemp(prefix=".unpacked.", dir=home.parent))  # 0700
     try:
-        _extract(archive, wanted.top, beside)
-        if homes.look(beside)["public_key"] != wanted.public_key:
-            raise Refused(f"{archive} holds another validator's key than {wanted.public_key}")
+        _extract(archive, request.top, beside)
+        if homes.status(beside)["public_key"] != request.public_key:
+            raise Refused(f"{archive} holds another validator's key than {request.public_key}")
         identity.require(beside / "config")
         signing_state.of(beside)
         for name in (NODE_KEY, VALIDATOR_KEY):
             (beside / "config" / name).chmod(0o600)
         (beside / first_start.NAME).unlink(missing_ok=True)
-        write_private(beside / homes.MARK, as_json({"sha256": wanted.sha256}))
+        write_private(beside / homes.MARK, as_json({"sha256": request.sha256}))
         beside.rename(place)
     finally:
         shutil.rmtree(beside, ignore_errors=True)  # gone already when all went well
@@ -137,36 +139,36 @@ def _extract(archive: Path, top: str, folder: Path) -> None:
         raise Refused(f"{archive} is truncated or damaged: {error}") from error
 
 
-def swap(wanted: Swap, check: bool) -> Object:
+def swap(request: Swap, check: bool) -> Object:
     """Put the new home in its place; once it is there, nothing is left to do."""
-    home = Path(wanted.home)
+    home = Path(request.home)
     place = home.with_name(homes.PUSHED)
     mark = homes.mark(home)
     if mark is None:
         at_home = homes.read(home / homes.MARK)
-        if (at_home or {}).get("sha256") != wanted.sha256:
+        if (at_home or {}).get("sha256") != request.sha256:
             raise Refused(f"{place} holds no home: unpack the archive first")
         return _swapped([], None, signing_state.of(home), home)
-    if mark["sha256"] != wanted.sha256:
+    if mark["sha256"] != request.sha256:
         raise Refused(f"{place} is of another archive: unpack this one first")
     if home.exists() and homes.runs(home):
         raise Refused(f"the app of {home} runs: stop the node first")
     aside = homes.aside(home) if home.exists() else None
-    if signing_state.of(place) is None and wanted.seen is None and homes.has_blocks(place):
+    if signing_state.of(place) is None and request.seen is None and homes.has_blocks(place):
         raise Refused(
             f"{place} has blocks and lost {signing_state.STATE}, and no peer can tell what was "
             "signed"
         )
-    state = homes.highest(home, place, seen=wanted.seen)
+    state = homes.highest(home, place, seen=request.seen)
     if check:
         return _swapped([str(home)], aside, state, home)
     (place / "data").mkdir(mode=0o700, exist_ok=True)
     write_private(signing_state.place(place), as_json(state))
-    homes.say_first_start(place, state, wanted.check_blocks, {})
+    homes.say_first_start(place, state, request.check_blocks, {})
     if aside:
         home.rename(aside)
     place.rename(home)
-    homes.prune(home, wanted.keep)
+    homes.prune(home, request.keep)
     return _swapped([str(home)], aside, state, home)
 
 

@@ -1,7 +1,7 @@
-"""Says what a stopped node holds: its newest block, and for which height its validator signed.
+"""Reads the state of a stopped node: its newest block, and the last height its validator signed.
 
 The request has the `home`; a home whose app runs is refused. The answer has `height`, `app_hash`
-and `signed`.
+and `signed`. Playbooks also call it in other releases than theirs, by this name (a node at rest).
 """
 
 import sys
@@ -14,21 +14,21 @@ from loguru import logger
 from xian.utils.block import get_committed_latest_block
 
 from workflow_backend_node import signing_state
-from workflow_backend_node.asking import Object, Refused, parse, run
+from workflow_backend_node.requests import Object, Refused, parse, run
 from workflow_backend_node.snapshot import Home, copy_state, stopped
 
 
 @dataclass(frozen=True)
-class Resting:
+class StoppedNode:
     """The home of a node that must not run."""
 
     home: str
 
 
-def answer(request: Object, check: bool) -> Object:
+def answer(given: Object, check: bool) -> Object:
     """Say it; raises `Refused`."""
     del check
-    home = Path(parse(Resting, request, "rest").home)
+    home = Path(parse(StoppedNode, given, "rest").home)
     stopped(Home("stopped", str(home)))
     with tempfile.TemporaryDirectory(prefix=".rest.", dir=home.parent) as folder:
         storage = Path(folder)
@@ -46,5 +46,5 @@ def answer(request: Object, check: bool) -> Object:
 
 
 if __name__ == "__main__":
-    logger.remove()  # what goes wrong is said in one line
+    logger.remove()  # what goes wrong is printed in one line
     sys.exit(run(answer))

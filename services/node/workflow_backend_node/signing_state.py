@@ -1,7 +1,7 @@
-"""What a validator signed last: read as CometBFT reads it, and never guessed.
+"""The signing state: what a validator signed last, read as CometBFT reads it and never guessed.
 
-A file that is empty, cut short or of another kind is no signing state. Whoever took it for that of
-a validator that has signed nothing could let it sign twice.
+A file that is empty, truncated or of another kind is no signing state. Taking it for the state of a
+validator that has signed nothing could let that validator sign twice.
 """
 
 import re
@@ -9,8 +9,8 @@ from base64 import b64decode
 from collections.abc import Iterable
 from pathlib import Path
 
-from workflow_backend_node.asking import Object, Refused
-from workflow_backend_node.files import json_object, read_regular
+from workflow_backend_node.files import json_object, read_regular_file
+from workflow_backend_node.requests import Object, Refused
 
 STATE = "priv_validator_state.json"
 
@@ -36,7 +36,7 @@ def read(path: Path) -> Object | None:
     Raises `Refused` for one that CometBFT could not start with.
     """
     try:
-        text = read_regular(path, _LARGEST)
+        text = read_regular_file(path, _LARGEST)
     except FileNotFoundError, NotADirectoryError:
         return None
     return parse(text, str(path))
@@ -56,9 +56,9 @@ def require(state: Object, where: str) -> Object:
     height, round_, step = state.get("height"), state.get("round", 0), state.get("step", 0)
     # CometBFT writes 64 bits as a text of digits, and reads nothing else.
     if not (isinstance(height, str) and _HEIGHT.fullmatch(height)):
-        raise Refused(f"{where} tells no height: {LOST}")
+        raise Refused(f"{where} has no height: {LOST}")
     if not _whole(round_, 1 << 31) or not _whole(step, _LAST_STEP + 1):
-        raise Refused(f"{where} tells no round and step: {LOST}")
+        raise Refused(f"{where} has no round and step: {LOST}")
     try:
         b64decode(state.get("signature") or "", validate=True)
         bytes.fromhex(state.get("signbytes") or "")

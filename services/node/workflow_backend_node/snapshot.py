@@ -4,10 +4,10 @@ A request's `action` is one of these:
 
 - `export` writes the archive of a home whose node may run, and may offer it to peers;
 - `import` makes the app's state from an archive, in a folder that nothing uses yet;
-- `count` tells how many keys of a state in such a folder begin with a prefix;
-- `stopped` says that a home's app does not run, or refuses;
-- `index_schema` tells the statements that make the index's tables;
-- `whole` says that the files of a home are what its programs can start with, or refuses.
+- `count` counts the keys of a state in such a folder that begin with a prefix;
+- `stopped` confirms that a home's app does not run, or refuses;
+- `index_schema` returns the statements that make the index's tables;
+- `whole` confirms that the files of a home are what its programs can start with, or refuses.
 
 The archive is upstream's (`xian-state-snapshot`), so peers and upstream's own tools can read it.
 """
@@ -33,10 +33,10 @@ from xian.services.bds.bds import BDS
 from xian.services.state_sync import StateSnapshotManager, default_snapshot_output_path
 from xian.utils.block import reconcile_latest_block
 
-from workflow_backend_node import whole
-from workflow_backend_node.asking import Object, Refused, as_json, parse, run, write_private
-from workflow_backend_node.comet import listener
+from workflow_backend_node import integrity
+from workflow_backend_node.requests import Object, Refused, as_json, parse, run, write_private
 from workflow_backend_node.toml import read_toml
+from workflow_backend_node.unix_sockets import listener
 
 ACTIONS = ("export", "import", "count", "stopped", "index_schema", "whole")
 MAP_BYTES = 4 << 30
@@ -82,33 +82,33 @@ class Home:
     home: str
 
 
-def answer(request: Object, check: bool) -> Object:
+def answer(given: Object, check: bool) -> Object:
     """Do what the request's action says; raises `Refused`."""
-    match request.get("action"):
+    match given.get("action"):
         case "export":
-            return export(parse(Export, request, "export"), check)
+            return export(parse(Export, given, "export"), check)
         case "import":
-            return import_(parse(Import, request, "import"), check)
+            return import_(parse(Import, given, "import"), check)
         case "count":
-            return count(parse(Count, request, "count"))
+            return count(parse(Count, given, "count"))
         case "stopped":
-            return stopped(parse(Home, request, "stopped"))
+            return stopped(parse(Home, given, "stopped"))
         case "index_schema":
             return {"version": sql.SCHEMA_VERSION, "statements": index_statements()}
         case "whole":
-            whole.require(Path(parse(Home, request, "whole").home))
+            integrity.require(Path(parse(Home, given, "whole").home))
             return {"whole": True}
         case other:
-            raise Refused(f"action is {other!r}, wanted one of {', '.join(ACTIONS)}")
+            raise Refused(f"action is {other!r}, it must be one of {', '.join(ACTIONS)}")
 
 
-def export(wanted: Export, check: bool) -> Object:
+def export(request: Export, check: bool) -> Object:
     """Write the archive; answer with what it holds.
 
     Upstream reads the running app's store several times over, so that a block in between spoils the
     export. Here it reads a copy, which LMDB makes in one transaction.
     """
-    home, archive = Path(wanted.home), Path(wanted.archive)
+    home, archive = Path(request.home), Path(request.archive)
     genesis = (home / "config" / "genesis.json").read_bytes()
     chain_id = json.loads(genesis)["chain_id"]
     if check:
@@ -123,7 +123,7 @@ def export(wanted: Export, check: bool) -> Object:
         except ValueError as error:
             raise Refused(f"the app's state in {home} is damaged: {error}") from error
     record = archive.with_name(f"{archive.name}.manifest.json")
-    offered = _offer(home / "xian" / "snapshots", archive, record, wanted.offers)
+    offered = _offer(home / "xian" / "snapshots", archive, record, request.offers)
     record.unlink()
     return {
         "changed": [str(archive), *offered],
@@ -161,11 +161,11 @@ def _offer(folder: Path, archive: Path, record: Path, keep: int) -> list[str]:
     if keep < 1:
         return []
     folder.mkdir(exist_ok=True)
-    told = json.loads(record.read_text(encoding="utf-8"))
+    offer = json.loads(record.read_text(encoding="utf-8"))
     changed = []
-    if told["height"] not in [height for height, _ in _offers(folder)]:
+    if offer["height"] not in [height for height, _ in _offers(folder)]:
         place = default_snapshot_output_path(
-            output_dir=folder, height=told["height"], app_hash=told["app_hash_hex"]
+            output_dir=folder, height=offer["height"], app_hash=offer["app_hash_hex"]
         )
         beside = folder / f".{place.name}.new"
         beside.unlink(missing_ok=True)
@@ -176,7 +176,7 @@ def _offer(folder: Path, archive: Path, record: Path, keep: int) -> list[str]:
         beside.rename(place)
         # The app looks for the records, so this comes last; and it must never read half of one.
         write_private(
-            folder / f"{place.name}.manifest.json", as_json({**told, "archive_name": place.name})
+            folder / f"{place.name}.manifest.json", as_json({**offer, "archive_name": place.name})
         )
         changed.append(str(place))
     for _, path in _offers(folder)[keep:]:
@@ -188,43 +188,43 @@ def _offer(folder: Path, archive: Path, record: Path, keep: int) -> list[str]:
 
 def _offers(folder: Path) -> list[tuple[int, Path]]:
     """The heights on offer and their records, the newest first."""
-    found = []
+    offers = []
     for path in folder.glob("*.tar.gz.manifest.json"):
         with suppress(ValueError, KeyError):
-            found.append((int(json.loads(path.read_text(encoding="utf-8"))["height"]), path))
-    return sorted(found, reverse=True)
+            offers.append((int(json.loads(path.read_text(encoding="utf-8"))["height"]), path))
+    return sorted(offers, reverse=True)
 
 
-def import_(wanted: Import, check: bool) -> Object:
+def import_(request: Import, check: bool) -> Object:
     """Make the state in the folder; answer with its height and app hash.
 
     Upstream computes the state's root from what it has read and compares it with the app hash that
     the archive tells. Raises `Refused` with nothing left where that fails.
     """
-    storage = Path(wanted.storage)
+    storage = Path(request.storage)
     if storage.exists():
         raise Refused(f"{storage} is there already: it would be written over")
     if check:
         return {"changed": [str(storage)]}
     storage.mkdir(mode=0o700, parents=True)
     try:
-        made = _read(wanted, storage)
+        made = _read(request, storage)
     except BaseException:
         shutil.rmtree(storage)
         raise
     return {"changed": [str(storage)], **made}
 
 
-def _read(wanted: Import, storage: Path) -> Object:
+def _read(request: Import, storage: Path) -> Object:
     try:
-        manager = StateSnapshotManager(storage_home=storage, chain_id=wanted.chain_id)
-        made = manager.import_snapshot_archive(Path(wanted.archive))
+        manager = StateSnapshotManager(storage_home=storage, chain_id=request.chain_id)
+        made = manager.import_snapshot_archive(Path(request.archive))
     except (ValueError, LookupError, TypeError, EOFError, tarfile.TarError) as error:
-        raise Refused(f"{wanted.archive} can't be read as a state: {error}") from error
-    if (made["height"], made["app_hash"]) != (wanted.height, wanted.app_hash):
+        raise Refused(f"{request.archive} can't be read as a state: {error}") from error
+    if (made["height"], made["app_hash"]) != (request.height, request.app_hash):
         raise Refused(
-            f"{wanted.archive} is the state at height {made['height']} with the app hash "
-            f"{made['app_hash']}, not at {wanted.height} with {wanted.app_hash}"
+            f"{request.archive} is the state at height {made['height']} with the app hash "
+            f"{made['app_hash']}, not at {request.height} with {request.app_hash}"
         )
     return {
         "height": made["height"],
@@ -239,21 +239,21 @@ def index_statements() -> list[str]:
     return [sql.create_meta(), *BDS._schema_statements()]  # noqa: SLF001 - it has no other name
 
 
-def count(wanted: Count) -> Object:
+def count(request: Count) -> Object:
     """Answer with the number of keys."""
-    with Driver(storage_home=wanted.storage) as driver:
-        return {"keys": len(driver.keys(wanted.prefix))}
+    with Driver(storage_home=request.storage) as driver:
+        return {"keys": len(driver.keys(request.prefix))}
 
 
-def stopped(wanted: Home) -> Object:
+def stopped(request: Home) -> Object:
     """Answer when the home's app does not listen; raises `Refused` while it does."""
-    configuration = read_toml(Path(wanted.home) / "config" / "config.toml")
+    configuration = read_toml(Path(request.home) / "config" / "config.toml")
     socket = configuration["proxy_app"].removeprefix("unix://")
-    if listener(socket, Path("/proc/self/net/unix").read_text(encoding="utf-8")) is not None:
-        raise Refused(f"the app of {wanted.home} runs: stop the node first")
+    if listener(socket) is not None:
+        raise Refused(f"the app of {request.home} runs: stop the node first")
     return {"stopped": True}
 
 
 if __name__ == "__main__":
-    logger.remove()  # what goes wrong is said in one line
+    logger.remove()  # what goes wrong is printed in one line
     sys.exit(run(answer))

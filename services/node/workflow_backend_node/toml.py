@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from workflow_backend_node.asking import Refused
+from workflow_backend_node.requests import Refused
 
 
 def read_toml(path: Path) -> dict[str, Any]:

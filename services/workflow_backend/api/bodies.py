@@ -1,4 +1,4 @@
-"""What a request's body may be: JSON that says so, and 1 MiB of it at most."""
+"""Request bodies: JSON with its content type, 1 MiB at most."""
 
 import re
 from http import HTTPStatus
@@ -19,14 +19,14 @@ _JSON = re.compile(r"application/([a-z0-9.-]+\+)?json")
 class JsonBodies:
     """Middleware that answers 413 to a body that is too large and 415 to one that is not JSON.
 
-    A body is watched while it comes: its size may be declared wrong or not at all.
+    A body is counted while it arrives: its declared size may be wrong or missing.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, its body watched."""
+        """Pass the request on, counting its body."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -54,8 +54,8 @@ def _refusal(request: Request) -> tuple[HTTPStatus, str] | None:
         return HTTPStatus.CONTENT_TOO_LARGE, _TOO_LARGE
     has_body = int(declared) > 0 or "transfer-encoding" in request.headers
     if request.method == "POST" and has_body:
-        told = request.headers.get("content-type", "")
-        if not _JSON.fullmatch(told.partition(";")[0].strip().lower()):
-            what = f"of the type {told!r}" if told else "without a type"
+        declared_type = request.headers.get("content-type", "")
+        if not _JSON.fullmatch(declared_type.partition(";")[0].strip().lower()):
+            what = f"of the type {declared_type!r}" if declared_type else "without a type"
             return HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the body is {what}: {_WANTED}"
     return None

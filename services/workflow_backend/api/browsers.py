@@ -1,8 +1,8 @@
-"""Pages that a person opens on this machine: an API without tokens must not act for any of them.
+"""Browser rules of an API without tokens: no web page of another site may use it.
 
-A page of another site reaches loopback by two ways: it sends what a browser sends without asking
-first, or its name is made to mean 127.0.0.1 once it is open. The browser tells both: by `Origin`
-and `Sec-Fetch-Site`, and by `Host`.
+Such a page can reach loopback in two ways: by a cross-site request that a browser sends without a
+preflight, and by DNS rebinding, where its own name comes to mean 127.0.0.1. The first shows in
+`Origin` and `Sec-Fetch-Site`, the second in `Host`.
 """
 
 from http import HTTPStatus
@@ -17,7 +17,7 @@ from .problems import problem
 _READING = {"GET", "HEAD", "OPTIONS"}
 _OWN = {"same-origin", "none"}
 _FOREIGN_HOST = (
-    "without tokens this API answers as localhost only, and by the names in XIAN_WORKFLOW_API_HOSTS"
+    "without tokens this API answers only as localhost and by the names in XIAN_WORKFLOW_API_HOSTS"
 )
 _FOREIGN_PAGE = (
     "a page of another site may change nothing here: name its origin in "
@@ -25,11 +25,11 @@ _FOREIGN_PAGE = (
 )
 
 
-class OwnPagesOnly:
-    """Middleware that refuses other sites' pages.
+class SameOriginOnly:
+    """Middleware that refuses pages of other sites.
 
-    `hosts` are names that the API has beside those of loopback; `origins` are those whose pages may
-    ask it, `https://shop.example.org` and the like.
+    `hosts` are the API's names beside those of loopback, `origins` those that pages may be of, such
+    as `https://shop.example.org`.
     """
 
     def __init__(self, app: ASGIApp, hosts: tuple[str, ...], origins: tuple[str, ...]) -> None:
@@ -52,7 +52,7 @@ class OwnPagesOnly:
         if request.method in _READING or (origin and origin in self._origins):
             return None
         if (
-            not all(_is_of(origin, host) for host in hosts or [""])
+            not all(_is_same_origin(origin, host) for host in hosts or [""])
             or request.headers.get("sec-fetch-site", "none") not in _OWN
         ):
             return HTTPStatus.FORBIDDEN, _FOREIGN_PAGE
@@ -71,8 +71,8 @@ class OwnPagesOnly:
             return False
 
 
-def _is_of(origin: str | None, host: str) -> bool:
-    """Tell whether a page's origin is the host that it asks; what is not told is no page's."""
+def _is_same_origin(origin: str | None, host: str) -> bool:
+    """Tell whether an origin is the host that was asked; a request without one is no page's."""
     try:
         return origin is None or urlsplit(origin).netloc.lower() == host.lower()
     except ValueError:

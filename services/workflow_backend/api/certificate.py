@@ -1,4 +1,4 @@
-"""The API's certificate: read at the start, and anew when its files change, for new connections."""
+"""The API's certificate: reloaded for new connections when its files change."""
 
 import asyncio
 import contextlib
@@ -12,9 +12,9 @@ from ..errors import SettingError
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 1.0
+POLL_SECONDS = 1.0
 
-type _Seen = tuple[tuple[int, int, int], ...]
+type _FileState = tuple[tuple[int, int, int], ...]
 
 
 class Certificate:
@@ -22,8 +22,8 @@ class Certificate:
 
     def __init__(self, certificate: Path, key: Path) -> None:
         self._files = (certificate, key)
-        self._trouble = ""
-        self._seen = self._look()
+        self._error = ""
+        self._loaded_state = self._file_state()
         self._context = self._load()
 
     @property
@@ -32,35 +32,35 @@ class Certificate:
         return self._context
 
     @contextlib.asynccontextmanager
-    async def watched(self) -> AsyncIterator[Certificate]:
-        """Take in renewed files for as long as the block runs."""
+    async def watching(self) -> AsyncIterator[Certificate]:
+        """Reload changed files for as long as the block runs."""
         async with background(self._watch(), "certificate"):
             yield self
 
     async def _watch(self) -> None:
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            self.renew()
+            await asyncio.sleep(POLL_SECONDS)
+            self.reload()
 
-    def renew(self) -> None:
-        """Take in the files where they changed; the old ones serve until the new ones fit."""
+    def reload(self) -> None:
+        """Load the files if they changed; the old pair serves until the new one is valid."""
         try:
-            seen = self._look()
-            if seen == self._seen:
-                self._trouble = ""
+            state = self._file_state()
+            if state == self._loaded_state:
+                self._error = ""
                 return
-            self._seen = seen
-            self._load()  # into a context of its own first: half a pair must not reach the server
+            self._loaded_state = state
+            self._load()  # into a separate context first: half a pair must not reach the server
             self._load_into(self._context)
         except SettingError as error:
-            if str(error) != self._trouble:  # it is looked for each second
-                self._trouble = str(error)
+            if str(error) != self._error:  # it is polled every second
+                self._error = str(error)
                 log.warning("the certificate is not renewed: %s", error)
         else:
-            self._trouble = ""
+            self._error = ""
             log.info("the certificate is renewed from %s", self._files[0])
 
-    def _look(self) -> _Seen:
+    def _file_state(self) -> _FileState:
         try:
             states = [path.stat() for path in self._files]
         except OSError as error:
@@ -75,7 +75,7 @@ class Certificate:
     def _load_into(self, context: ssl.SSLContext) -> None:
         certificate, key = self._files
         try:
-            # The empty password is for a key that needs one: else the terminal would be asked.
+            # An empty password keeps OpenSSL from asking the terminal for one.
             context.load_cert_chain(certificate, key, password="")
         except (ssl.SSLError, OSError) as error:
             reason = error.strerror or error

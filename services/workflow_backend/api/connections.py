@@ -1,4 +1,4 @@
-"""How many connections may be open: in all, as the files allow, and from one address."""
+"""Connection limits: in all, as far as open files allow, and for each client address."""
 
 import resource
 from collections import Counter
@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 
-MOST = 2048
-MOST_PER_ADDRESS = 512
+MAX_CONNECTIONS = 2048
+MAX_PER_ADDRESS = 512
 
-FILES_KEPT = 256
-"""Files that the process opens beside its connections: the node's, the projection's, logs."""
+RESERVED_FILES = 256
+"""Files that the process may open beside its connections: the node, the projection, logs."""
 
 type Network = IPv4Network | IPv6Network
 
 
 def client_of(address: str) -> str:
-    """Return the client that an address stands for: an IPv6 client has a whole /64 of them."""
+    """Return the client that limits count an address for: of IPv6, its /64 network."""
     try:
         parsed = ip_address(address)
     except ValueError:
@@ -27,21 +27,21 @@ def client_of(address: str) -> str:
     return str(mapped or IPv6Network((int(parsed) >> 64 << 64, 64)))
 
 
-def file_limit() -> int:
-    """Raise this process's limit of open files as far as it may, and return it."""
+def raise_file_limit() -> int:
+    """Raise this process's limit of open files as far as allowed, and return it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MOST + FILES_KEPT
-    if soft == resource.RLIM_INFINITY or soft >= wanted:
-        return wanted
-    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    limit = MAX_CONNECTIONS + RESERVED_FILES
+    if soft == resource.RLIM_INFINITY or soft >= limit:
+        return limit
+    allowed = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
     return allowed
 
 
 class Connections:
-    """The open connections of one process.
+    """Counts the open connections of one process.
 
-    A proxy stands for many clients: those from one of `proxies` count in the whole only.
+    A proxy stands for many clients, so the limit for an address does not apply to `proxies`.
     """
 
     def __init__(self, most: int, proxies: Sequence[Network] = ()) -> None:
@@ -50,19 +50,19 @@ class Connections:
         self._by_client: Counter[str] = Counter()
         self._open = 0
 
-    def refusal(self, address: str) -> HTTPStatus | None:
-        """Count one more in; return None, or the status to refuse it with where it is too many."""
+    def admit(self, address: str) -> HTTPStatus | None:
+        """Count a new connection and return None, or return the status to refuse it with."""
         client = client_of(address)
         if self._open >= self._most:
             return HTTPStatus.SERVICE_UNAVAILABLE
-        if self._by_client[client] >= MOST_PER_ADDRESS and not self._is_proxy(address):
+        if self._by_client[client] >= MAX_PER_ADDRESS and not self._is_proxy(address):
             return HTTPStatus.TOO_MANY_REQUESTS
         self._open += 1
         self._by_client[client] += 1
         return None
 
-    def leave(self, address: str) -> None:
-        """Count out one that was let in."""
+    def release(self, address: str) -> None:
+        """Stop counting a connection that was admitted."""
         client = client_of(address)
         self._open -= 1
         self._by_client[client] -= 1

@@ -1,6 +1,7 @@
-"""How long ago the chain made what the projection does not have yet, by this process's own clock.
+"""How long the projection has been behind the chain, by this process's own clock.
 
-Blocks alone do not tell: on an idle chain one block that is missing for an hour is one behind.
+Heights alone do not tell: on an idle chain, one block that has been missing for an hour is a lag of
+one block.
 """
 
 import contextlib
@@ -9,46 +10,46 @@ from collections import deque
 from collections.abc import AsyncIterator
 
 from ..background import background
-from ..chain.heads import Heads
+from ..chain.block_subscription import BlockSubscription
 
-STEP_SECONDS = 1.0
-REMEMBERED = 900
-"""Arrivals that are kept, a second apart: a longer lag is told as at least that long."""
+RESOLUTION_SECONDS = 1.0
+MAX_ARRIVALS = 900
+"""Block arrivals that are kept, a second apart. A longer lag is reported as at least that long."""
 
 
 class ProjectionLag:
-    """Remembers when blocks came."""
+    """Records when blocks arrived."""
 
     def __init__(self) -> None:
         self._arrivals: deque[tuple[float, int]] = deque()
         self._height = 0
 
     @contextlib.asynccontextmanager
-    async def watching(self, heads: Heads) -> AsyncIterator[ProjectionLag]:
-        """Take in the chain's blocks for as long as the block runs."""
-        async with background(self._watch(heads), "lag"):
+    async def watching(self, subscription: BlockSubscription) -> AsyncIterator[ProjectionLag]:
+        """Record the chain's blocks for as long as the block runs."""
+        async with background(self._watch(subscription), "lag"):
             yield self
 
-    async def _watch(self, heads: Heads) -> None:
+    async def _watch(self, subscription: BlockSubscription) -> None:
         while True:
-            if await heads.wait(STEP_SECONDS):
-                self.arrived(heads.height)
+            if await subscription.wait(RESOLUTION_SECONDS):
+                self.record_block(subscription.height)
 
-    def arrived(self, height: int) -> None:
-        """Take in that the chain has a block of this height now."""
+    def record_block(self, height: int) -> None:
+        """Record that the chain's newest block has this height now."""
         if height < self._height:
-            self._arrivals.clear()  # the chain was restored: what came before is not what it has
+            self._arrivals.clear()  # the chain was restored to an older height
         self._height = height
         now = time.monotonic()
-        if self._arrivals and now - self._arrivals[-1][0] < STEP_SECONDS:
+        if self._arrivals and now - self._arrivals[-1][0] < RESOLUTION_SECONDS:
             self._arrivals[-1] = (self._arrivals[-1][0], height)
             return
         self._arrivals.append((now, height))
-        if len(self._arrivals) > REMEMBERED:
-            del self._arrivals[1]  # the oldest is the one that a long lag counts from
+        if len(self._arrivals) > MAX_ARRIVALS:
+            del self._arrivals[1]  # a long lag counts from the oldest, so that one stays
 
-    def seconds(self, projected: int) -> float:
-        """Return for how long the projection, at this height, lacks a block; 0 where it has all."""
-        while self._arrivals and self._arrivals[0][1] <= projected:
+    def seconds(self, projected_height: int) -> float:
+        """Return for how long a projection at this height has lacked a block; 0 if it has all."""
+        while self._arrivals and self._arrivals[0][1] <= projected_height:
             self._arrivals.popleft()
         return time.monotonic() - self._arrivals[0][0] if self._arrivals else 0.0

@@ -1,4 +1,4 @@
-"""Methods of HTTP: HEAD wherever GET is, and all of a path named where another is tried."""
+"""HTTP methods: HEAD wherever there is GET, and `Allow` with all methods of a path."""
 
 from fastapi import Request
 from starlette.routing import compile_path
@@ -12,30 +12,30 @@ class HeadAsGet:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on; a stream ends before its first event."""
+        """Pass the request on as GET; a stream ends before its first event."""
         if scope["type"] != "http" or scope["method"] != "HEAD":
             await self._app(scope, receive, send)
             return
-        over = False
+        is_over = False
 
-        async def bodiless(message: Message) -> None:
-            nonlocal over
-            if over:
+        async def send_without_body(message: Message) -> None:
+            nonlocal is_over
+            if is_over:
                 return
             if message["type"] == "http.response.body":
-                over = True
+                is_over = True
                 message = {"type": "http.response.body", "body": b"", "more_body": False}
             await send(message)
 
-        await self._app({**scope, "method": "GET"}, receive, bodiless)
+        await self._app({**scope, "method": "GET"}, receive, send_without_body)
 
 
 def allowed_methods(request: Request) -> str:
-    """Return what `Allow` is to tell of the path that was asked for."""
+    """Return the value of `Allow` for the request's path."""
     path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
     allowed: set[str] = set()
     for template, operations in request.app.openapi()["paths"].items():
         if compile_path(template)[0].match(path):
             allowed |= {method.upper() for method in operations}
-    allowed = allowed or {"GET"}  # what is not described is pages and files
+    allowed = allowed or {"GET"}  # pages and files are not described
     return ", ".join(sorted(allowed | ({"HEAD"} if "GET" in allowed else set())))

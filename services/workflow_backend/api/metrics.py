@@ -1,4 +1,4 @@
-"""What Prometheus asks: requests, the wallet's queue, heights and items."""
+"""Metrics for Prometheus: requests, the wallet's queue, heights and items."""
 
 import math
 import time
@@ -8,13 +8,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class Metrics:
-    """The numbers of one API process.
+    """The metrics of one API process.
 
-    `asked_at` is when a request came last that was none for the stream, by the monotonic clock.
+    `last_request_at` is when the last request came that was not for the stream, by the monotonic
+    clock.
     """
 
     def __init__(self) -> None:
-        self.asked_at = -math.inf
+        self.last_request_at = -math.inf
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "xian_workflow_api_requests",
@@ -34,7 +35,7 @@ class Metrics:
         )
         self.block_time = self._gauge(
             "block_time_seconds",
-            "Time of the chain's newest block, and of the last projected event, as Unix seconds.",
+            "Time of the chain's newest block and of the last projected event, in Unix seconds.",
             "of",
         )
         self.waiting = self._gauge("submitter_waiting", "Actions that wait for a transaction.")
@@ -45,23 +46,23 @@ class Metrics:
         return Gauge(f"xian_workflow_{name}", what, labels, registry=self.registry)
 
 
-class Measured:
-    """Middleware that counts and times each answer by its route."""
+class RequestMetrics:
+    """Middleware that counts and times answers by their routes."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on and take its time."""
+        """Pass the request on and measure it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         if scope["path"].removeprefix(scope.get("root_path", "")) != "/stream":
-            self._metrics.asked_at = time.monotonic()
+            self._metrics.last_request_at = time.monotonic()
         began = time.perf_counter()
 
-        async def watched(message: Message) -> None:
+        async def measured_send(message: Message) -> None:
             if message["type"] == "http.response.start":
                 route = getattr(scope.get("route"), "path", "none")
                 method = scope["method"]
@@ -69,4 +70,4 @@ class Measured:
                 self._metrics.seconds.labels(method, route).observe(time.perf_counter() - began)
             await send(message)
 
-        await self._app(scope, receive, watched)
+        await self._app(scope, receive, measured_send)

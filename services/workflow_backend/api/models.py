@@ -1,9 +1,11 @@
-"""The shapes of requests and answers."""
+"""Models of requests and answers."""
 
+import math
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator
 
+from .moments import FutureMoment
 from .text import IDENTIFIER, PRINTABLE, Text
 
 ItemId = Annotated[str, Text(IDENTIFIER, 1, 128)]
@@ -15,12 +17,22 @@ Reference = Annotated[str, Text(PRINTABLE, 0, 1024)]
 Reason = Annotated[str, Text(PRINTABLE, 0, 512)]
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 """RFC 3339 in UTC, with a Z."""
-Status = Literal["submitted", "processing", "completed", "failed", "cancelled"]
-Event = Literal["ItemSubmitted", "ItemClaimed", "ItemCompleted", "ItemFailed", "ItemCancelled"]
+Status = Literal["submitted", "processing", "completed", "failed", "cancelled", "archived"]
+EventName = Literal[
+    "ItemSubmitted",
+    "ItemClaimed",
+    "ItemCompleted",
+    "ItemFailed",
+    "ItemCancelled",
+    "ItemStopRequested",
+    "ItemArchived",
+]
+Priority = Annotated[int, Field(ge=0, le=9)]
+"""0 is first, 9 last."""
 
 
 def _optional(description: str) -> Any:
-    """Return what describes a field that may be left out: of a default, generators make a must."""
+    """Describe an optional field without its default, for which generators make it required."""
 
     def without_default(schema: dict[str, Any]) -> None:
         schema.pop("default", None)
@@ -29,18 +41,18 @@ def _optional(description: str) -> Any:
 
 
 BATCH_LIMIT = 500
-"""The most items in one POST."""
+"""Items in one POST at most."""
 
 
 class FieldError(BaseModel):
-    """One field that is wrong and why."""
+    """A field and what is wrong with it."""
 
     field: str
     message: str
 
 
 class Problem(BaseModel):
-    """A problem as RFC 9457 describes it; `errors` names the fields where a field is wrong."""
+    """A problem as in RFC 9457; `errors` lists the fields that are wrong, if any."""
 
     type: str = "about:blank"
     title: str
@@ -51,22 +63,44 @@ class Problem(BaseModel):
 
 
 class Submission(BaseModel):
-    """A new item. `payload_uri` says where the work is described, not the work itself."""
+    """A new item. `payload_uri` refers to a description of the work."""
 
     model_config = ConfigDict(extra="forbid")
 
     item_id: ItemId
     payload_uri: Uri
-    kind: Annotated[Kind, _optional("`job` where it is left out")] = "job"
-    metadata_ref: Annotated[Reference, _optional("empty where it is left out")] = ""
+    kind: Annotated[Kind, _optional("`job` if left out")] = "job"
+    metadata_ref: Annotated[Reference, _optional("empty if left out")] = ""
+    priority: Annotated[Priority, _optional("from 0, first, to 9; 5 if left out")] = 5
+    not_before: Annotated[
+        FutureMoment | None,
+        _optional("when it may be claimed; at once if left out"),
+    ] = None
+    after: Annotated[
+        list[ItemId],
+        Field(max_length=8),
+        _optional("up to 8 items that have to be completed before it is claimed"),
+    ] = []
+
+    @field_validator("after")
+    @classmethod
+    def _name_each_once(cls, after: list[str]) -> list[str]:
+        if len(set(after)) < len(after):
+            raise ValueError("expected each item once")
+        return after
+
+    def content(self) -> dict[str, Any]:
+        """Return the fields as the contract has them."""
+        seconds = 0 if self.not_before is None else math.ceil(self.not_before.timestamp())
+        return self.model_dump() | {"not_before": seconds, "after": tuple(self.after)}
 
 
 Entry = Annotated[Any, WithJsonSchema({"$ref": "#/components/schemas/Submission"})]
-"""A submission that is checked later, so that a wrong one does not keep the others back."""
+"""A submission that is validated by itself, so that an invalid one does not refuse the others."""
 
 
 class Submissions(BaseModel):
-    """New items, each checked and decided by itself."""
+    """New items, each validated and decided by itself."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -74,18 +108,22 @@ class Submissions(BaseModel):
 
 
 class Cancellation(BaseModel):
-    """Why an item is cancelled."""
+    """Why an item is cancelled, or to be stopped."""
 
     model_config = ConfigDict(extra="forbid")
 
-    reason: Annotated[Reason, _optional("empty where it is left out")] = ""
+    reason: Annotated[Reason, _optional("empty if left out")] = ""
 
 
 class ItemRecord(BaseModel):
-    """An item as the contract keeps it. `client` is whose token the item was submitted with.
+    """An item as the contract keeps it. `client` is the client whose token submitted it.
 
     `created_at` and `updated_at` are when the blocks of its first and last change were committed.
-    The others are the contract's own times, by which leases run: of the commit before each block.
+    The `contract_` times are the contract's own, by which leases run. `revision` counts the writes
+    of the record, 0 where the contract's version does not count. The `stop_` fields are null as
+    long as nobody asked the holder to stop. Of an archived item, `ended` is the status in which it
+    was archived, `digest` the SHA-256 that the chain keeps of its record, and `archived_record`
+    that record, null where it is not known any more; then its times may be null, too.
     """
 
     item_id: str
@@ -98,39 +136,56 @@ class ItemRecord(BaseModel):
     worker: str | None
     result_uri: str | None
     failure_reason: str | None
-    created_at: Time
-    updated_at: Time
+    created_at: Time | None
+    updated_at: Time | None
     attempt: int
     lease_seconds: int
-    contract_created_at: Time
-    contract_updated_at: Time
+    contract_created_at: Time | None
+    contract_updated_at: Time | None
     contract_contested_at: Time | None
+    revision: int
+    priority: int
+    not_before: Time | None
+    after: list[str]
+    contract_stop_requested_at: Time | None
+    stop_requested_by: str | None
+    stop_reason: str | None
+    ended: Status | None
+    digest: str | None
+    archived_record: dict[str, Any] | None
+
+
+class ProjectedItem(ItemRecord):
+    """An item as projected. `last_event_id` is its newest event."""
+
+    last_event_id: str | None
 
 
 class EventRecord(BaseModel):
-    """An event of the contract; `id` is its place in the chain.
+    """An event of the contract. `event_id` is its position in the chain, `actor` who caused it.
 
-    `created_at` is when its block was committed, `contract_created_at` the contract's time.
+    `created` is when its block was committed, `contract_created` the contract's time.
     """
 
-    id: str
+    event_id: str
+    event_name: str
     block_height: int
-    event: str
     item_id: str | None
+    actor: str | None
     data: dict[str, Any]
     tx_hash: str
-    created_at: Time
-    contract_created_at: Time
+    created: Time
+    contract_created: Time
 
 
 class ItemList(BaseModel):
     """A page of projected items, newest first; `count` is this page's.
 
-    `next_cursor` is the cursor of the next page, null where the list ends.
+    `next_cursor` is the cursor of the next page, null at the end of the list.
     """
 
     count: int
-    items: list[ItemRecord]
+    items: list[ProjectedItem]
     next_cursor: str | None
 
 
@@ -138,14 +193,14 @@ class ItemView(BaseModel):
     """The contract's record, what the projection has of it, and the item's last events."""
 
     item: ItemRecord
-    projection: ItemRecord | None
+    projection: ProjectedItem | None
     recent_activity: list[EventRecord]
 
 
 class Activity(BaseModel):
-    """Events, newest first; `item_id` is null where they are of all items.
+    """Events, newest first; `item_id` is null if they are of all items.
 
-    `next_cursor` is the cursor of the next page, null where the list ends.
+    `next_cursor` is the cursor of the next page, null at the end of the list.
     """
 
     item_id: str | None
@@ -155,18 +210,25 @@ class Activity(BaseModel):
 
 
 class Summary(BaseModel):
-    """How many items there are in each status, and in all."""
+    """How many items there are, in all and in each status, and how many events they have.
 
-    submitted: int
-    processing: int
-    completed: int
-    failed: int
-    cancelled: int
-    total: int
+    `last_event_id` is the projection's newest event, of any item.
+    """
+
+    workflow_contract: str
+    item_count: int
+    submitted_count: int
+    processing_count: int
+    completed_count: int
+    failed_count: int
+    cancelled_count: int
+    archived_count: int
+    activity_count: int
+    last_event_id: str | None
 
 
 class Accepted(BaseModel):
-    """What a write came to; `finalized` tells whether it is in a block already."""
+    """The result of a write; `finalized` tells whether it is in a block already."""
 
     item_id: str
     tx_hash: str | None
@@ -175,9 +237,9 @@ class Accepted(BaseModel):
 
 
 class Refusal(BaseModel):
-    """Why one entry of a batch was refused; `status` is what a single request would answer.
+    """Why one entry of a batch was refused; `status` is that of a single request.
 
-    `errors` names the fields where a field is wrong.
+    `errors` lists the fields that are wrong.
     """
 
     status: int
@@ -186,9 +248,9 @@ class Refusal(BaseModel):
 
 
 class BatchEntry(BaseModel):
-    """What became of one entry of a batch: either it was accepted or there is a refusal.
+    """The result of one entry of a batch: accepted or refused.
 
-    `item_id` is null where the entry has none that is a text.
+    `item_id` is null if the entry has none.
     """
 
     item_id: str | None
@@ -197,7 +259,7 @@ class BatchEntry(BaseModel):
 
 
 class BatchOutcome(BaseModel):
-    """What became of each entry, in their order; `accepted` counts those that were."""
+    """The results of all entries, in order, and how many were accepted and refused."""
 
     accepted: int
     refused: int
@@ -205,40 +267,52 @@ class BatchOutcome(BaseModel):
 
 
 class ProjectionHealth(BaseModel):
-    """How level the projection is with the index; `lag` counts blocks.
+    """How far the projection is behind the index; `lag` counts blocks.
 
-    `lag_seconds` is how long ago this API saw a block that the projection does not have yet.
+    `lag_seconds` is how long ago the oldest block arrived that the projection does not have.
     """
 
     healthy: bool
-    chain_id: str
-    contract: str
+    network: str
+    workflow_contract: str
     height: int
     indexed_height: int | None
     lag: int | None
     lag_seconds: float
-    last_event: str | None
+    item_count: int
+    activity_count: int
+    last_event_id: str | None
+
+
+class ProjectionState(BaseModel):
+    """The projection's contents; the counts are null if the API needs tokens."""
+
+    item_count: int | None
+    activity_count: int | None
+    last_event_id: str | None
 
 
 class Health(BaseModel):
-    """Whether chain, index and projection are there and belong together.
+    """Whether chain, index and projection are available and belong together.
 
-    `requester` is its wallet's account, null where it has none and only reads. `warnings` tell what
-    will be in the way before long, as a wallet that runs low.
+    `network` is the chain's id. `requester` is the account of the API's wallet, null if it has none
+    and only reads. `warnings` name what will fail before long, such as a wallet that runs low.
     """
 
     status: Literal["ok", "degraded"]
-    chain_id: str
-    contract: str
+    network: str
+    workflow_contract: str
     requester: str | None
     height: int | None
+    catching_up: bool | None
     indexed_height: int | None
     projected_height: int | None
+    projection: ProjectionState | None
     problems: list[str]
     warnings: list[str]
 
 
 class Live(BaseModel):
-    """The process answers."""
+    """The process answers requests."""
 
     status: Literal["ok"] = "ok"

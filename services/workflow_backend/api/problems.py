@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem details: what is wrong, where, and when to try again."""
+"""Errors as RFC 9457 problem details: what is wrong, where, and when to retry."""
 
 import logging
 import math
@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 
 from ..errors import (
     BadCursor,
+    CapabilityMissing,
     IndexUnavailable,
     NodeUnavailable,
     NodeUnreachable,
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 2
 LOG_SECONDS = 60.0
-_logged: dict[str, float] = {}
+_logged_at: dict[str, float] = {}
 
 _SCHEMAS = "#/components/schemas/{model}"
 
@@ -48,29 +49,30 @@ _STATUS: dict[type[WorkflowError], HTTPStatus] = {
     TransactionFailed: HTTPStatus.BAD_GATEWAY,
     WalletMissing: HTTPStatus.FORBIDDEN,
     BadCursor: HTTPStatus.UNPROCESSABLE_CONTENT,
+    CapabilityMissing: HTTPStatus.CONFLICT,
 }
 
 
-_FOR_CLIENTS = (BadCursor, Overloaded, WalletMissing)
-"""Errors whose texts name nothing but what a client knows."""
+_FOR_CLIENTS = (BadCursor, CapabilityMissing, Overloaded, WalletMissing)
+"""Errors whose texts name only what a client knows anyway."""
 
 
 def status_of(error: WorkflowError) -> HTTPStatus:
-    """Return the status that an error answers with."""
+    """Return the status of the answer to an error."""
     return _STATUS.get(type(error), HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
-def told(error: WorkflowError) -> str:
-    """Return what a client is told of an error.
+def public_message(error: WorkflowError) -> str:
+    """Return the text of an error that clients may read.
 
-    Of what is wrong behind the API that is the kind: addresses and paths are its operator's, who
-    finds them in the log, each kind once a minute.
+    Addresses and paths behind the API are for its operator, who finds them in the log, once a
+    minute for each kind of error. A client reads the kind.
     """
     if isinstance(error, _FOR_CLIENTS):
         return str(error)
     kind, now = type(error).__name__, time.monotonic()
-    if not error.is_told and now - _logged.get(kind, -math.inf) > LOG_SECONDS:
-        _logged[kind] = now
+    if not error.is_logged and now - _logged_at.get(kind, -math.inf) > LOG_SECONDS:
+        _logged_at[kind] = now
         log.warning("%s", error.explain())
     return str(type(error).__doc__).partition("\n")[0]
 
@@ -100,13 +102,13 @@ def problem(
     )
 
 
-def stopping(request: Request) -> JSONResponse:
-    """Build the response to a request that the end of this API breaks off."""
-    return problem(request, HTTPStatus.SERVICE_UNAVAILABLE, "the API stops: ask again")
+def stopping_problem(request: Request) -> JSONResponse:
+    """Build the response to a request that the API's stop interrupts."""
+    return problem(request, HTTPStatus.SERVICE_UNAVAILABLE, "the API stops: send the request again")
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Describe the problems of a route for OpenAPI, with those that any route may have."""
+    """Describe for OpenAPI a route's problems, and those that any route may have."""
     content = {"application/problem+json": {"schema": {"$ref": _SCHEMAS.format(model="Problem")}}}
     return {
         status: {"description": HTTPStatus(status).phrase, "content": content}
@@ -114,25 +116,25 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def describe(app: FastAPI) -> None:
-    """Bring the schema of problems into the description of an application with all its routes."""
+def describe_schema(app: FastAPI) -> None:
+    """Add the schema of problems to the description of an application that has all its routes."""
     _, schema = models_json_schema([(Problem, "serialization")], ref_template=_SCHEMAS)
     app.openapi()["components"]["schemas"] |= schema["$defs"]
 
 
-# FastAPI says of these only that the body could not be parsed.
+# FastAPI's own text says only that the body could not be parsed.
 _UNREADABLE: dict[type, str] = {
     UnicodeDecodeError: "the body is no JSON in UTF-8",
     RecursionError: "the body is nested too deeply",
 }
 
 
-def install(app: FastAPI) -> None:
-    """Answer every error of the application as a problem."""
+def install_handlers(app: FastAPI) -> None:
+    """Answer every error of the application with a problem."""
 
     @app.exception_handler(WorkflowError)
     async def workflow_error(request: Request, error: WorkflowError) -> JSONResponse:
-        return problem(request, status_of(error), told(error))
+        return problem(request, status_of(error), public_message(error))
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> JSONResponse:
@@ -154,16 +156,19 @@ def install(app: FastAPI) -> None:
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
         log.error("%s %s failed", request.method, request.url.path, exc_info=error)
         status = HTTPStatus.INTERNAL_SERVER_ERROR
-        return problem(request, status, "an unexpected error: the API's log tells more")
+        return problem(request, status, "an unexpected error: see the API's log")
 
 
-def field_errors(rows: Sequence[Any], place: int = 1) -> list[FieldError]:
-    """Return what pydantic found; so many steps of each place are no field's name."""
-    return [_field_error(row, row["loc"][place:]) for row in rows]
+def field_errors(rows: Sequence[Any], skip: int = 1) -> list[FieldError]:
+    """Return pydantic's errors; the first `skip` parts of each location are no field names."""
+    return [_field_error(row, row["loc"][skip:]) for row in rows]
 
 
-def _field_error(row: Mapping[str, Any], place: Sequence[Any]) -> FieldError:
-    if row["type"] == "json_invalid":  # the place is a character's then, and no field's
+def _field_error(row: Mapping[str, Any], location: Sequence[Any]) -> FieldError:
+    if row["type"] == "json_invalid":  # its location is a character's number
         reason = row.get("ctx", {}).get("error", "")
-        return FieldError(field="", message=f"no JSON: {reason} at character {place[0]}")
-    return FieldError(field=".".join(str(part) for part in place), message=row["msg"])
+        return FieldError(field="", message=f"no JSON: {reason} at character {location[0]}")
+    return FieldError(
+        field=".".join(str(part) for part in location),
+        message=row["msg"].removeprefix("Value error, "),
+    )

@@ -1,7 +1,7 @@
-"""One connection: what it may hold before its request is whole, and how long it may take.
+"""One HTTP connection: limits on the size and the time of requests, before the application runs.
 
-uvicorn parses and answers; what a client could use to take memory, files or time without a token
-is bounded here, before the application hears of it.
+uvicorn parses requests and sends answers. This bounds the memory, files and time that a client can
+take without a token.
 """
 
 import asyncio
@@ -22,25 +22,28 @@ BODY_SECONDS = 60.0
 WRITE_SECONDS = 60.0
 
 IDLE_SECONDS = 120
-"""Clients and proxies keep an idle connection for less, so it is they who end it: one that the
-server ends while a request is on its way breaks that request."""
+"""Longer than clients and proxies keep idle connections, so that they close them: if the server
+does while a request is on its way, that request fails."""
 
 
-MOST_WAITING = 32
-"""Requests of one connection behind the one that is answered: each takes a hundred times the bytes
-that it came with, and a client without a token can send thousands at once."""
+MAX_PIPELINED = 32
+"""Requests of one connection that wait for the answers before theirs. Each takes a hundred times
+its own size in memory, and a client without a token can send thousands at once."""
+
+QUEUED_BYTES = 64 * 1024
+"""Bytes of such requests up to which the connection is read, so that its end is noticed."""
 
 
 class _HeadTooLargeError(Exception):
-    """The request's head is larger than it may be."""
+    """The request's head exceeds its limit."""
 
 
-class _TooManyError(Exception):
-    """More requests wait for the answer before theirs than may."""
+class _TooManyPipelinedError(Exception):
+    """Too many requests wait for the answers before theirs."""
 
 
 class Protocol(HttpToolsProtocol):
-    """HTTP/1.1 within bounds."""
+    """HTTP/1.1 with limits."""
 
     def __init__(self, connections: Connections, **given: Any) -> None:
         super().__init__(**given)
@@ -51,14 +54,18 @@ class Protocol(HttpToolsProtocol):
         self._closing: asyncio.TimerHandle | None = None
         self._head = 0
         self._head_is_over = False
+        self._is_reading = False
         self._beside_body = 0
         self._body = 0
+        self._refusal: bytes | None = None
+        self._running: RequestResponseCycle | None = None
+        self._queued = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Let the connection in, or refuse it where there are too many."""
+        """Admit the connection, or refuse it if there are too many."""
         super().connection_made(transport)
         address = self.client[0] if self.client else ""
-        refusal = self._connections.refusal(address)
+        refusal = self._connections.admit(address)
         if refusal is not None:
             self._refuse(refusal, "too many connections are open")
             return
@@ -66,104 +73,145 @@ class Protocol(HttpToolsProtocol):
         self._limit(HEAD_SECONDS)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Count the connection out, and end its limits."""
-        super().connection_lost(exc)
+        """Release the connection and its timers, and tell the request that is being answered."""
+        super().connection_lost(exc)  # tells the newest, which may wait for its turn
+        if self._running is not None:
+            self._running.disconnected = not self._running.response_complete
+            self._running.message_event.set()
         if self._address is not None:
-            self._connections.leave(self._address)
+            self._connections.release(self._address)
         for timer in (self._deadline, self._stall, self._closing):
             if timer is not None:
                 timer.cancel()
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came; a head, or what stands between a body's parts, has a limit."""
-        if self.transport.is_closing():
-            return
+        """Parse bytes, within the limits of a head and of what surrounds the parts of a body."""
         for begin in range(0, len(data), SLICE_BYTES):
-            self._feed(data[begin : begin + SLICE_BYTES])
-            if self.transport.is_closing():
+            if self.transport.is_closing() or self._refusal is not None:
                 return
+            self._feed(data[begin : begin + SLICE_BYTES])
 
     def _feed(self, data: bytes) -> None:
         self._beside_body += len(data)
         try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            return  # the request was taken as any other: there is nothing to change to
+            while data:
+                data = self._parse(data)
         except httptools.HttpParserError as error:
             if isinstance(error.__context__, _HeadTooLargeError):
                 self._refuse_head()
-            elif isinstance(error.__context__, _TooManyError):
-                self._refuse(HTTPStatus.TOO_MANY_REQUESTS, "too many requests wait for an answer")
+            elif isinstance(error.__context__, _TooManyPipelinedError):
+                self._refuse(
+                    HTTPStatus.TOO_MANY_REQUESTS,
+                    "too many requests wait for the answers before theirs",
+                )
             else:
-                self._refuse(HTTPStatus.BAD_REQUEST, "this is no HTTP request")
+                self._refuse(HTTPStatus.BAD_REQUEST, "this is not an HTTP request")
             return
-        # Small parts of a body have a few bytes of their own each.
+        # Each part of a chunked body has a few bytes of its own around it.
         if self._beside_body > HEAD_BYTES + 8 * self._body:
             self._refuse_head()
 
+    def _parse(self, data: bytes) -> bytes:
+        """Parse bytes; return those behind a request that asked for another protocol.
+
+        It is answered as any other, and so are the requests behind it. Behind a CONNECT there is no
+        request.
+        """
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            if self.parser.get_method() != b"CONNECT":
+                return data[upgrade.args[0] :]
+        return b""
+
     def on_message_begin(self) -> None:
-        """Begin a request: from here its head is counted and timed."""
-        if len(self.pipeline) >= MOST_WAITING:
-            raise _TooManyError
+        """Begin a request; its head is counted and timed from here on."""
+        self._is_reading, self._head_is_over = True, False
+        if len(self.pipeline) >= MAX_PIPELINED:
+            raise _TooManyPipelinedError
         self._unset_keepalive_if_required()
-        # The slice that it began in is not counted: it may be another request's for the most part.
+        # The slice that it began in is not counted: most of it may be of the request before.
         self._head = self._beside_body = self._body = 0
-        self._head_is_over = False
         if self._deadline is None:
             self._limit(HEAD_SECONDS)
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
-        """Take a part of the address."""
+        """Take a part of the URL."""
         self._count(len(url))
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header; one behind a body tells nothing that anybody asked for."""
+        """Take a header; a trailer behind a body is ignored."""
         self._count(len(name) + len(value) + 4)
         if not self._head_is_over:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Begin to answer: what is left of the request has a time of its own."""
+        """Pass the request on; its body has a time limit of its own."""
         self._unset_keepalive_if_required()
         self._limit(BODY_SECONDS)
         self._head_is_over = True
+        queued, is_paused = len(self.pipeline), self.flow.read_paused
         super().on_headers_complete()
+        if len(self.pipeline) == queued:
+            self._running = self._cycle()
+        elif not is_paused:
+            self.flow.resume_reading()
+            self._queue(self._head)
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
         self._body += len(body)
         self._beside_body -= len(body)
         super().on_body(body)
+        if self.pipeline:
+            self._queue(len(body))
+
+    def _queue(self, size: int) -> None:
+        """Count bytes of a request that waits for its turn."""
+        self._queued += size
+        if self._queued > QUEUED_BYTES:
+            self.flow.pause_reading()
 
     def on_message_complete(self) -> None:
-        """End the request's time: it is whole."""
+        """End the time limit of a request that is whole."""
         self._unlimit()
+        self._is_reading = False
         self._beside_body = 0
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Go on to the next request, or wait for one."""
+        """Go on with the next request, or with the refusal of it."""
+        has_next = bool(self.pipeline)
+        if has_next and not self.transport.is_closing():
+            self._running = self.pipeline[-1][0]
         super().on_response_complete()
+        if not self.pipeline:
+            self._queued = 0
+        if self._refusal is not None and not has_next and not self.transport.is_closing():
+            self.transport.write(self._refusal)
+            self.transport.close()
         if self.transport.is_closing():
             self._abort_later()
 
     def pause_writing(self) -> None:
-        """Hold the answer back: the client does not read. It must go on in time."""
+        """Pause the answer to a client that does not read, for a limited time."""
         super().pause_writing()
         self._stall = self.loop.call_later(WRITE_SECONDS, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """Go on with the answer."""
+        """Resume the answer."""
         super().resume_writing()
         if self._stall is not None:
             self._stall.cancel()
             self._stall = None
 
     def shutdown(self) -> None:
-        """End the connection as soon as its answer is out; a request that is not whole has none."""
+        """Close once the answer is out; refuse a request that is not whole."""
         cycle = self._cycle()
+        if self._refusal is not None:
+            return  # it closes after the answers that are still to come
         if cycle is not None and cycle.more_body and not cycle.response_started:
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "the API stops")
         else:
@@ -172,7 +220,7 @@ class Protocol(HttpToolsProtocol):
                 self._abort_later()
 
     def timeout_keep_alive_handler(self) -> None:
-        """End a connection that was idle for long enough."""
+        """Close an idle connection."""
         super().timeout_keep_alive_handler()
         self._abort_later()
 
@@ -191,33 +239,47 @@ class Protocol(HttpToolsProtocol):
             self._deadline = None
 
     def _too_late(self, seconds: float) -> None:
-        if self.flow.read_paused:  # it is we who do not read: an earlier answer is not out yet
+        if self.flow.read_paused:  # the server does not read: an earlier answer is not out yet
             self._limit(seconds)
             return
-        self._refuse(HTTPStatus.REQUEST_TIMEOUT, f"the request was not whole after {seconds:g} s")
+        self._refuse(
+            HTTPStatus.REQUEST_TIMEOUT, f"the request was not complete after {seconds:g} s"
+        )
 
     def _refuse_head(self) -> None:
         status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
         self._refuse(status, f"address and headers may have {HEAD_BYTES} bytes at most")
 
     def _refuse(self, status: HTTPStatus, detail: str) -> None:
-        """Answer without the application and end the connection; in mid-answer only end it."""
-        cycle = self._cycle()
-        answering = cycle is not None and cycle.response_started and not cycle.response_complete
-        if not answering and not self.pipeline:
-            self.transport.write(_answer(status, detail))
-        if cycle is not None:  # nobody hears any more what the application says
+        """Answer the request that comes in without the application, and end the connection.
+
+        The requests before it get their answers first. Where its own has begun, or is out, the
+        connection only ends.
+        """
+        self._unlimit()
+        cycle, answer = self._cycle(), _answer(status, detail)
+        has_cycle = self._is_reading and self._head_is_over
+        if has_cycle and self.pipeline:
+            self.pipeline.popleft()  # its own: the application never hears of it
+            self._refusal = answer
+            return
+        if not has_cycle and cycle is not None and not cycle.response_complete:
+            self._refusal = answer
+            return
+        if not has_cycle or (cycle is not None and not cycle.response_started):
+            self.transport.write(answer)
+        if cycle is not None:  # what the application answers is discarded
             cycle.disconnected = True
             cycle.message_event.set()
         self.transport.close()
         self._abort_later()
 
     def _cycle(self) -> RequestResponseCycle | None:
-        """Return the newest request, None before the first: uvicorn's type does not say so."""
+        """Return the newest request, None before the first, which uvicorn's type leaves out."""
         return cast("RequestResponseCycle | None", self.cycle)
 
     def _abort_later(self) -> None:
-        """End what a client does not read to its end."""
+        """Abort the connection of a client that does not read to the end."""
         if self._closing is None:
             self._closing = self.loop.call_later(WRITE_SECONDS, self.transport.abort)
 

@@ -1,4 +1,4 @@
-"""The HTTP server: an application on a listening socket, until it is told to stop."""
+"""The HTTP server: serves an application on a listening socket until it is told to stop."""
 
 import asyncio
 import contextlib
@@ -12,34 +12,34 @@ import uvicorn
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..pulse import Pulse
+from ..watchdog import LoopWatchdog
 from .app import create_app
 from .backend import Backend
 from .certificate import Certificate
-from .connections import FILES_KEPT, MOST, Connections, file_limit
-from .problems import stopping
+from .connections import MAX_CONNECTIONS, RESERVED_FILES, Connections, raise_file_limit
+from .problems import stopping_problem
 from .protocol import IDLE_SECONDS, Protocol
 
 log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 12
-"""Longer than a write waits for its block, so that each has an answer of its own."""
+"""Longer than a write waits for its block, so that each gets its own answer."""
 
-LAST_SECONDS = 1.0
+CANCELLED_SECONDS = 1.0
 HANDSHAKE_SECONDS = 10.0
 
 
 async def serve(
     backend: Backend, listener: socket.socket, certificate: Certificate | None, stop: asyncio.Event
 ) -> None:
-    """Serve until `stop` is set and every request that came before is answered, within limits."""
+    """Serve until `stop` is set and the requests before it are answered, within limits."""
     settings = backend.settings
-    most = file_limit() - FILES_KEPT
-    if most < MOST:
+    most = raise_file_limit() - RESERVED_FILES
+    if most < MAX_CONNECTIONS:
         log.warning("only %d connections at once: the limit of open files allows no more", most)
     connections = Connections(most, settings.api_proxies)
     config = uvicorn.Config(
-        _Ending(create_app(backend), backend.stopping),
+        _AnswerOnStop(create_app(backend), backend.stopping),
         http=cast("type[asyncio.Protocol]", partial(Protocol, connections)),
         ws="none",
         ssl_context_factory=(lambda *_: certificate.context) if certificate else None,
@@ -53,27 +53,27 @@ async def serve(
         timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    server = _Server(config, backend.serving)
+    server = _Server(config, backend.server_watchdog)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     waiting = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    finally:  # where a part of the service has failed, requests end in order too
+    finally:  # requests end in order also if a part of the service has failed
         backend.stopping.set()
         server.should_exit = True
         waiting.cancel()
         await serving
-        if server.server_state.tasks:  # they were told to end, and say so to their clients
-            await asyncio.wait(server.server_state.tasks, timeout=LAST_SECONDS)
+        if server.server_state.tasks:  # they were cancelled, and are answering
+            await asyncio.wait(server.server_state.tasks, timeout=CANCELLED_SECONDS)
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, pulse: Pulse) -> None:
+    def __init__(self, config: uvicorn.Config, watchdog: LoopWatchdog) -> None:
         super().__init__(config)
-        self._pulse = pulse
+        self._watchdog = watchdog
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen as uvicorn does, and give up a client that does not shake hands in time."""
+        """Listen as uvicorn does, with a time limit for TLS handshakes."""
         config, loop = self.config, asyncio.get_running_loop()
 
         def connected() -> asyncio.Protocol:
@@ -93,22 +93,22 @@ class _Server(uvicorn.Server):
         self.started = True
 
     async def on_tick(self, counter: int) -> bool:
-        """Go on, ten times a second; tell whether to end."""
+        """Beat the watchdog, ten times a second; return whether to exit."""
         over = await super().on_tick(counter)
         if over:
-            self._pulse.rest()  # from here on there are time limits
+            self._watchdog.idle()  # the shutdown has its own time limits
         else:
-            self._pulse()
+            self._watchdog.beat()
         return over
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave the signals to the command line, which stops every service in the same way."""
+        """Leave signals to the command line, which stops every service in the same way."""
         yield
 
 
-class _Ending:
-    """Answers 503 to what a stop has to break off: a client is to know that it may ask again."""
+class _AnswerOnStop:
+    """Middleware: 503 for a request that a stop interrupts, so that its client knows to retry."""
 
     def __init__(self, app: ASGIApp, stopping: asyncio.Event) -> None:
         self._app = app
@@ -117,15 +117,15 @@ class _Ending:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = False
 
-        async def watched(message: Message) -> None:
+        async def noting_send(message: Message) -> None:
             nonlocal started
             started = True
             await send(message)
 
         try:
-            await self._app(scope, receive, watched)
+            await self._app(scope, receive, noting_send)
         except asyncio.CancelledError:
             if not self._stopping.is_set():
                 raise
             if not started:
-                await stopping(Request(scope))(scope, receive, send)
+                await stopping_problem(Request(scope))(scope, receive, send)

@@ -17,24 +17,24 @@ log = logging.getLogger(__name__)
 
 
 async def run(settings: Settings, stop: asyncio.Event, *, read_only: bool) -> None:
-    """Serve until `stop` is set; raises WorkflowError where it can't begin.
+    """Serve until `stop` is set; raises WorkflowError if it can't start.
 
-    One that is `read_only` needs no wallet, and uses none that it is given.
+    A `read_only` API needs no wallet and ignores a configured one.
     """
     pair = settings.certificate()
     certificate = Certificate(*pair) if pair else None
     with _listen(settings) as listener:
         async with (
             open_backend(settings, read_only=read_only) as backend,
-            certificate.watched() if certificate else contextlib.nullcontext(),
+            certificate.watching() if certificate else contextlib.nullcontext(),
         ):
             scheme = "https" if certificate else "http"
-            log.info("serving on %s://%s", scheme, _place(settings))
+            log.info("serving on %s://%s", scheme, _address(settings))
             await serve(backend, listener, certificate, stop)
     log.info("api stopped")
 
 
-def _place(settings: Settings) -> str:
+def _address(settings: Settings) -> str:
     host = f"[{settings.api_host}]" if ":" in settings.api_host else settings.api_host
     return f"{host}:{settings.api_port}"
 
@@ -56,9 +56,9 @@ def _listen(settings: Settings) -> socket.socket:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family)
     except OSError as error:
-        # Its own text names the address once more.
+        # The error's own text would repeat the address.
         reason = os.strerror(error.errno) if error.errno else error
         raise SettingError(
-            f"can't listen on {_place(settings)}: {reason}",
+            f"can't listen on {_address(settings)}: {reason}",
             hint="stop what uses the port or set XIAN_WORKFLOW_API_PORT",
         ) from error

@@ -1,7 +1,8 @@
 """The live stream: the projection's events as server-sent events, resumable by their ids.
 
-Each client has a place of its own in the feed, so a slow one costs no memory and a client that
-comes back misses nothing.
+Each client has a position of its own in the feed, so a slow one costs no memory and one that comes
+back misses nothing. Messages are encoded once for all streams (see `feed`), which an SSE library
+that encodes for each client could not do; the protocol itself is the few lines below.
 """
 
 import logging
@@ -13,9 +14,9 @@ from fastapi import APIRouter, Depends, Header, HTTPException, Request
 from fastapi.responses import StreamingResponse
 
 from ..errors import WorkflowError
-from ..items import START, Place
-from .access import Reader, known, name_of, whose
-from .backend import Backend, Used
+from ..items import START, EventPosition
+from .authorization import Reader, client_key, item_scope, resolve_principal
+from .backend import Backend, BackendDep
 from .problems import RETRY_SECONDS, responses
 from .tokens import Principal
 
@@ -23,23 +24,25 @@ log = logging.getLogger(__name__)
 
 router = APIRouter(tags=["events"])
 
-MOST_PER_CLIENT = 256
+MAX_STREAMS_PER_CLIENT = 256
 KEEP_ALIVE_SECONDS = 15.0
 
 
-async def _one_more(used: Used, who: Reader, request: Request) -> AsyncIterator[None]:
-    """Count a client's streams while the answer lasts; raises the 429 of one too many."""
-    name = name_of(who, request)
-    if used.streams[name] >= MOST_PER_CLIENT:
-        detail = f"{MOST_PER_CLIENT} streams of this client are open already"
+async def _count_stream(
+    backend: BackendDep, principal: Reader, request: Request
+) -> AsyncIterator[None]:
+    """Count a client's stream while it is open; raises the 429 beyond the limit."""
+    client = client_key(principal, request)
+    if backend.open_streams[client] >= MAX_STREAMS_PER_CLIENT:
+        detail = f"{MAX_STREAMS_PER_CLIENT} streams of this client are open already"
         raise HTTPException(429, detail, headers={"Retry-After": str(RETRY_SECONDS)})
-    used.streams[name] += 1
+    backend.open_streams[client] += 1
     try:
         yield
     finally:
-        used.streams[name] -= 1
-        if not used.streams[name]:
-            del used.streams[name]
+        backend.open_streams[client] -= 1
+        if not backend.open_streams[client]:
+            del backend.open_streams[client]
 
 
 @router.get(
@@ -49,83 +52,83 @@ async def _one_more(used: Used, who: Reader, request: Request) -> AsyncIterator[
         200: {"content": {"text/event-stream": {}}, "description": "Events as they are projected"},
         **responses(401, 403, 429, 503),
     },
-    dependencies=[Depends(_one_more)],
+    dependencies=[Depends(_count_stream)],
 )
 async def stream_events(
-    used: Used,
-    who: Reader,
+    backend: BackendDep,
+    principal: Reader,
     request: Request,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> StreamingResponse:
     """Send each event of the contract as it is projected, from now on.
 
-    With `Last-Event-ID` it goes on behind that event; `0` begins at the first. An id that is none
-    of this contract's on this chain is refused with 422.
+    With `Last-Event-ID` the stream goes on after that event; `0` begins at the first. An id that is
+    not of this contract on this chain is refused with 422.
     """
-    place = await _start(used, last_event_id)
+    position = await _start(backend, last_event_id)
     return StreamingResponse(
-        _events(used, who, request, place),
+        _events(backend, principal, request, position),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
-async def _start(used: Backend, last_event_id: str | None) -> Place:
+async def _start(backend: Backend, last_event_id: str | None) -> EventPosition:
     if last_event_id is None:
-        last_event = (await used.store.position()).last_event
-        return Place.parse(last_event) if last_event else START
+        newest = (await backend.store.progress()).last_event_id
+        return EventPosition.parse(newest) if newest else START
     if last_event_id == "0":
         return START
     try:
-        place = Place.parse(last_event_id.partition(".")[0])
+        position = EventPosition.parse(last_event_id.partition(".")[0])
     except ValueError:
         detail = f"Last-Event-ID must be an event's id or 0, it is {last_event_id!r}"
         raise HTTPException(422, detail) from None
-    if not await _is_ours(used, place, last_event_id):
+    if not await _is_of_this_history(backend, position, last_event_id):
         detail = (
-            f"Last-Event-ID {last_event_id!r} is no event of {used.settings.contract} on "
-            f"{used.settings.chain_id} as it is now: begin without it, or with 0"
+            f"Last-Event-ID {last_event_id!r} is no event of {backend.settings.contract} on "
+            f"{backend.settings.chain_id} as it is now: begin without it, or with 0"
         )
         raise HTTPException(422, detail)
-    return place
+    return position
 
 
-async def _is_ours(used: Backend, place: Place, cursor: str) -> bool:
-    """Tell whether a place is one of this history; without a mark an event has to be there."""
+async def _is_of_this_history(backend: Backend, position: EventPosition, cursor: str) -> bool:
+    """Tell whether a cursor is of this chain's history; a bare id needs an event to be there."""
     if "." not in cursor:
-        return await used.store.has_event(place)
-    block = await used.store.block(place.height)
+        return await backend.store.has_event(position)
+    block = await backend.store.block(position.height)
     if block is None:  # another host's projection may be ahead of this one's
-        block = (await used.blocks.committed({place.height})).get(place.height)
-    settings = used.settings
-    return block is not None and cursor == place.cursor(
+        block = (await backend.blocks.committed({position.height})).get(position.height)
+    settings = backend.settings
+    return block is not None and cursor == position.cursor(
         settings.chain_id, settings.contract, block.hash
     )
 
 
 async def _events(
-    used: Backend, who: Principal, request: Request, place: Place
+    backend: Backend, principal: Principal, request: Request, position: EventPosition
 ) -> AsyncIterator[bytes]:
-    """Yield events until the API stops or the token is not what it was.
+    """Yield messages until the API stops, the token is revoked, or something can't be read.
 
-    Where something can't be read the stream ends: the client comes back, and is told what it is.
+    The client then comes back, and its request is answered with the reason.
     """
-    seen = whose(used, who)
+    scope = item_scope(backend, principal)
     yield b"retry: 1000\n\n"
-    said = time.monotonic()
-    while not used.stopping.is_set():
+    sent_at = time.monotonic()
+    while not backend.stopping.is_set():
         try:
-            if known(used, request) != who:
+            if resolve_principal(backend, request) != principal:
                 return
-            found, place, more = await used.feed.turn(place, seen)
+            messages, position, has_more = await backend.feed.read(position, scope)
         except WorkflowError as error:
             log.info("a stream ends: %s", error)
             return
-        if found:
-            said = time.monotonic()
-            yield found
-        elif time.monotonic() - said > KEEP_ALIVE_SECONDS:
-            said = time.monotonic()
-            yield b": still here\n\n"
-        if not more:
-            await used.feed.wait()
+        if messages:
+            sent_at = time.monotonic()
+            yield messages
+        elif time.monotonic() - sent_at > KEEP_ALIVE_SECONDS:
+            sent_at = time.monotonic()
+            yield b": keep-alive\n\n"
+        if not has_more:
+            await backend.feed.wait()

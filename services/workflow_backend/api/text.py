@@ -1,4 +1,4 @@
-"""A field of text: the characters it may have and how many, told in words where it is wrong."""
+"""Text fields: their characters and length, described in words where a value is wrong."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,7 @@ from pydantic_core import CoreSchema, core_schema
 
 @dataclass(frozen=True, slots=True)
 class Characters:
-    """A kind of characters: as a class of a regular expression, and in words."""
+    """A set of characters, as a class of a regular expression and in words."""
 
     pattern: str
     words: str
@@ -21,10 +21,10 @@ PRINTABLE = Characters(r"[\x20-\x7e]", "printable ASCII characters")
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """What `Annotated[str, Text(...)]` may be.
+    """Constrains `Annotated[str, Text(...)]`.
 
-    The pattern goes into the API's description, where JavaScript reads it: `$` is the very end of
-    the text there, as it is for pydantic.
+    The pattern is part of the OpenAPI document, so it follows JavaScript, in which `$` is the very
+    end of the text, as it is for pydantic.
     """
 
     characters: Characters
@@ -32,10 +32,10 @@ class Text:
     most: int
 
     def __get_pydantic_core_schema__(self, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Return a schema of which every fault is told as what is wanted."""
+        """Return a schema whose every error says what is expected."""
         pattern = f"^{self.characters.pattern}{{{self.least},{self.most}}}$"
         return core_schema.custom_error_schema(
             core_schema.str_schema(pattern=pattern),
             custom_error_type="text",
-            custom_error_message=f"wanted {self.least} to {self.most} {self.characters.words}",
+            custom_error_message=f"expected {self.least} to {self.most} {self.characters.words}",
         )

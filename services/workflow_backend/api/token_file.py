@@ -1,4 +1,4 @@
-"""The file of tokens: names, scopes and hashes as JSON, changed by one program at a time."""
+"""The token file: names, scopes and hashes as JSON, changed by one program at a time."""
 
 import contextlib
 import fcntl
@@ -15,47 +15,49 @@ from typing import Any
 from ..errors import SettingError
 
 SCOPES = ("read", "submit", "cancel", "admin")
-"""read sees, submit and cancel (and retry) write, admin does all of it for every item."""
+"""`cancel` includes retrying; `admin` includes every scope, for every item."""
 
-MOST_BYTES = 4 * 1024 * 1024
+MAX_BYTES = 4 * 1024 * 1024
 LOCK_SECONDS = 10.0
-LOCK_LOOK_SECONDS = 0.02
-_HINT = "restore it, or make it anew with workflow-backend tokens add"
+LOCK_POLL_SECONDS = 0.02
+_HINT = "restore it, or make a new one with workflow-backend tokens add"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}(\.[A-Za-z0-9_-]{1,64})?")
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What is kept of a token."""
+    """A token's scopes and hash."""
 
     scopes: list[str]
     sha256: str
 
     def __post_init__(self) -> None:
-        if not set(self.scopes) <= set(SCOPES) or len(bytes.fromhex(self.sha256)) != 32:
+        digest = bytes.fromhex(self.sha256)
+        if not set(self.scopes) <= set(SCOPES) or len(digest) != 32:
             raise ValueError("an entry has scopes of " + ", ".join(SCOPES) + " and a SHA-256")
+        object.__setattr__(self, "sha256", digest.hex())  # some programs write the digits A-F
 
 
 def load(path: Path) -> dict[str, Entry]:
-    """Return the entries by their tokens' names; raises SettingError naming what is wrong."""
+    """Return the entries by token name; raises SettingError naming what is wrong."""
     with _readable(path):
-        # Whoever may write the folder could leave a pipe or a device there: no wait, no end.
+        # O_NONBLOCK: whoever may write the folder could leave a pipe or a device there.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
         return _parse(path, file.fileno())
 
 
 def check_name(name: str) -> None:
-    """Raise SettingError where a token can't have this name."""
+    """Raise SettingError if this is not a valid token name."""
     if not _NAME.fullmatch(name):
         raise SettingError(
-            f"{name!r} is no token's name: wanted a client's of 1 to 64 of the characters "
-            "A-Z a-z 0-9 _ -, and where it has several tokens a dot and as many for the token"
+            f"{name!r} is no token's name: give a client's name of 1 to 64 of the characters "
+            "A-Z a-z 0-9 _ -, and for a further token a dot and as many again"
         )
 
 
 def require(name: str, entry: Any) -> None:
-    """Raise SettingError where a token's name or entry is none, without the hash in it."""
+    """Raise SettingError, without the hash in it, if a token's name or entry is not valid."""
     check_name(name)
     try:
         Entry(**entry)
@@ -66,18 +68,18 @@ def require(name: str, entry: Any) -> None:
 
 @contextlib.contextmanager
 def changing(path: Path) -> Iterator[dict[str, Entry]]:
-    """Yield the entries for the block to change; they are written when it ends without an error.
+    """Yield the entries for the block to change; they are written if it ends without an error.
 
-    Others who change them wait meanwhile. Readers see the old file or the new one. The file keeps
-    its owner and mode; a new one has its folder's owner, so that root makes it for the account that
-    is to read it.
+    Other writers wait meanwhile; readers see the old file or the new one. The file keeps its owner
+    and mode. A new one gets its folder's owner, so that root makes it for the account that reads
+    it.
     """
     with _readable(path):
         folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         lock = _lock(path, folder)
         try:
-            entries, owner = _present(path, folder)
+            entries, owner = _read_current(path, folder)
             yield entries
             _replace(folder, path.name, entries, owner)
         finally:
@@ -87,10 +89,10 @@ def changing(path: Path) -> Iterator[dict[str, Entry]]:
 
 
 def _lock(path: Path, folder: int) -> int:
-    """Wait for the lock and return its descriptor; the file of the tokens is replaced each time.
+    """Wait for the lock and return its descriptor.
 
-    It is a file that nobody else may open: whoever may read a folder may lock it, and so keep a
-    token from being taken back.
+    The lock is a file of its own, because the token file is replaced by each change. Nobody else
+    may open it: whoever may open a lock may hold it, and keep a token from being removed.
     """
     with _readable(path.with_name(_lock_name(path))):
         lock = _lock_file(_lock_name(path), folder)
@@ -102,10 +104,10 @@ def _lock(path: Path, folder: int) -> int:
             if time.monotonic() > deadline:
                 os.close(lock)
                 raise SettingError(
-                    f"{path} is being changed by another program for {LOCK_SECONDS:g} s",
-                    hint=f"see what keeps it locked: fuser {path.with_name(_lock_name(path))}",
+                    f"{path} has been locked by another program for {LOCK_SECONDS:g} s",
+                    hint=f"find that program: fuser {path.with_name(_lock_name(path))}",
                 ) from None
-            time.sleep(LOCK_LOOK_SECONDS)
+            time.sleep(LOCK_POLL_SECONDS)
         else:
             return lock
 
@@ -126,8 +128,8 @@ def _lock_name(path: Path) -> str:
     return f".{path.name}.lock"
 
 
-def _present(path: Path, folder: int) -> tuple[dict[str, Entry], os.stat_result]:
-    """Return what is there and whose it is; where there is no file, nothing and the folder's."""
+def _read_current(path: Path, folder: int) -> tuple[dict[str, Entry], os.stat_result]:
+    """Return the entries and the file's status; without a file, none and the folder's status."""
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
     with _readable(path, hint="name the file itself, no link to it"):
         try:
@@ -141,7 +143,7 @@ def _present(path: Path, folder: int) -> tuple[dict[str, Entry], os.stat_result]
 def _replace(folder: int, name: str, entries: dict[str, Entry], owner: os.stat_result) -> None:
     kept = {name: asdict(entry) for name, entry in entries.items()}
     temporary = f"{name}.new"
-    with contextlib.suppress(FileNotFoundError):  # one that was killed left it behind
+    with contextlib.suppress(FileNotFoundError):  # left behind by a program that was killed
         os.unlink(temporary, dir_fd=folder)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(temporary, flags, 0o600, dir_fd=folder)
@@ -161,10 +163,10 @@ def _parse(path: Path, descriptor: int) -> dict[str, Entry]:
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         raise SettingError(f"{path} is no regular file", hint=_HINT)
-    if status.st_size > MOST_BYTES:
-        raise SettingError(f"{path} has more than {MOST_BYTES} bytes", hint=_HINT)
+    if status.st_size > MAX_BYTES:
+        raise SettingError(f"{path} has more than {MAX_BYTES} bytes", hint=_HINT)
     try:
-        entries = json.loads(os.read(descriptor, MOST_BYTES))["tokens"]
+        entries = json.loads(os.read(descriptor, MAX_BYTES))["tokens"]
         return {name: Entry(**entry) for name, entry in entries.items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise SettingError(f"{path} is no token file: {error}", hint=_HINT) from error

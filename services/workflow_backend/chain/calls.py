@@ -1,4 +1,4 @@
-"""One call by itself, for what a service says once, before its submitter runs."""
+"""A single call of the contract, for what a service sends before its submitter runs."""
 
 import asyncio
 import time
@@ -6,11 +6,11 @@ from typing import Any
 
 from ..errors import NodeUnavailable, TransactionFailed
 from .node import Node
-from .transactions import Transactions, failure_of
+from .transactions import Transactions
 from .wallet import Account
 
 CHI = 2_000
-"""Ten times what the contract's small functions take."""
+"""Chi to supply: ten times what the contract's small functions use."""
 
 BLOCK_SECONDS = 30.0
 POLL_SECONDS = 0.05
@@ -19,10 +19,10 @@ POLL_SECONDS = 0.05
 async def call(
     node: Node, account: Account, chain_id: str, function: str, arguments: dict[str, Any]
 ) -> None:
-    """Call a function of the contract and wait for the block.
+    """Call a function of the contract and wait until the transaction is in a block.
 
-    Raises TransactionFailed where the chain refuses it, and NodeUnavailable where it can't be told
-    what became of it: it is to be something that may be said twice.
+    Raises TransactionFailed if the chain refuses it, and NodeUnavailable if its outcome is unknown,
+    so the call has to be idempotent.
     """
     transactions = Transactions(node, account, chain_id)
     signed = transactions.sign(function, arguments, await node.next_nonce(account.address), CHI)
@@ -37,6 +37,5 @@ async def call(
                 hint="see whether the chain makes blocks",
             )
         await asyncio.sleep(POLL_SECONDS)
-    failure = failure_of(found)
-    if failure is not None:
-        raise TransactionFailed(f"{function} failed: {failure}")
+    if found.failure is not None:
+        raise TransactionFailed(f"{function} failed: {found.failure}")

@@ -11,7 +11,7 @@ from xian_runtime_types.decimal import ContractingDecimal
 from xian_runtime_types.encoding import decode
 
 from ..errors import NodeRefused, NodeUnavailable, NodeUnreachable
-from ..outage import Outage
+from ..outage_log import OutageLog
 from ..printable import printable
 from . import sessions
 
@@ -33,7 +33,7 @@ class Rpc:
     def __init__(self, url: str, *, is_peer: bool = False) -> None:
         self.url = url
         self._is_peer = is_peer
-        self._outage = Outage(f"the node at {url} answers again")
+        self._outage = OutageLog(f"the node at {url} answers again")
         self._session: aiohttp.ClientSession | None = None
         self._writing: aiohttp.ClientSession | None = None
 
@@ -85,15 +85,19 @@ class Rpc:
         try:
             yield
         except NodeUnavailable as error:
-            self._outage.failed(error)
+            self._outage.record_failure(error)
             raise
-        self._outage.well()
+        self._outage.record_success()
 
     async def _batch(self, calls: Sequence[Call]) -> list[Any]:
         body = [_request(number, *call) for number, call in enumerate(calls)]
         answer = await self._post(self.session, body)
         entries = answer if isinstance(answer, list) else [answer]
-        by_id = {entry.get("id"): entry for entry in entries if isinstance(entry, dict)}
+        by_id = {
+            entry["id"]: entry
+            for entry in entries
+            if isinstance(entry, dict) and isinstance(entry.get("id"), int)
+        }
         missing = NodeUnavailable(f"{self.url} answered only a part of a batch")
         results = []
         for number, (method, _) in enumerate(calls):
@@ -150,7 +154,13 @@ class Rpc:
         if response.get("code", 0) != 0:
             raise NodeRefused(f"query {path}: {response.get('log') or 'refused'}")
         raw = response.get("value")
-        return None if raw is None or raw == "AA==" else _decoded(raw, response.get("info"))
+        if raw is None or raw == "AA==":
+            return None
+        try:
+            return _decoded(raw, response.get("info"))
+        # What decodes it was made for values of this chain, and fails in many ways.
+        except (TypeError, ValueError, ArithmeticError, LookupError, RecursionError) as error:
+            raise self.is_no_node() from error
 
 
 def _request(number: int, method: str, params: dict[str, Any]) -> dict[str, Any]:
@@ -161,7 +171,10 @@ def _decoded(raw: str, kind: Any) -> Any:
     text = b64decode(raw).decode()
     match kind:
         case "dict" | "list":
-            return decode(text)
+            value = decode(text)
+            if not isinstance(value, dict | list):  # it returns None for what it can't read
+                raise TypeError
+            return value
         case "int":
             return int(text)
         case "bool":

@@ -1,7 +1,6 @@
-"""The account that signs, and the lock that makes a process its only writer."""
+"""The account that signs transactions, and the lock that gives it a single writer."""
 
 import contextlib
-import fcntl
 import os
 import pwd
 from collections.abc import Iterator
@@ -12,10 +11,11 @@ from xian_py import Wallet
 from xian_py.transaction import PreparedTransaction, create_tx, prepare_transaction
 
 from ..errors import SettingError, WalletBusy
+from ..file_lock import file_lock
 
 
 class Account:
-    """A wallet: `address` is its public key."""
+    """An account with its private key; `address` is its public key in hexadecimal."""
 
     def __init__(self, private_key: str) -> None:
         try:
@@ -31,28 +31,19 @@ class Account:
 
 
 @contextlib.contextmanager
-def sole_writer(private_key: str, folder: Path) -> Iterator[Account]:
-    """Yield a wallet that no other process with this folder writes with; raises WalletBusy.
+def lock_wallet(private_key: str, folder: Path) -> Iterator[Account]:
+    """Yield the wallet while no other process with this state folder writes with it.
 
-    The folder is this account's own: a name that any account of the machine may take, as that of a
-    socket, would let each of them keep a service from starting.
+    Raises WalletBusy if one does, and SettingError for a key that is none.
     """
     account = Account(private_key)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = folder / f"wallet-{account.address}.lock"
-    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        raise WalletBusy(f"another process writes with wallet {account.address}") from None
-    try:
+    busy = WalletBusy(f"another process writes with wallet {account.address}")
+    with file_lock(folder / f"wallet-{account.address}.lock", busy):
         yield account
-    finally:
-        os.close(lock)  # the lock goes with it, as it does when the process is killed
 
 
-def own_folder() -> Path:
-    """Return where commands that a person runs keep their state: XDG's folder of this account."""
+def user_state_dir() -> Path:
+    """Return the state folder of commands that a person runs: XDG's, of this account."""
     home = Path(pwd.getpwuid(os.getuid()).pw_dir)
     return Path(os.environ.get("XDG_STATE_HOME") or home / ".local/state") / "workflow-backend"

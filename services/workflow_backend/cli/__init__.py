@@ -33,7 +33,7 @@ def main() -> None:
 
 def _run() -> int:
     try:
-        arguments = _parser().parse_args()
+        arguments = _parser(next(iter(sys.argv[1:]), None)).parse_args()
     except SystemExit as ended:  # it has said what was asked for, or what is wrong
         return int(ended.code or 0)
     code: int = arguments.run(arguments)
@@ -77,13 +77,13 @@ def _of_the_machine(error: OSError | sqlite3.Error) -> str:
     return said
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(called: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="workflow-backend", description=__doc__)
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="command")
     services.add(commands)
     clients.add(commands)
     operations.add(commands)
-    recovery.add(commands)
+    recovery.add(commands, called)
     release.add(commands)
     return parser

@@ -5,6 +5,7 @@ import math
 import re
 
 _ITEM_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_KIND = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ACCOUNT = re.compile(r"[0-9a-f]{64}")
 _LONGEST_WAIT = 86400 * 366.0
 _MOST_ITEMS = 500
@@ -64,3 +65,19 @@ def count(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 5):
         raise argparse.ArgumentTypeError(f"it is a number from 0 to 9999, not {text!r}")
     return int(text)
+
+
+def priority(text: str) -> int:
+    """Return a priority, 0 (first) to 9."""
+    if len(text) != 1 or text not in "0123456789":
+        raise argparse.ArgumentTypeError(f"a priority is a number from 0 to 9, not {text!r}")
+    return int(text)
+
+
+def kind(text: str) -> str:
+    """Return a kind of items, or * for all of them."""
+    if text != "*" and not _KIND.fullmatch(text):
+        raise argparse.ArgumentTypeError(
+            f"a kind is * or 1 to 64 letters, digits, _ and -, not {text!r}"
+        )
+    return text

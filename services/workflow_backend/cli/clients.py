@@ -4,14 +4,16 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import uvloop
 
+from workflow_backend_client import Client
+
 from .. import logs
-from ..client import ApiClient
+from ..client import connect, explained
 from ..errors import SettingError
 from ..items import STATUSES
 from ..settings import Settings
@@ -27,7 +29,7 @@ def add(commands: Any) -> None:
 
 def _add_items(commands: Any) -> None:
     items = commands.add_parser(
-        "items", help="submit, read, cancel and retry items through the API"
+        "items", help="submit, read, cancel, stop and retry items through the API"
     )
     actions = items.add_subparsers(required=True, metavar="action")
     submit = actions.add_parser("submit", help="submit an item")
@@ -35,22 +37,51 @@ def _add_items(commands: Any) -> None:
     submit.add_argument("payload_uri", type=given.plain_text)
     submit.add_argument("--kind", type=given.plain_text, default="job")
     submit.add_argument("--metadata-ref", type=given.plain_text, default="")
+    submit.add_argument("--priority", type=given.priority, help="0 (first) to 9, default: 5")
+    submit.add_argument(
+        "--not-before",
+        type=given.plain_text,
+        metavar="TIME",
+        help="nobody claims it before, such as 2026-01-31T12:00:00Z",
+    )
+    submit.add_argument(
+        "--after",
+        type=given.item_id,
+        action="append",
+        default=[],
+        metavar="ID",
+        help="nobody claims it before that item is completed; give it up to 8 times",
+    )
     submit.set_defaults(
         run=_through_api(
-            lambda api, a: api.submit(a.item_id, a.payload_uri, a.kind, a.metadata_ref)
+            lambda api, a: api.submit(
+                a.item_id,
+                a.payload_uri,
+                kind=a.kind,
+                metadata_ref=a.metadata_ref,
+                priority=a.priority,
+                not_before=a.not_before,
+                after=a.after,
+            )
         )
     )
     get = actions.add_parser("get", help="print an item as the contract has it")
     get.add_argument("item_id", type=given.item_id)
-    get.set_defaults(run=_through_api(lambda api, a: api.item(a.item_id)))
+    get.set_defaults(run=_through_api(lambda api, a: api.get(a.item_id)))
     listing = actions.add_parser("list", help="print projected items, newest first")
     listing.add_argument("--status", choices=STATUSES)
     listing.add_argument("--limit", type=given.page_size, default=20)
-    listing.set_defaults(run=_through_api(lambda api, a: api.items(a.status, a.limit)))
+    listing.set_defaults(
+        run=_through_api(lambda api, a: api.list_items(status=a.status, limit=a.limit))
+    )
     cancel = actions.add_parser("cancel", help="cancel a submitted item")
     cancel.add_argument("item_id", type=given.item_id)
     cancel.add_argument("--reason", type=given.plain_text, default="")
     cancel.set_defaults(run=_through_api(lambda api, a: api.cancel(a.item_id, a.reason)))
+    stop = actions.add_parser("stop", help="ask the worker that holds an item to stop")
+    stop.add_argument("item_id", type=given.item_id)
+    stop.add_argument("--reason", type=given.plain_text, default="")
+    stop.set_defaults(run=_through_api(lambda api, a: api.stop(a.item_id, a.reason)))
     retry = actions.add_parser("retry", help="make a failed item claimable again")
     retry.add_argument("item_id", type=given.item_id)
     retry.set_defaults(run=_through_api(lambda api, a: api.retry(a.item_id)))
@@ -83,7 +114,7 @@ def _add_tokens(commands: Any) -> None:
     remove.set_defaults(run=_tokens(lambda tokens, path, a: tokens.remove(path, a.name)))
     listing = actions.add_parser("list", help="print the names of all tokens and their scopes")
     listing.set_defaults(
-        run=_tokens(lambda tokens, path, _: json.dumps(tokens.listed(path), indent=2))
+        run=_tokens(lambda tokens, path, _: json.dumps(tokens.list_scopes(path), indent=2))
     )
 
 
@@ -114,18 +145,21 @@ def _tokens(
 
 
 def _through_api(
-    call: Callable[[ApiClient, argparse.Namespace], dict[str, Any]],
+    call: Callable[[Client, argparse.Namespace], Mapping[str, Any]],
 ) -> Callable[[argparse.Namespace], int]:
     def run(arguments: argparse.Namespace) -> int:
-        print(json.dumps(call(ApiClient.from_environment(), arguments), indent=2))
+        with connect() as api, explained():
+            answer = call(api, arguments)
+        print(json.dumps(answer, indent=2))
         return 0
 
     return run
 
 
 def _watch(arguments: argparse.Namespace) -> int:
-    for item in ApiClient.from_environment().watch(arguments.item_id, arguments.timeout):
-        print(json.dumps(item), flush=True)
+    with connect() as api, explained():
+        for item in api.watch(arguments.item_id, arguments.timeout):
+            print(json.dumps(item), flush=True)
     return 0
 
 

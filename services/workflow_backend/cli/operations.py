@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import importlib
 import json
 import os
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import logs
-from ..client import ApiClient
+from ..client import connect
 from ..errors import SettingError
 from ..settings import Settings
 from . import arguments as given
@@ -25,7 +26,7 @@ def add(commands: Any) -> None:
     wallets.add_argument("names", nargs="+", metavar="name")
     wallets.add_argument("--check", action="store_true", help="only say what would be done")
     wallets.set_defaults(run=_wallets)
-    what = "judge an inventory and its hosts, which are told on standard input as JSON"
+    what = "check an inventory and its hosts, given as JSON on standard input"
     preflight = commands.add_parser("preflight", help=what, description=what)
     preflight.add_argument("--check", action="store_true", help="there need not be a network yet")
     preflight.set_defaults(run=_preflight)
@@ -68,7 +69,10 @@ def add(commands: Any) -> None:
 
 
 def _add_operator(commands: Any) -> None:
-    operator = commands.add_parser("operator", help="hand the contract's operator role over")
+    operator = commands.add_parser(
+        "operator",
+        help="pause claims, set the retention, or hand the contract's operator role over",
+    )
     actions = operator.add_subparsers(required=True, metavar="action")
     what = "offer the role to an account, with the operator's key; it stays until that one accepts"
     propose = actions.add_parser("propose", help=what, description=what)
@@ -77,6 +81,29 @@ def _add_operator(commands: Any) -> None:
     what = "take the role, with the key of the account that it was offered to"
     accept = actions.add_parser("accept", help=what, description=what)
     accept.set_defaults(run=_operator(lambda operator, s, _: operator.accept(s)))
+    _add_pauses(actions)
+
+
+def _add_pauses(actions: Any) -> None:
+    what = "let no worker claim items of a kind; those that are held go on"
+    pause = actions.add_parser("pause", help=what, description=what)
+    pause.add_argument("kind", type=given.kind, help="* for all kinds")
+    pause.add_argument("--reason", type=given.plain_text, default="")
+    pause.add_argument(
+        "--seconds", type=given.seconds, default=0.0, help="until it ends (default: until resume)"
+    )
+    pause.set_defaults(run=_pauses(lambda of, s, a: of.pause(s, a.kind, a.reason, a.seconds)))
+    what = "let workers claim items of a paused kind again"
+    resume = actions.add_parser("resume", help=what, description=what)
+    resume.add_argument("kind", type=given.kind, help="as it was paused")
+    resume.set_defaults(run=_pauses(lambda of, s, a: of.resume(s, a.kind)))
+    what = "print what is paused, and the retention"
+    pauses = actions.add_parser("pauses", help=what, description=what)
+    pauses.set_defaults(run=_pauses(lambda of, s, _: of.pauses(s)))
+    what = "let ended items be archived after so many seconds, with 0 never"
+    retention = actions.add_parser("retention", help=what, description=what)
+    retention.add_argument("seconds", type=given.seconds)
+    retention.set_defaults(run=_pauses(lambda of, s, a: of.set_retention(s, a.seconds)))
 
 
 def _wallets(arguments: argparse.Namespace) -> int:
@@ -96,12 +123,12 @@ def _preflight(arguments: argparse.Namespace) -> int:
             hint="run it on the control machine, where Ansible is",
         ) from None
     from ..api import token_file
-    from ..operations import asking
+    from ..operations import requests
     from ..processor.handlers import configuration
 
     # Programs and modules are looked for on the host, where they have to be.
     read_handlers = partial(configuration.load, elsewhere=True)
-    request = asking.read(sys.stdin)
+    request = requests.read(sys.stdin)
     answer = preflight(
         request,
         rehearsal=arguments.check,
@@ -123,22 +150,31 @@ def _bootstrap(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _operator(
-    call: Callable[[Any, Settings, argparse.Namespace], Coroutine[Any, Any, dict[str, Any]]],
-) -> Callable[[argparse.Namespace], int]:
-    def run(arguments: argparse.Namespace) -> int:
-        from ..operations import operator
-        from ..operations.tunnel import reached
+type _AsOperator = Callable[
+    [Any, Settings, argparse.Namespace], Coroutine[Any, Any, dict[str, Any]]
+]
+"""Calls a module's function with the settings and the command's arguments."""
 
-        with reached(Settings.load()) as settings:
-            print(json.dumps(asyncio.run(call(operator, settings, arguments))))
-        return 0
 
-    return run
+def _operator(call: _AsOperator) -> Callable[[argparse.Namespace], int]:
+    return partial(_as_operator, "operator", call)
+
+
+def _pauses(call: _AsOperator) -> Callable[[argparse.Namespace], int]:
+    return partial(_as_operator, "claim_pauses", call)
+
+
+def _as_operator(module: str, call: _AsOperator, arguments: argparse.Namespace) -> int:
+    from ..operations.tunnel import reached
+
+    of = importlib.import_module(f"..operations.{module}", __package__)
+    with reached(Settings.load()) as settings:
+        print(json.dumps(asyncio.run(call(of, settings, arguments))))
+    return 0
 
 
 def _health(arguments: argparse.Namespace) -> int:
-    from ..operations import health, judge
+    from ..operations import health
 
     settings = Settings.load()
     checks = asyncio.run(health.wait_for_health(settings, arguments.wait))
@@ -147,15 +183,22 @@ def _health(arguments: argparse.Namespace) -> int:
     if to_stdout:
         print(report)
     elif arguments.json:
-        arguments.json.write_text(report + "\n", encoding="utf-8")
-    print(judge.table(checks), file=sys.stderr if to_stdout else sys.stdout)
-    return 0 if judge.all_well(checks) else 1
+        try:
+            arguments.json.write_text(report + "\n", encoding="utf-8")
+        except OSError as error:
+            raise SettingError(
+                f"--json {arguments.json} can't be written: {error.strerror}",
+                hint="give a file in a folder that exists and that you may write to, or -",
+            ) from None
+    print(health.table(checks), file=sys.stderr if to_stdout else sys.stdout)
+    return 0 if health.all_well(checks) else 1
 
 
 def _smoke(arguments: argparse.Namespace) -> int:
     from ..operations.smoke import smoke
 
-    result = smoke(ApiClient.from_environment(), arguments.item, arguments.timeout)
+    with connect() as api:
+        result = smoke(api, arguments.item, arguments.timeout)
     print(json.dumps(result))
     if not result["ok"]:
         logs.complain(f"{result['failed']} failed: {result['error']} ({result['hint']})")

@@ -3,56 +3,42 @@
 import argparse
 import json
 import sys
+from importlib import import_module
 from typing import Any
 
-_SNAPSHOTS = (
-    *("make", "list", "prune", "admit", "sign", "countersign", "agree", "verify", "drill"),
-    *("choose", "prepare", "status", "swap", "finish", "undo", "projection", "levels"),
-)
-_UPGRADES = ("plan", "verb", "restarts", "take-down", "well", "rest", "stopped", "note")
-_RECOVERY = ("gate", "new-home", "home", "alone", "trust", "sync", "index-now", "index", "note")
+GROUPS = {
+    "snapshots": "make, verify and restore snapshots",
+    "upgrades": "plan and watch a change of what hosts run",
+    "recovery": "bring a lost node back without signing twice",
+}
+"""Each command whose actions stand in `operations/NAME/actions.py`, and what it is for."""
 
 
-def add(commands: Any) -> None:
-    """Add the commands that playbooks call."""
-    what = "make, verify and restore snapshots; the request is JSON on standard input"
-    snapshots = commands.add_parser("snapshots", help=what, description=what)
-    snapshots.add_argument("action", choices=_SNAPSHOTS)
-    snapshots.add_argument("--check", action="store_true", help="only say what would be done")
-    snapshots.set_defaults(run=_snapshots)
-    what = "plan and watch a change of what hosts run; the request is JSON on standard input"
-    upgrades = commands.add_parser("upgrades", help=what, description=what)
-    upgrades.add_argument("action", choices=_UPGRADES)
-    upgrades.add_argument("--check", action="store_true", help="as without: nothing is changed")
-    upgrades.set_defaults(run=_upgrades)
-    what = "bring a lost node back without signing twice; the request is JSON on standard input"
-    recovery = commands.add_parser("recovery", help=what, description=what)
-    recovery.add_argument("action", choices=_RECOVERY)
-    recovery.add_argument("--check", action="store_true", help="only say what would be done")
-    recovery.set_defaults(run=_recovery)
+def add(commands: Any, called: str | None) -> None:
+    """Add the commands that playbooks call; the actions of the one that is called alone."""
+    for name, what in GROUPS.items():
+        described = f"{what}; the request is JSON on standard input, and so is the answer"
+        group = commands.add_parser(name, help=what, description=described)
+        if name == called:  # to know its actions is to load all that they need
+            _add_actions(group, name)
 
 
-def _snapshots(arguments: argparse.Namespace) -> int:
-    from ..operations import asking
-    from ..operations.snapshots.actions import act
-
-    answer = act(arguments.action, asking.read(sys.stdin), check=arguments.check)
-    print(json.dumps(answer, sort_keys=True))
-    return 0
-
-
-def _upgrades(arguments: argparse.Namespace) -> int:
-    from ..operations import asking
-    from ..operations.upgrades.actions import act
-
-    print(json.dumps(act(arguments.action, asking.read(sys.stdin))))
-    return 0
+def _add_actions(group: argparse.ArgumentParser, name: str) -> None:
+    registry = import_module(f"..operations.{name}.actions", __package__)
+    actions = group.add_subparsers(required=True, metavar="action")
+    for action, (_, run) in registry.ACTIONS.items():
+        what = (run.__doc__ or "").partition("\n")[0].rstrip(".")
+        parser = actions.add_parser(action, help=what, description=what)
+        parser.add_argument("--check", action="store_true", help="only say what would be done")
+        parser.set_defaults(run=_action(registry, action))
 
 
-def _recovery(arguments: argparse.Namespace) -> int:
-    from ..operations import asking
-    from ..operations.recovery.actions import act
+def _action(registry: Any, action: str) -> Any:
+    def run(arguments: argparse.Namespace) -> int:
+        from ..operations import requests
 
-    answer = act(arguments.action, asking.read(sys.stdin), check=arguments.check)
-    print(json.dumps(answer, sort_keys=True))
-    return 0
+        answer = registry.act(action, requests.read(sys.stdin), check=arguments.check)
+        print(json.dumps(answer, sort_keys=True))
+        return 0
+
+    return run

@@ -65,7 +65,7 @@ def _stop_at_signals() -> asyncio.Event:
     stop = asyncio.Event()
 
     def end() -> None:
-        notify.tell(STOPPING=1)
+        notify.send(STOPPING=1)
         stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -106,10 +106,10 @@ def _api(arguments: argparse.Namespace) -> int:
 
 
 def _events(arguments: argparse.Namespace) -> int:
-    from ..chain.follow import follow
+    from ..chain.event_stream import stream_events
 
     def run(settings: Settings, stop: asyncio.Event) -> Awaitable[None]:
         cursor = arguments.cursor or settings.state_dir / "events.cursor.json"
-        return follow(settings, cursor, sys.stdout, stop)
+        return stream_events(settings, cursor, sys.stdout, stop)
 
     return _service(run)

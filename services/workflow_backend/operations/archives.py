@@ -38,9 +38,9 @@ _WHERE = "use another one, or make a new one on a host that is well"
 
 
 def look_through(
-    archive: Path, *, most_bytes: int, wanted: Collection[str] = (), limit: int = 1 << 20
+    archive: Path, *, most_bytes: int, names: Collection[str] = (), limit: int = 1 << 20
 ) -> dict[str, bytes]:
-    """Read a .tar.gz to its end; return the first `limit` bytes of each of the `wanted` files.
+    """Read a .tar.gz to its end; return the first `limit` bytes of each of the `names` files.
 
     Raises RecoveryRefused where it is truncated or damaged, where it would be larger than
     `most_bytes`, where it takes more memory or time than an honest one, and where a member is not a
@@ -53,7 +53,7 @@ def look_through(
             stream = _Forward(unpacked, time.monotonic() + _SECONDS)
             for tar, member in _members(stream):
                 seen.add(member)
-                if member.name in wanted:
+                if member.name in names:
                     stream.allowed = member.size
                     file = tar.extractfile(member)
                     found[member.name] = file.read(limit) if file else b""

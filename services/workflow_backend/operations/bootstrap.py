@@ -9,10 +9,11 @@ import math
 from typing import Any
 
 from ..chain.chi import TX_LIMIT
+from ..contract_versions import may_stand_for, number
 from ..errors import SettingError, WorkflowError
 from ..settings import Settings
-from .expected import Expected, read_source, same_source
-from .sending import Sender
+from .desired_state import DesiredState, read_source
+from .operator_client import OperatorClient
 
 REFILL_BELOW = 0.5
 """The share of the target under which a wallet is filled up: else each run would pay a little."""
@@ -33,15 +34,17 @@ def bootstrap(settings: Settings, *, check: bool) -> Report:
 
     Raises WorkflowError where key, chain or node are wrong, or the chain refuses.
     """
-    expected = Expected.load(settings.environment)
+    expected = DesiredState.load(settings.environment)
     if expected.contract_source is None:
         raise SettingError("XIAN_WORKFLOW_CONTRACT_SOURCE is not set: give the contract's source")
     source = read_source(expected.contract_source)
     return asyncio.run(_bootstrap(settings, expected, source, check=check))
 
 
-async def _bootstrap(settings: Settings, expected: Expected, source: str, *, check: bool) -> Report:
-    async with Sender.open(settings, check=check) as sender:
+async def _bootstrap(
+    settings: Settings, expected: DesiredState, source: str, *, check: bool
+) -> Report:
+    async with OperatorClient.open(settings, check=check) as sender:
         job = _Job(sender)
         await job.deploy(source)
         await job.remove_workers(expected.former_workers)
@@ -57,12 +60,13 @@ async def _bootstrap(settings: Settings, expected: Expected, source: str, *, che
 class _Job:
     """One run: what is done is written into the report as it is done."""
 
-    def __init__(self, sender: Sender) -> None:
+    def __init__(self, sender: OperatorClient) -> None:
         self._sender = sender
         self._node = sender.node
         self.report: Report = {
             "contract": self._node.contract,
             "operator": sender.address,
+            "contract_version": None,
             "deployed": False,
             "workers_added": [],
             "workers_removed": [],
@@ -71,11 +75,16 @@ class _Job:
         }
 
     async def deploy(self, source: str) -> None:
-        """Deploy the contract; raises SourceDiffers where another one has its name."""
+        """Deploy the contract, unless it is there; raises SourceDiffers where another one is.
+
+        One of another released version stays: a chain keeps its contract, and the services speak
+        every version.
+        """
         contract = self._node.contract
         found = await self._node.source()
         if found is not None:
-            if not same_source(found, source):
+            self.report["contract_version"] = number(found)
+            if not may_stand_for(found, source):
                 raise SourceDiffers(
                     f"{contract} on this chain has another source than the one given: "
                     "nothing was changed"
@@ -87,7 +96,7 @@ class _Job:
                 contract, source, chi=TX_LIMIT, mode="checktx", wait_for_tx=True
             ),
         )
-        self.report["deployed"] = True
+        self.report |= {"deployed": True, "contract_version": number(source)}
 
     async def remove_workers(self, workers: tuple[str, ...]) -> None:
         """Remove those of the accounts that are workers still."""

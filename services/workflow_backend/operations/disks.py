@@ -5,6 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+LEAST_BYTES = 1 << 30
+"""A file system with less room than this is full: what writes to it may stop at any time."""
+
+ENOUGH_BYTES = 5 << 30
+"""A file system with less room than this is filling up."""
+
 
 @dataclass(frozen=True, slots=True)
 class FileSystem:

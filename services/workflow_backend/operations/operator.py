@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import WorkflowError
 from ..settings import Settings
-from .sending import Sender
+from .operator_client import OperatorClient
 
 
 class NotProposed(WorkflowError):
@@ -22,16 +22,16 @@ async def propose(settings: Settings, account: str) -> dict[str, Any]:
     Returns `operator` and `proposed`, public keys, and whether anything `changed`. Raises
     WorkflowError where the key is another's, or the node can't be asked.
     """
-    async with Sender.open(settings) as sender:
-        operator, proposed = await sender.node.operators()
+    async with OperatorClient.open(settings) as client:
+        operator, proposed = await client.node.operators()
         if account not in (operator, proposed):
-            await sender.call(
+            await client.call(
                 "propose an operator",
-                sender.node.contract,
+                client.node.contract,
                 "propose_operator",
                 {"account": account},
             )
-        return await _told(sender)
+        return await _told(client)
 
 
 async def accept(settings: Settings) -> dict[str, Any]:
@@ -39,18 +39,18 @@ async def accept(settings: Settings) -> dict[str, Any]:
 
     Raises NotProposed where it was not, and WorkflowError as `propose`.
     """
-    async with Sender.open(settings) as sender:
-        operator, proposed = await sender.node.operators()
-        if operator != sender.address:
-            if proposed != sender.address:
+    async with OperatorClient.open(settings) as client:
+        operator, proposed = await client.node.operators()
+        if operator != client.address:
+            if proposed != client.address:
                 raise NotProposed(
-                    f"{sender.address} was not proposed, {proposed or 'nobody'} is: the operator "
+                    f"{client.address} was not proposed, {proposed or 'nobody'} is: the operator "
                     f"stays {operator}"
                 )
-            await sender.call("accept the role", sender.node.contract, "accept_operator", {})
-        return await _told(sender)
+            await client.call("accept the role", client.node.contract, "accept_operator", {})
+        return await _told(client)
 
 
-async def _told(sender: Sender) -> dict[str, Any]:
-    operator, proposed = await sender.node.operators()
-    return {"changed": sender.changed, "operator": operator, "proposed": proposed}
+async def _told(client: OperatorClient) -> dict[str, Any]:
+    operator, proposed = await client.node.operators()
+    return {"changed": client.changed, "operator": operator, "proposed": proposed}

@@ -11,17 +11,18 @@ from typing import Any
 from .. import heartbeat
 from ..chain.node import Node
 from ..chain.rpc import Rpc
-from ..client import ApiClient
+from ..client import connect, explained
 from ..errors import WorkflowError, WrongChain
 from ..settings import Settings
-from .expected import Expected
+from ..times import rfc3339
+from .desired_state import DesiredState
 
 ANSWER_SECONDS = 5.0
 
 
 async def status(settings: Settings) -> dict[str, Any]:
     """Return the chain and what this host has: index, items by status, each service's heartbeat."""
-    expected = Expected.load(settings.environment)
+    expected = DesiredState.load(settings.environment)
     looks: dict[str, Awaitable[dict[str, Any]]] = {}
     async with Rpc(settings.node_url) as rpc:
         node = Node(rpc, settings.contract)
@@ -29,27 +30,28 @@ async def status(settings: Settings) -> dict[str, Any]:
         if expected.index:
             looks["index"] = _or_reason(_index(node))
         if "api" in expected.services or "XIAN_WORKFLOW_API_URL" in settings.environment:
-            client = ApiClient.from_environment(settings.environment, ANSWER_SECONDS)
-            looks["items"] = _or_reason(asyncio.to_thread(_items, client, settings))
+            looks["items"] = _or_reason(asyncio.to_thread(_items, settings))
         found: dict[str, Any] = dict(zip(looks, await asyncio.gather(*looks.values()), strict=True))
     for name, path in expected.services.items():
         found.setdefault("services", {})[name] = _last_beat(heartbeat.path(path, name))
     return found
 
 
-def _items(client: ApiClient, settings: Settings) -> dict[str, Any]:
-    served = client.call("GET", "/health")
-    if (served["chain_id"], served["contract"]) != (settings.chain_id, settings.contract):
-        raise WrongChain(
-            f"the API at {client.url} serves {served['contract']} on {served['chain_id']}, "
-            f"not {settings.contract} on {settings.chain_id}",
-            hint="check XIAN_WORKFLOW_API_URL",
-        )
-    return client.call("GET", "/projection/summary")
+def _items(settings: Settings) -> dict[str, Any]:
+    with connect(settings.environment, ANSWER_SECONDS) as client, explained():
+        served = client.health()
+        serves = served["network"], served["workflow_contract"]
+        if serves != (settings.chain_id, settings.contract):
+            raise WrongChain(
+                f"the API at {client.url} serves {serves[1]} on {serves[0]}, "
+                f"not {settings.contract} on {settings.chain_id}",
+                hint="check XIAN_WORKFLOW_API_URL",
+            )
+        return dict(client.summary())
 
 
 async def _chain(node: Node, chain_id: str) -> dict[str, Any]:
-    return asdict(await node.require_chain(chain_id)) | {"contract": node.contract}
+    return (await node.require_chain(chain_id)).model_dump() | {"contract": node.contract}
 
 
 async def _index(node: Node) -> dict[str, Any]:
@@ -74,6 +76,6 @@ def _last_beat(path: Path) -> dict[str, Any]:
         return {"problem": error.explain()}
     if beat is None:
         return {"problem": "it does not run: it has no heartbeat"}
-    at = datetime.fromtimestamp(beat["at"], UTC).isoformat(timespec="seconds")
+    at = rfc3339(datetime.fromtimestamp(beat["at"], UTC), "seconds")
     age = round(max(0.0, time.time() - beat["at"]), 1)
-    return beat | {"at": at.replace("+00:00", "Z"), "age_seconds": age}
+    return beat | {"at": at, "age_seconds": age}

@@ -25,7 +25,7 @@ ANSWER_SECONDS = 20.0
 GREETING_BYTES = 64 << 10
 """Bytes that a host may print before its login is through, at most."""
 
-SAID_BYTES = 1 << 20
+STDERR_BYTES = 1 << 20
 """Bytes that ssh may say at most; it ends there, and the tunnel with it."""
 
 _REASON_CHARACTERS = 500
@@ -74,8 +74,8 @@ def tunnel(ssh: Sequence[str], url: str) -> Iterator[str]:
     """
     parts = _parts(url)
     port = _free_port()
-    with _session(ssh, "-L", f"127.0.0.1:{port}:{_place(parts)}") as said:
-        _wait_for_answer(port, said, f"{url} on {ssh[-1]}")
+    with _session(ssh, "-L", f"127.0.0.1:{port}:{_place(parts)}") as stderr:
+        _wait_for_answer(port, stderr, f"{url} on {ssh[-1]}")
         yield f"http://127.0.0.1:{port}{parts.path}"
 
 
@@ -104,24 +104,24 @@ def _place(parts: SplitResult) -> str:
 
 @contextmanager
 def _session(ssh: Sequence[str], direction: str, way: str) -> Iterator[IO[bytes]]:
-    """Log in and forward for as long as the block runs; gives what ssh says."""
+    """Log in and forward for as long as the block runs; gives what ssh writes on standard error."""
     # `cat` gives back what it is given once ssh has logged in and listens, and it ends with this
     # process, however that ends: its input is over then.
     command = [ssh[0], "-T", *_FIRST, direction, way, *ssh[1:], *_LAST, "cat"]
     ours, theirs = socket.socketpair()
-    with ours, tempfile.TemporaryFile() as said:
+    with ours, tempfile.TemporaryFile() as stderr:
         with theirs:
             try:
                 process = subprocess.Popen(
-                    command, stdin=theirs.fileno(), stdout=theirs.fileno(), stderr=said
+                    command, stdin=theirs.fileno(), stdout=theirs.fileno(), stderr=stderr
                 )
             except OSError as error:
                 raise TunnelFailed(f"{ssh[0]} can't be started: {error.strerror}") from error
         try:
             # A host may have ssh write without end: what it says on standard error is passed on.
-            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (SAID_BYTES, SAID_BYTES))
-            _wait_for_login(ours, said, ssh[-1])
-            yield said
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (STDERR_BYTES, STDERR_BYTES))
+            _wait_for_login(ours, stderr, ssh[-1])
+            yield stderr
         finally:
             process.kill()  # on SIGTERM it ends, but now and then only with the next packet
             process.wait()
@@ -134,7 +134,7 @@ def _free_port() -> int:
         return port
 
 
-def _wait_for_login(pipe: socket.socket, said: IO[bytes], host: str) -> None:
+def _wait_for_login(pipe: socket.socket, stderr: IO[bytes], host: str) -> None:
     deadline = time.monotonic() + LOGIN_SECONDS
     given = b""
     try:
@@ -150,10 +150,10 @@ def _wait_for_login(pipe: socket.socket, said: IO[bytes], host: str) -> None:
     except TimeoutError:
         raise TunnelFailed(f"{NO_LOGIN} {host} within {LOGIN_SECONDS:.0f} s") from None
     except ConnectionError:
-        raise TunnelFailed(f"{NO_LOGIN} {host}: {_reason(said)}") from None
+        raise TunnelFailed(f"{NO_LOGIN} {host}: {_reason(stderr)}") from None
 
 
-def _wait_for_answer(port: int, said: IO[bytes], node: str) -> None:
+def _wait_for_answer(port: int, stderr: IO[bytes], node: str) -> None:
     """Wait for the first byte of an answer: sshd takes a connection that leads nowhere, too."""
     try:
         with socket.create_connection(("127.0.0.1", port), ANSWER_SECONDS) as connection:
@@ -162,15 +162,15 @@ def _wait_for_answer(port: int, said: IO[bytes], node: str) -> None:
                 raise ConnectionResetError("the connection was closed")
     except OSError as error:
         raise TunnelFailed(
-            f"no answer from {node}: {_reason(said) or error}",
+            f"no answer from {node}: {_reason(stderr) or error}",
             hint="check that the node runs, and that its sshd forwards (AllowTcpForwarding)",
         ) from error
 
 
-def _reason(said: IO[bytes]) -> str:
-    """Return the last thing that ssh said: what is above it are greetings and warnings."""
+def _reason(stderr: IO[bytes]) -> str:
+    """Return the last line that ssh wrote; those above it are greetings and warnings."""
     # Not by `read`, which would move the place where ssh writes.
-    text = os.pread(said.fileno(), SAID_BYTES, 0).decode(errors="replace")
+    text = os.pread(stderr.fileno(), STDERR_BYTES, 0).decode(errors="replace")
     lines = [line.strip() for line in text.splitlines()]
     last = next((line for line in reversed(lines) if line), "")[:_REASON_CHARACTERS]
     return printable(last)

@@ -1,317 +1,328 @@
-"""What the processor must not forget: how far it read, which items are open, what came of them.
+"""What the processor must not forget: how far it read the events, and the state of each open item.
 
-An item stands in `open_items` from when it is first heard of until it is settled. Before a claim
-is sent, the item is marked as taken; after a restart those that were taken are looked at first, and
-their records tell what a lost claim or a lost report came to. No transaction's hash is needed for
-that: one that is not found may still come, and then its claim stands in the record, or meets the
-claim that was sent anew, and the later of the two is answered that this worker holds the item
-already. A result is written down before it is reported. The file survives a kill of the process at
-any moment; after a power cut the last moment may be missing, and a handler may then run once more.
+A state is written before the action that it announces: `claiming` before a claim is sent,
+`reporting` with its result before the report. After a restart all that was in hand is looked at
+first, and the item's record on the chain tells what came of it, so that no transaction hash is
+kept. The file survives a kill at any moment. After a power cut the last moment may be missing, and
+a handler may then run once more.
 """
 
 import json
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from ..chain.events import Cursor
-from ..errors import SettingError
+from ..errors import JournalUnwritable
+from ..items import DEFAULT_PRIORITY
+from ..outage_log import OutageLog
 from .handlers.job import LONGEST_WAIT
-from .schema import MIGRATIONS
+from .journal_reader import JournalReader
+from .schema import FailedTry, Hold, PendingItem, Result, State, open_database
 
-WAL_BYTES = 16 * 1024 * 1024
-"""A write-ahead log that grew longer shrinks to this again."""
+OVERSAMPLING = 4
+"""`claim_due` reads this many times the items that it may return, and picks by rank among them."""
 
-# When an item's next try may be, on the monotonic clock: at once, or as `failed_tries` tells. The
-# time of day may have been set since: none is put off for longer than ever.
+_EARLIER_IN_HAND = 1e12
+"""The `due` by which a release without the column `state` marks an item as in hand."""
+
+# When the item's next try may begin, on the monotonic clock; long ago where there was no try. The
+# wall clock may have been set since it was written, so the wait is bounded.
 _NEXT_TRY = """min(
-    coalesce((SELECT not_before FROM failed_tries t WHERE t.item_id = {}) - :of_day, 0), :latest
+    coalesce((SELECT not_before FROM failed_tries t WHERE t.item_id = {}) - :epoch, 0), :latest
 )"""
 
-_TAKEN = 1e12
-"""The due time of an item that this process works on: later than any other."""
+_UPSERT = f"""
+INSERT INTO open_items (item_id, kind, due, is_fresh, priority, hold)
+VALUES (
+    :item_id, :kind, max(:due, {_NEXT_TRY.format(":item_id")}), :is_fresh,
+    coalesce(:priority, {DEFAULT_PRIORITY}), :hold
+)
+ON CONFLICT (item_id) DO UPDATE SET
+    kind = CASE excluded.kind WHEN '' THEN kind ELSE excluded.kind END,
+    due = CASE state WHEN 'pending' THEN excluded.due ELSE due END,
+    is_fresh = CASE state WHEN 'pending' THEN excluded.is_fresh ELSE 0 END,
+    priority = coalesce(:priority, priority),
+    hold = CASE state WHEN 'pending' THEN excluded.hold ELSE hold END,
+    is_reopened = state != 'pending'
+"""  # noqa: S608
 
-CHOICE = 4
-"""Among so many times the items that there is room for, `due` takes those of the lowest rank."""
+# The unary + keeps SQLite from walking all pending items: the ids lead to the few that wait.
+_WAKE = """
+UPDATE open_items SET due = min(due, ?2) WHERE +state = 'pending' AND +hold != ''
+    AND item_id IN (SELECT item_id FROM prerequisites WHERE awaited = ?1)
+"""
+WAKE_SECONDS = 1.0
+"""The index may tell of an end before the state has it: those that wait are looked at later."""
+
+LOST_RACE_SECONDS = 0.2
+"""Until the next look at an item for which another one was completed during the look."""
+
+_PUT_BACK = """
+UPDATE open_items SET state = 'pending', due = 0, is_fresh = 0, is_settled = 0, is_reopened = 0
+WHERE item_id = ?
+"""
 
 
-class Result(NamedTuple):
-    """What is to be reported: a result's URI when it completed, else the reason why it failed."""
-
-    completed: bool
-    text: str
-
-
-class Open(NamedTuple):
-    """An open item: its kind ("" where that is unknown) and when to look at it."""
-
-    item_id: str
-    kind: str
-    due: float
-
-
-class Tried(NamedTuple):
-    """How many tries at an item have failed, and in how many seconds the next may be."""
-
-    item_id: str
-    number: int
-    wait: float
-
-
-class Journal:
+class Journal(JournalReader):
     """One processor's memory, in SQLite.
 
-    `due` times are seconds on the monotonic clock, which nobody sets; `recover` forgets those of an
-    earlier process.
+    What `schedule` and `settle` can't write is kept and written with the next of them, or by
+    `flush`; the items stay in hand meanwhile. All other methods raise sqlite3.Error.
     """
 
     def __init__(self, path: Path, chain_id: str, contract: str) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Several event loop tasks use it, one statement at a time, from the loop's own thread.
-        self._database = sqlite3.connect(path, timeout=1.0)
-        try:
-            self._open(chain_id, contract)
-        except SettingError:
-            self._database.close()
-            raise
-        except sqlite3.OperationalError as error:
-            self._database.close()
-            if "locked" not in str(error):
-                raise
-            raise SettingError(
-                f"another processor uses the journal {path}",
-                hint="each processor has a wallet and an XIAN_WORKFLOW_STATE_DIR of its own",
-            ) from error
-        owner = self._database.execute("SELECT chain_id, contract FROM reader").fetchone()
-        if owner != (chain_id, contract):
-            self._database.close()
-            raise SettingError(
-                f"{path} is the journal of {owner[1]} on {owner[0]}, not {contract} on {chain_id}",
-                hint="name another XIAN_WORKFLOW_STATE_DIR",
-            )
-
-    def _open(self, chain_id: str, contract: str) -> None:
-        self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
-        self._database.execute("PRAGMA journal_mode = WAL")
-        self._database.execute("PRAGMA synchronous = NORMAL")
-        self._database.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
-        (version,) = self._database.execute("PRAGMA user_version").fetchone()
-        if version > len(MIGRATIONS):
-            raise SettingError(
-                f"the journal is of a newer release: its schema is {version}, the newest known "
-                f"here {len(MIGRATIONS)}",
-                hint="go on with that release, or name another XIAN_WORKFLOW_STATE_DIR: what the "
-                "chain has is found again, tries and results that were not reported are not",
-            )
-        for number, script in enumerate(MIGRATIONS[version:], version + 1):
-            self._database.executescript(f"BEGIN; {script} PRAGMA user_version = {number}; COMMIT;")
-        with self._database:
-            self._database.execute(
-                "INSERT INTO reader (id, chain_id, contract, cursor) VALUES (1, ?, ?, ?) "
-                "ON CONFLICT DO NOTHING",
-                (chain_id, contract, json.dumps(Cursor().as_json())),
-            )
+        super().__init__(open_database(path, chain_id, contract))
+        self._unwritten: list[Callable[[], None]] = []
+        self._outage = OutageLog("the journal is written again")
 
     def close(self) -> None:
         """Close the database."""
         self._database.close()
 
-    def cursor(self) -> Cursor:
-        """Return how far the events were read."""
-        (text,) = self._database.execute("SELECT cursor FROM reader").fetchone()
-        return Cursor.from_json(json.loads(text))
+    def apply_page(
+        self,
+        cursor: Cursor,
+        opened: Iterable[PendingItem],
+        settled: Iterable[str],
+        completed: Iterable[str] = (),
+        stopping: Iterable[tuple[str, float]] = (),
+    ) -> None:
+        """Write what a page of events says of items, with the cursor behind the page.
 
-    def read(self, cursor: Cursor, opened: Iterable[Open], settled: Iterable[str]) -> None:
-        """Take in a page of events, its cursor with it.
-
-        One among both was settled and then submitted anew.
+        An item that is in both was settled first and submitted again afterwards. Those that wait
+        for a settled one become due. `stopping` has the items whose holders are asked to stop, and
+        when to look at them.
         """
+        now = time.monotonic()
         with self._database:
-            self._forget(settled)
-            self._put(opened)
+            for item_id in settled:
+                self._database.execute(_WAKE, (item_id, now + WAKE_SECONDS))
+                in_hand = self._database.execute(
+                    "UPDATE open_items SET is_settled = 1, is_reopened = 0 "
+                    "WHERE item_id = ? AND state != 'pending'",
+                    (item_id,),
+                ).rowcount
+                if not in_hand:
+                    self._forget_work(item_id)
+                    self._database.execute("DELETE FROM open_items WHERE item_id = ?", (item_id,))
+            for item_id in completed:
+                self._database.execute(
+                    "UPDATE prerequisites SET is_completed = 1 WHERE awaited = ?", (item_id,)
+                )
+                self._database.execute(_WAKE, (item_id, now))
+            self._upsert(opened)
+            self._database.executemany(
+                "UPDATE open_items SET hold = ?, due = ? WHERE item_id = ? AND state = 'pending'",
+                [(Hold.STOPPING, due, item_id) for item_id, due in stopping],
+            )
             self._database.execute("UPDATE reader SET cursor = ?", (json.dumps(cursor.as_json()),))
 
-    def put(self, opened: Iterable[Open], settled: Iterable[str] = ()) -> None:
-        """Say of some items when to look at them, and drop everything about others.
-
-        One among both was settled and is submitted anew. None is looked at before its next try.
-        """
-        opened = list(opened)
-        with self._database:
-            self._forget(settled, {item.item_id for item in opened})
-            self._put(opened)
-
-    def _put(self, opened: Iterable[Open]) -> None:
-        times = _times()
-        self._database.executemany(
-            "INSERT INTO open_items (item_id, kind, due) "  # noqa: S608
-            f"VALUES (:item_id, :kind, max(:due, {_NEXT_TRY.format(':item_id')})) "
-            "ON CONFLICT (item_id) DO UPDATE SET due = excluded.due, "
-            "kind = CASE excluded.kind WHEN '' THEN kind ELSE excluded.kind END",
-            (item._asdict() | times for item in opened),
-        )
-
-    def _forget(self, item_ids: Iterable[str], open_still: Collection[str] = ()) -> None:
-        ids = [(item_id,) for item_id in item_ids]
-        for table in ("results", "failed_tries"):
-            self._database.executemany(f"DELETE FROM {table} WHERE item_id = ?", ids)  # noqa: S608
-        over = [row for row in ids if row[0] not in open_still]
-        self._database.executemany("DELETE FROM open_items WHERE item_id = ?", over)
-
-    def due(
+    def claim_due(
         self,
         now: float,
         limits: Mapping[str, int],
         most: int,
         rank: Callable[[str, str], float] | None = None,
-    ) -> list[str]:
-        """Return items to look at now, up to a limit for each kind.
+    ) -> list[PendingItem]:
+        """Take due items in hand, by priority, then longest due first; return them.
 
-        Those that wait longest come first, among these those whose `rank` by id and kind is lowest.
-        They count as taken from now on, until `put` says something else.
+        `limits` says how many of each kind may be taken.
+
+        Where more of a kind are due than may be taken, those with the lowest `rank(item_id, kind)`
+        are taken among the first OVERSAMPLING times that many.
         """
-        rows: list[tuple[float, str]] = []
+        found: list[PendingItem] = []
         for kind, limit in limits.items():
             room = min(limit, most)
             if not room:
                 continue
-            first = self._database.execute(
-                "SELECT due, item_id FROM open_items WHERE kind = ? AND due <= ? "
-                "ORDER BY due LIMIT ?",
-                (kind, now, room * CHOICE),
-            ).fetchall()
-            if rank is not None and len(first) > room:
-                first.sort(key=lambda row: rank(row[1], kind))
-            rows += first[:room]
-        ids = [item_id for _, item_id in sorted(rows)[:most]]
-        if ids:
-            self.take(ids)
-        return ids
-
-    def take(self, item_ids: Iterable[str]) -> None:
-        """Mark items as taken."""
-        with self._database:
-            self._database.executemany(
-                f"UPDATE open_items SET due = {_TAKEN} WHERE item_id = ?",  # noqa: S608
-                [(item_id,) for item_id in item_ids],
-            )
-
-    def next_due(self, kinds: Iterable[str]) -> float | None:
-        """Return when the next item of these kinds is to be looked at, or None."""
-        found = [
-            self._database.execute(
-                "SELECT min(due) FROM open_items WHERE kind = ?", (kind,)
-            ).fetchone()[0]
-            for kind in kinds
-        ]
-        return min((due for due in found if due is not None and due < _TAKEN), default=None)
-
-    def recover(self) -> list[str]:
-        """Return what an earlier process had taken.
-
-        All else is due, or else when its next try may be: what was known else may be stale.
-        """
-        with self._database:
-            self._database.execute(
-                f"UPDATE open_items SET due = {_NEXT_TRY.format('open_items.item_id')} "  # noqa: S608
-                "WHERE due < :taken",
-                {"taken": _TAKEN} | _times(),
-            )
-        rows = self._database.execute("SELECT item_id FROM open_items WHERE due = ?", (_TAKEN,))
-        return [item_id for (item_id,) in rows]
-
-    def wake(self, latest: float, besides: Collection[str]) -> int:
-        """Make due what is due after `latest` and not among `besides`; return how many.
-
-        What waits for its next try goes on to wait.
-        """
-        next_try = _NEXT_TRY.format("open_items.item_id")
-        rows = self._database.execute(
-            f"SELECT item_id FROM open_items WHERE due > max(:due, 1 + {next_try})",  # noqa: S608
-            {"due": latest} | _times(),
-        )
-        lost = [(item_id,) for (item_id,) in rows if item_id not in besides]
-        with self._database:
-            self._database.executemany("UPDATE open_items SET due = 0 WHERE item_id = ?", lost)
-        return len(lost)
-
-    def kinds_of(self, item_ids: Iterable[str]) -> dict[str, str]:
-        """Return the kinds of those among these items that are open."""
-        kinds = {}
-        for item_id in item_ids:
-            row = self._database.execute(
-                "SELECT kind FROM open_items WHERE item_id = ?", (item_id,)
-            ).fetchone()
-            if row is not None:
-                kinds[item_id] = row[0]
-        return kinds
-
-    def waiting(self, now: float, besides: Collection[str]) -> dict[str, int]:
-        """Return how many items are due of each kind that is not among `besides`."""
-        found: dict[str, int] = {}
-        kind: str | None = ""
-        # From kind to kind: counting all items would take long where many wait.
-        while kind is not None:
-            if kind not in besides:
-                (count,) = self._database.execute(
-                    "SELECT count(*) FROM open_items WHERE kind = ? AND due <= ?", (kind, now)
-                ).fetchone()
-                if count:
-                    found[kind] = count
-            (kind,) = self._database.execute(
-                "SELECT min(kind) FROM open_items WHERE kind > ?", (kind,)
-            ).fetchone()
+            due = self._due_of_kind(kind, now, room * OVERSAMPLING)
+            if rank is not None and len(due) > room:
+                due.sort(key=lambda item: (item.priority, rank(item.item_id, item.kind)))
+            found += due[:room]
+        found.sort(key=lambda item: (item.priority, item.due, item.item_id))
+        del found[most:]
+        if found:
+            with self._database:
+                self._database.executemany(
+                    "UPDATE open_items SET state = 'claiming', is_fresh = 0 WHERE item_id = ?",
+                    [(item.item_id,) for item in found],
+                )
         return found
 
-    def swept(self) -> str:
-        """Return the item that the sweep came to, "" at its beginning."""
-        (item_id,) = self._database.execute("SELECT swept FROM reader").fetchone()
-        return str(item_id)
+    def add_prerequisites(self, awaited: Iterable[tuple[str, str]]) -> None:
+        """Write which items each waits for, as pairs of ids.
 
-    def sweep(self, item_id: str, found: Iterable[Open]) -> None:
-        """Take in what a step of the sweep found, and how far it came."""
+        This comes before their records are read: one that is completed from then on is marked when
+        the item is held back.
+        """
         with self._database:
-            self._put(found)
-            self._database.execute("UPDATE reader SET swept = ?", (item_id,))
+            self._database.executemany(
+                "INSERT OR IGNORE INTO prerequisites (item_id, awaited) VALUES (?, ?)", awaited
+            )
 
-    def results(self, results: Sequence[tuple[str, int, Result]]) -> None:
-        """Write down what handlers brought to items and attempts, before it is reported."""
+    def hold_back(self, item: PendingItem, awaited: Collection[str]) -> None:
+        """Put an item back that waits for others, due soon if one was completed meanwhile."""
+        if self.completed_prerequisites(item.item_id) & set(awaited):
+            item = item._replace(due=time.monotonic() + LOST_RACE_SECONDS)
+        self.schedule([item])
+
+    def take_held_back(self, now: float, most: int) -> list[PendingItem]:
+        """Take due items in hand that a rule holds back, to be looked at again."""
+        found = self._due_held_back(now, most)
+        with self._database:
+            self._set_states((item.item_id, State.CLAIMING) for item in found)
+        return found
+
+    def set_kinds(self, kinds: Iterable[tuple[str, str]]) -> None:
+        """Write the kinds of items whose records were read, by item id."""
+        with self._database:
+            self._database.executemany(
+                "UPDATE open_items SET kind = ?2 WHERE item_id = ?1", list(kinds)
+            )
+
+    def mark_claimed(self, kinds: Iterable[tuple[str, str]]) -> None:
+        """Write that this worker has claimed items, each with its kind, and works on them."""
+        with self._database:
+            self._database.executemany(
+                "UPDATE open_items SET state = 'active', kind = ?2 WHERE item_id = ?1", list(kinds)
+            )
+
+    def set_states(self, states: Iterable[tuple[str, State]]) -> None:
+        """Write the states of items in hand, by item id."""
+        with self._database:
+            self._set_states(states)
+
+    def _set_states(self, states: Iterable[tuple[str, State]]) -> None:
+        self._database.executemany(
+            "UPDATE open_items SET state = ?2 WHERE item_id = ?1", list(states)
+        )
+
+    def record_results(self, results: Sequence[tuple[str, int, Result]]) -> None:
+        """Write the results of items' attempts, which are reported next."""
         with self._database:
             self._database.executemany(
                 "INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?)",
                 [(item_id, attempt, *result) for item_id, attempt, result in results],
             )
+            self._set_states((item_id, State.REPORTING) for item_id, *_ in results)
 
-    def unreported(self, item_id: str, attempt: int) -> Result | None:
-        """Return the result of this attempt that is still to be reported, or None."""
-        row = self._database.execute(
-            "SELECT completed, text FROM results WHERE item_id = ? AND attempt = ?",
-            (item_id, attempt),
-        ).fetchone()
-        return Result(bool(row[0]), row[1]) if row else None
-
-    def tried(self, tries: Sequence[Tried]) -> None:
-        """Write down how many tries at items have failed, and when the next may be."""
+    def record_tries(self, tries: Sequence[FailedTry]) -> None:
+        """Write how many tries at items have failed; the items wait for the next one."""
         now = time.time()
         with self._database:
             self._database.executemany(
                 "INSERT OR REPLACE INTO failed_tries VALUES (?, ?, ?)",
                 [(item_id, number, now + wait) for item_id, number, wait in tries],
             )
+            self._database.executemany(
+                "UPDATE open_items SET state = 'waiting' WHERE item_id = ? AND state = 'active'",
+                [(failed.item_id,) for failed in tries],
+            )
 
-    def tries(self, item_id: str) -> tuple[int, float]:
-        """Return how many tries at an item have failed, and in how many seconds the next may be."""
-        row = self._database.execute(
-            "SELECT number, not_before FROM failed_tries WHERE item_id = ?", (item_id,)
-        ).fetchone()
-        if row is None:
-            return 0, 0.0
-        return row[0], max(0.0, min(row[1] - time.time(), LONGEST_WAIT))
+    def schedule(self, items: Iterable[PendingItem]) -> None:
+        """Put items back to pending; none is due before its next try may begin.
+
+        The tries and results of one that was settled and opened again meanwhile are removed.
+        """
+        self._write_or_keep(partial(self._schedule, list(items)))
+
+    def settle(self, item_ids: Iterable[str]) -> None:
+        """Remove items that are settled; one that was opened again meanwhile becomes pending."""
+        self._write_or_keep(partial(self._settle, list(item_ids)))
+
+    def flush(self) -> None:
+        """Write what could not be written before."""
+        while self._unwritten:
+            try:
+                self._unwritten[0]()
+            except sqlite3.Error as error:
+                self._outage.record_failure(
+                    JournalUnwritable(f"the journal can't be written: {error}")
+                )
+                return
+            del self._unwritten[0]
+            self._outage.record_success()
+
+    def _write_or_keep(self, write: Callable[[], None]) -> None:
+        # If the write were dropped, the items would stay in hand for as long as this process runs.
+        self._unwritten.append(write)
+        self.flush()
+
+    def _schedule(self, items: Sequence[PendingItem]) -> None:
+        with self._database:
+            for item in items:
+                if self._database.execute(
+                    "SELECT 1 FROM open_items WHERE item_id = ? AND is_settled AND is_reopened",
+                    (item.item_id,),
+                ).fetchone():
+                    self._forget_work(item.item_id)
+            self._database.executemany(_PUT_BACK, ((item.item_id,) for item in items))
+            self._upsert(items)
+
+    def _settle(self, item_ids: Sequence[str]) -> None:
+        with self._database:
+            for item_id in item_ids:
+                self._forget_work(item_id)
+            ids = [(item_id,) for item_id in item_ids]
+            self._database.executemany(
+                "DELETE FROM open_items WHERE item_id = ? AND NOT is_reopened", ids
+            )
+            self._database.executemany(_PUT_BACK, ids)
+
+    def _upsert(self, items: Iterable[PendingItem]) -> None:
+        clock = _clock()
+        self._database.executemany(_UPSERT, (item._asdict() | clock for item in items))
+
+    def _forget_work(self, item_id: str) -> None:
+        for table in ("results", "failed_tries", "prerequisites"):
+            self._database.execute(f"DELETE FROM {table} WHERE item_id = ?", (item_id,))  # noqa: S608
+
+    def recover(self) -> list[PendingItem]:
+        """Return what an earlier process had in hand, as in hand; make all else due.
+
+        An item is not due before its next try may begin, and what was known of it may be stale.
+        """
+        with self._database:
+            self._database.execute(
+                "UPDATE open_items SET state = 'claiming', due = 0, is_fresh = 0, is_settled = 0, "
+                "is_reopened = 0, hold = '' WHERE state != 'pending' OR due >= ?",
+                (_EARLIER_IN_HAND,),
+            )
+            self._database.execute(
+                f"UPDATE open_items SET due = {_NEXT_TRY.format('open_items.item_id')}, "  # noqa: S608
+                "is_fresh = 0 WHERE state = 'pending'",
+                _clock(),
+            )
+        rows = self._database.execute(
+            "SELECT item_id, kind, due FROM open_items WHERE state != 'pending' ORDER BY priority"
+        )
+        return [PendingItem(*row) for row in rows]
+
+    def hasten(self, latest: float) -> int:
+        """Make items due that are pending until after `latest`; return how many.
+
+        An item that waits for its next try, or is held back by a rule, is left alone.
+        """
+        next_try = _NEXT_TRY.format("open_items.item_id")
+        with self._database:
+            return self._database.execute(
+                "UPDATE open_items SET due = 0 WHERE state = 'pending' AND hold = '' "  # noqa: S608
+                f"AND due > max(:due, 1 + {next_try})",
+                {"due": latest} | _clock(),
+            ).rowcount
+
+    def record_reconciled(self, item_id: str, found: Iterable[PendingItem]) -> None:
+        """Write what a step of `reconcile` found, and how far it came."""
+        with self._database:
+            self._upsert(found)
+            self._database.execute("UPDATE reader SET swept = ?", (item_id,))
 
 
-def _times() -> dict[str, float]:
-    """Return what `_NEXT_TRY` needs: the time of day of the monotonic clock's zero, and a limit."""
+def _clock() -> dict[str, float]:
+    """Return what `_NEXT_TRY` needs: the wall clock at the monotonic clock's zero, and a bound."""
     now = time.monotonic()
-    return {"of_day": time.time() - now, "latest": now + LONGEST_WAIT}
+    return {"epoch": time.time() - now, "latest": now + LONGEST_WAIT}

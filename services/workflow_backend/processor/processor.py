@@ -1,307 +1,337 @@
-"""The processor: looks at what is due, claims what may be claimed, works on what it holds.
+"""The processor: looks at items that are due, claims them, and has claimed ones worked on.
 
-The journal knows when to look at which item; what to do is decided by the item's record alone. So a
-restart, a lost answer or a missed event need no case of their own: the next look tells.
+The journal tells when to look at which item; what to do with it is decided by its record on the
+chain alone. So a restart, a lost answer and a missed event need no handling of their own: the next
+look at the record tells.
 """
 
 import asyncio
 import contextlib
 import logging
 import time
-from collections import Counter
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..chain import contract
-from ..chain.heads import Heads
+from ..chain.block_subscription import BlockSubscription
 from ..chain.node import Node
 from ..chain.submitter import Submitter
-from ..chain.tickets import Ticket
-from ..chain.written import LARGEST_CLAIM, LIMIT
+from ..chain.write_size import LARGEST_CLAIM_BYTES, MAX_WRITE_BYTES
 from ..errors import WorkflowError
-from ..items import SETTLED, Item
-from ..outage import Outage
-from ..pulse import Pulse
-from .contest import Contest
-from .journal import Journal, Open
-from .reader import Reader
-from .remote import Remote
-from .spread import Spread
-from .sweep import sweep
-from .taken import Taken
-from .work import Work
+from ..items import FINAL_STATUSES, Item
+from ..outage_log import OutageLog
+from ..watchdog import LoopWatchdog
+from .claim_rules import ClaimRules
+from .claim_sender import RETRY_SECONDS, ClaimSender, PlannedClaim
+from .event_listener import EventListener
+from .handler_client import HandlerClient
+from .job_runner import JobRunner
+from .journal import Journal
+from .lease_takeover import LeaseTakeover
+from .reconcile import reconcile
+from .rendezvous_hash import RendezvousHash
+from .schema import Hold, PendingItem
 
 log = logging.getLogger(__name__)
 
 IDLE_SECONDS = 1.0
-TROUBLE_SECONDS = 1.0
 COUNT_SECONDS = 2.0
-GATHER_SECONDS = 0.05
-"""Claims are at least so far apart while others are on their way: few large ones cost less."""
+"""How old the count of items without a handler may be; items that came later are not counted."""
 
-UNREAD = LIMIT // LARGEST_CLAIM
-"""So many items fit into one transaction whatever their records are: they are claimed unread. Of
-more the records are read first, so that a transaction can hold as many as fit."""
+CLAIM_INTERVAL_SECONDS = 0.05
+"""Between two batches of claims while some are under way: few large transactions cost less."""
 
-LEVEL_SECONDS = 10.0
+MAX_UNREAD = MAX_WRITE_BYTES // LARGEST_CLAIM_BYTES
+"""Items that fit into one transaction however large their records are: these are claimed unread.
+If there are more, their records are read first, so that a transaction holds as many as fit."""
 
-
-class _Wanted(NamedTuple):
-    """An item to claim; `held` is its record where another worker held it when we looked."""
-
-    kind: str
-    action: contract.Action
-    held: Item | None = None
+CATCH_UP_SECONDS = 10.0
+"""How long the reconciliation waits at the start for the events to be read to the end."""
 
 
 class Processor:
-    """Works on the items of one contract with one wallet. `scope` names chain and contract."""
+    """Works on the items of one contract with one wallet. `scope` names chain and contract.
+
+    Its jobs and claims are tasks of the group `tasks`, so that an unexpected error in one ends all.
+    `wake` is set by whatever may make an item claimable.
+    """
 
     def __init__(
         self,
         node: Node,
-        heads: Heads,
+        subscription: BlockSubscription,
         submitter: Submitter,
         journal: Journal,
-        remote: Remote,
+        handlers: HandlerClient,
         *,
+        tasks: asyncio.TaskGroup,
+        wake: asyncio.Event,
         scope: str,
         lease_seconds: int,
     ) -> None:
         self._node = node
-        self._heads = heads
+        self._subscription = subscription
         self._submitter = submitter
         self._journal = journal
-        self._remote = remote
+        self._handlers = handlers
+        self._wake = wake
         self._lease_seconds = lease_seconds
-        self._taken = Taken(journal)
-        self._spread = Spread(submitter.address)
-        self._contest = Contest()
-        self._reader = Reader(
+        self._ranking = RendezvousHash(submitter.address)
+        self._takeover = LeaseTakeover()
+        self._rules = ClaimRules(node, journal)
+        self._runner = JobRunner(submitter, handlers, journal, tasks=tasks, wake=wake, scope=scope)
+        self._listener = EventListener(
             node,
             journal,
-            self._taken,
-            self._spread,
-            self._contest,
+            self._ranking,
+            self._takeover,
+            wake,
             me=submitter.address,
             lease_seconds=lease_seconds,
+            stop=self._runner.stop,
         )
-        self._work = Work(submitter, remote, journal, self._taken, scope)
-        self._claiming: dict[asyncio.Task[None], Counter[str]] = {}
-        self._wake = asyncio.Event()
-        self._level = asyncio.Event()
-        self._stopping = False
-        self._barred = 0.0
-        self._read_problem = self._claim_problem = ""
-        self._read_outage = Outage("events are read again")
-        self._claim_outage = Outage("items are claimed again")
-        self.fault: Exception | None = None
-        """What ended a part of the processor: the rest is not to go on without it."""
+        self._claims = ClaimSender(
+            submitter,
+            journal,
+            self._runner,
+            self._takeover,
+            tasks=tasks,
+            wake=wake,
+            lease_seconds=lease_seconds,
+        )
+        self._caught_up = asyncio.Event()
+        self._is_stopping = False
+        self._read_problem = ""
+        self._read_outage = OutageLog("events are read again")
         self._unhandled: dict[str, int] = {}
-        self._counted = 0.0
-        self._reader.on_open = self._work.on_free = remote.on_change = self._wake.set
-        self._work.on_fault = self._failed
-
-    def _failed(self, error: Exception) -> None:
-        self.fault = error
+        self._held_back: dict[str, int] = {}
+        self._counted_at = 0.0
 
     def status(self) -> dict[str, Any]:
-        """Return what the processor says of itself."""
-        if time.monotonic() - self._counted > COUNT_SECONDS:
-            self._counted = time.monotonic()
-            self._unhandled = self._journal.waiting(
-                time.monotonic() - COUNT_SECONDS, {"", *self._remote.kinds}
+        """Return what the heartbeat tells of the processor."""
+        now = time.monotonic()
+        if now - self._counted_at > COUNT_SECONDS:
+            self._counted_at = now
+            self._unhandled = self._journal.count_due(
+                now - COUNT_SECONDS, {"", *self._handlers.kinds}
             )
+            self._held_back = self._journal.count_held_back()
         return {
-            "held": len(self._work),
-            "items": self._work.told(),
-            "unhandled": self._unhandled if self._remote.connected else {},
+            "held": len(self._runner),
+            "items": self._runner.status(),
+            "unhandled": self._unhandled if self._handlers.connected else {},
+            "paused": [kind for kind in self._handlers.kinds if self._rules.is_paused(kind)],
+            "held_back": self._held_back,
             "problem": self._read_problem
-            or self._claim_problem
-            or self._work.problem
-            or self._remote.problem,
+            or self._claims.problem
+            or self._runner.problem
+            or self._handlers.problem,
         }
 
-    async def read(self, pulse: Pulse) -> None:
-        """Follow the events, for ever."""
+    async def follow_events(self, watchdog: LoopWatchdog) -> None:
+        """Apply the events to the journal, without end."""
         while True:
-            pulse()
+            watchdog.beat()
             try:
-                page = await self._reader.step()
+                page = await self._listener.apply_next_page()
             except WorkflowError as error:
                 self._read_problem = str(error)
-                self._read_outage.failed(error)
-                await asyncio.sleep(TROUBLE_SECONDS)
+                self._read_outage.record_failure(error)
+                await asyncio.sleep(RETRY_SECONDS)
                 continue
             self._read_problem = ""
-            self._read_outage.well()
+            self._read_outage.record_success()
             if not page.more:
-                self._level.set()
-            await self._reader.until_more(page, self._heads)
+                self._caught_up.set()
+            await self._listener.wait_for_more(page, self._subscription)
 
-    async def renew(self, pulse: Pulse) -> None:
-        """Keep the leases of what is held, for ever."""
-        await self._work.renew(pulse)
+    async def renew_leases(self, watchdog: LoopWatchdog) -> None:
+        """Renew the leases of claimed items, without end."""
+        await self._runner.renew_leases(watchdog)
 
-    async def sweep(self, pulse: Pulse) -> None:
-        """Find what the events did not tell of, for ever, even where they tell nothing."""
+    async def reconcile(self, watchdog: LoopWatchdog) -> None:
+        """Find open items that no event told of, without end."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._level.wait(), LEVEL_SECONDS)
-        await sweep(
+            await asyncio.wait_for(self._caught_up.wait(), CATCH_UP_SECONDS)
+        await reconcile(
             self._node,
             self._journal,
-            self._taken,
-            self._spread,
-            latest=2.0 * self._lease_seconds,
-            pulse=pulse,
+            self._ranking,
+            longest_wait=2.0 * self._lease_seconds,
+            watchdog=watchdog,
         )
 
-    async def claim(self, pulse: Pulse) -> None:
-        """Look at what is due and take what may be taken, until `stop_claiming`."""
-        await self._recover(pulse)
-        while not self._stopping:
-            pulse()
-            self._taken.save()
-            if self._claiming:
-                await asyncio.sleep(GATHER_SECONDS)
+    async def claim(self, watchdog: LoopWatchdog) -> None:
+        """Look at items that are due and claim those that may be claimed, until `stop_claiming`."""
+        await self._recover(watchdog)
+        while not self._is_stopping:
+            watchdog.beat()
+            self._journal.flush()
+            if self._claims.is_busy:
+                await asyncio.sleep(CLAIM_INTERVAL_SECONDS)
             self._wake.clear()
-            free = self._free()
-            ids = self._journal.due(
-                time.monotonic(), free, contract.BATCH_ENTRIES, self._spread.delay
+            await self._read_pauses()
+            held = self._journal.take_held_back(time.monotonic(), contract.BATCH_ENTRIES)
+            await self._look_at_held(held)
+            room = self._room()
+            due = self._journal.claim_due(
+                time.monotonic(), room, contract.BATCH_ENTRIES, self._ranking.delay
             )
-            if ids:
-                self._taken.take(ids)
-                fresh = self._reader.take_fresh(ids)
-                if len(fresh) > UNREAD:
-                    fresh = {}
-                self._begin([self._unread(item_id, kind) for item_id, kind in fresh.items()])
-                await self._look_safely([item_id for item_id in ids if item_id not in fresh])
+            if due:
+                unread = [item for item in due if item.is_fresh]
+                if len(unread) > MAX_UNREAD:
+                    unread = []
+                self._claims.send([self._claim_unread(item) for item in unread])
+                ids = {item.item_id for item in unread}
+                await self._look_at([item for item in due if item.item_id not in ids])
             else:
-                await self._until_work([kind for kind, room in free.items() if room])
-        pulse.rest()
-        await asyncio.gather(*self._claiming)
+                await self._until_due([kind for kind, places in room.items() if places])
+        watchdog.idle()
+        await self._claims.wait()
 
-    async def _recover(self, pulse: Pulse) -> None:
-        """Look first at what an earlier process had taken: its leases run."""
-        ids = self._journal.recover()
-        self._taken.take(ids)
-        for start in range(0, len(ids), contract.BATCH_ENTRIES):
-            pulse()
-            await self._look_safely(ids[start : start + contract.BATCH_ENTRIES])
+    async def _recover(self, watchdog: LoopWatchdog) -> None:
+        """Look first at what an earlier process had in hand, because its leases run."""
+        items = self._journal.recover()
+        for start in range(0, len(items), contract.BATCH_ENTRIES):
+            watchdog.beat()
+            await self._look_at(items[start : start + contract.BATCH_ENTRIES])
 
     def stop_claiming(self) -> None:
-        """Let `claim` end with what it has under way."""
-        self._stopping = True
+        """Let `claim` return once the claims that are under way are answered."""
+        self._is_stopping = True
         self._wake.set()
 
     async def drain(self, seconds: float) -> None:
-        """Let what is held end, and give back what does not end in time."""
-        await self._work.drain(seconds)
+        """Let running handlers end, and release what does not end in time.
 
-    def _free(self) -> dict[str, int]:
-        """Return how many items of each kind may be taken; "" are those of an unknown kind."""
-        free = {"": contract.BATCH_ENTRIES}
-        if not self._remote.connected or time.monotonic() < self._barred:
-            return free
-        running = self._work.running()
-        claiming = sum(self._claiming.values(), Counter[str]())
-        for name, kind in self._remote.kinds.items():
-            free[name] = max(0, kind.concurrency - running[name] - claiming[name])
-        return free
+        Claims that are not answered yet are given up; the next start looks at their items.
+        """
+        self._claims.cancel()
+        await self._runner.drain(seconds)
 
-    async def _until_work(self, kinds: Sequence[str]) -> None:
+    def _room(self) -> dict[str, int]:
+        """Return how many items of each kind may be claimed; "" stands for unknown kinds.
+
+        Items of an unknown kind are only looked at, which tells their kind.
+        """
+        room = {"": contract.BATCH_ENTRIES}
+        if not self._handlers.connected or self._claims.is_forbidden:
+            return room
+        busy = self._journal.busy()
+        for name, kind in self._handlers.kinds.items():
+            if not self._rules.is_paused(name):
+                room[name] = max(0, kind.concurrency - busy.get(name, 0))
+        return room
+
+    async def _read_pauses(self) -> None:
+        try:
+            await self._rules.refresh()
+        except WorkflowError as error:  # the contract knows them, too
+            self._claims.outage.record_failure(error)
+
+    async def _until_due(self, kinds: Sequence[str]) -> None:
         due = self._journal.next_due(kinds)
         wait = IDLE_SECONDS if due is None else min(IDLE_SECONDS, max(0.01, due - time.monotonic()))
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), wait)
 
-    async def _look_safely(self, ids: Sequence[str]) -> None:
-        if not ids:
-            return
-        try:
-            records = await self._node.items(ids)
-        except WorkflowError as error:
-            self._claim_outage.failed(error)
-            due = time.monotonic() + TROUBLE_SECONDS
-            self._taken.put_down([Open(item_id, "", due) for item_id in ids])
-            await asyncio.sleep(TROUBLE_SECONDS)
-            return
-        self._look(dict(zip(ids, records, strict=True)))
+    async def _look_at(self, items: Sequence[PendingItem]) -> None:
+        """Read the records of items in hand and act on them."""
+        self._act_on(await self._read(items))
 
-    def _look(self, records: dict[str, Item | None]) -> None:
-        """Decide by the records what to do with taken items."""
+    async def _read(self, items: Sequence[PendingItem]) -> list[tuple[PendingItem, Item | None]]:
+        """Return items in hand with their records, without those that a rule holds back.
+
+        Where they can't be read, all are put back.
+        """
+        if not items:
+            return []
+        try:
+            records = await self._node.items([item.item_id for item in items])
+            held = await self._rules.hold_back(
+                [i for i in records if i is not None and i.status == "submitted"]
+            )
+        except WorkflowError as error:
+            self._claims.outage.record_failure(error)
+            due = time.monotonic() + RETRY_SECONDS
+            self._journal.schedule([item._replace(due=due) for item in items])
+            await asyncio.sleep(RETRY_SECONDS)
+            return []
+        looked_at = zip(items, records, strict=True)
+        return [each for each in looked_at if each[0].item_id not in held]
+
+    async def _look_at_held(self, items: Sequence[PendingItem]) -> None:
+        """Look at items that a rule held back; those that may be claimed now wait for their place.
+
+        So the others, however many they are, take no place of those that may be claimed.
+        """
+        decided: list[tuple[PendingItem, Item | None]] = []
+        free: list[PendingItem] = []
         now = time.monotonic()
-        claims: list[_Wanted] = []
-        later: list[Open] = []
+        for pending, item in await self._read(items):
+            if item is None or item.status in FINAL_STATUSES or self._may_end(item):
+                decided.append((pending, item))
+            else:
+                free.append(pending._replace(due=now, hold=Hold.NONE, is_fresh=False))
+        self._journal.schedule(free)
+        self._act_on(decided)
+
+    def _may_end(self, item: Item) -> bool:
+        """Tell whether a claim would end an item whose holder was asked to stop, and may be gone.
+
+        The contract lets anybody do so, also where claims of the kind are paused.
+        """
+        return (
+            item.status == "processing"
+            and item.stop_requested_at is not None
+            and item.worker != self._submitter.address
+            and not self._is_stopping
+        )
+
+    def _act_on(self, records: Sequence[tuple[PendingItem, Item | None]]) -> None:
+        """Decide by each item's record what to do with it."""
+        now = time.monotonic()
+        claims: list[PlannedClaim] = []
+        later: list[PendingItem] = []
         settled: list[str] = []
-        for item_id, item in records.items():
-            if item is None or item.status in SETTLED:
-                settled.append(item_id)
-                self._contest.forget(item_id)
+        for pending, item in records:
+            if item is None or item.status in FINAL_STATUSES:
+                settled.append(pending.item_id)
+                self._takeover.forget(pending.item_id)
             elif item.status == "processing" and item.worker == self._submitter.address:
-                self._work.hold(item, recovered=True)
-            elif self._stopping or item.kind not in self._remote.kinds or now < self._barred:
-                later.append(Open(item_id, item.kind, now))
-            elif item.status == "processing" and (due := self._contest.when(item, now)) > now:
-                later.append(Open(item_id, item.kind, due))
+                self._runner.start(item, is_recovered=True)
+            elif self._may_not_claim(item.kind) and not self._may_end(item):
+                later.append(_pending(item, now))
+            elif (due := self._claimable_at(item, now)) > now:
+                later.append(_pending(item, due))
             else:
                 action = contract.claim(item, self._lease_seconds)
-                claims.append(
-                    _Wanted(item.kind, action, item if item.status != "submitted" else None)
-                )
-        self._taken.put_down(later, settled)
-        self._begin(claims)
+                held = item if item.status != "submitted" else None
+                claims.append(PlannedClaim(item.kind, action, held))
+        self._journal.schedule(later)
+        self._journal.settle(settled)
+        # Of some items only the record told the kind, by which claims under way are counted.
+        self._journal.set_kinds((claim.action.item_id, claim.kind) for claim in claims)
+        self._claims.send(claims)
 
-    def _unread(self, item_id: str, kind: str) -> _Wanted:
-        """Want an item that surely was free a moment ago: the chain will tell, and its record."""
-        return _Wanted(kind, contract.claim_unread(item_id, self._lease_seconds))
+    def _may_not_claim(self, kind: str) -> bool:
+        return (
+            self._is_stopping
+            or kind not in self._handlers.kinds
+            or self._claims.is_forbidden
+            or self._rules.is_paused(kind)
+        )
 
-    def _begin(self, claims: Sequence[_Wanted]) -> None:
-        if claims:
-            task = asyncio.create_task(self._claim(claims), name="claim")
-            self._claiming[task] = Counter(wanted.kind for wanted in claims)
-            task.add_done_callback(self._claimed)
+    def _claimable_at(self, item: Item, now: float) -> float:
+        return self._takeover.contend_at(item, now) if item.status == "processing" else now
 
-    def _claimed(self, task: asyncio.Task[None]) -> None:
-        del self._claiming[task]
-        if not task.cancelled() and isinstance(error := task.exception(), Exception):
-            self._failed(error)
-        self._wake.set()
+    def _claim_unread(self, item: PendingItem) -> PlannedClaim:
+        """Claim an item that was free a moment ago; if it is not, the chain says so."""
+        action = contract.claim_optimistically(item.item_id, self._lease_seconds)
+        return PlannedClaim(item.kind, action)
 
-    async def _claim(self, claims: Sequence[_Wanted]) -> None:
-        """Claim items, begin to work on those that were got, put down the others."""
-        sent: list[tuple[_Wanted, Ticket]] = []
-        for wanted in claims:
-            try:
-                sent.append((wanted, self._submitter.enqueue(wanted.action)))
-            except WorkflowError as error:
-                self._refused(wanted, error)
-        later: list[Open] = []
-        for wanted, ticket in sent:
-            try:
-                outcome = await ticket.outcome()
-            except WorkflowError as error:
-                self._refused(wanted, error)
-                continue
-            now, item_id = time.monotonic(), wanted.action.item_id
-            if outcome.item is not None:
-                self._claim_problem = ""
-                self._claim_outage.well()
-                self._contest.forget(item_id)
-                self._work.hold(outcome.item)
-            elif outcome.code == "leased":
-                due = self._contest.refused(wanted.held, now) if wanted.held else now
-                later.append(Open(item_id, wanted.kind, due))
-            else:
-                later.append(Open(item_id, wanted.kind, now + TROUBLE_SECONDS))
-                if outcome.code == "forbidden":
-                    # So is every other claim; whether it still is, one of them shows in a while.
-                    self._claim_problem = outcome.message
-                    self._barred = now + self._lease_seconds
-        self._taken.put_down(later)
 
-    def _refused(self, wanted: _Wanted, error: WorkflowError) -> None:
-        self._claim_problem = str(error)
-        item_id = wanted.action.item_id
-        self._claim_outage.failed(error)
-        self._taken.put_down([Open(item_id, wanted.kind, time.monotonic() + TROUBLE_SECONDS)])
+def _pending(item: Item, due: float) -> PendingItem:
+    return PendingItem(
+        item.item_id, item.kind, due, priority=item.priority, hold=Hold.of_stop(item)
+    )

@@ -1,109 +1,110 @@
-"""The projector: events of the index in, a page and its items' records into the store at once.
+"""The projector: reads events from the index and writes each page with its items' records.
 
-Three things go on side by side: a page is read, the items of the page before it are read, and the
-page before that is written. Only the writing decides how far the projection is. Beside them, events
-of an earlier release are given what it did not read.
+It is a pipeline of three stages: one reads a page, the next loads the items of the page before, the
+last writes the page before that. Only what is written counts as progress. Beside it, a backfill
+adds what an earlier release did not read.
 
-An item's record tells all that its events did up to the block that the node had taken in: where the
-index is behind, or the projector makes up for a long time, an item with events in several pages is
-read once.
+A record contains the effects of all events up to the block that the node had executed. So an item
+with events in several pages is read once if the projector is behind.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice
 
+from ..chain.block_subscription import BlockSubscription
 from ..chain.blocks import Blocks
-from ..chain.committed import CommittedEvents, CommittedPage
+from ..chain.committed_events import CommittedEventReader, CommittedPage
 from ..chain.contract import ITEM_EVENTS
-from ..chain.heads import Heads
 from ..chain.node import Node
 from ..errors import IndexUnavailable, ProjectionMoved
-from ..items import Item, Place
-from ..pulse import Pulse
+from ..items import EventPosition, Item
+from ..store.archived_items import restore_archived
 from ..store.base import Change, WritableStore
+from ..watchdog import LoopWatchdog
 
 log = logging.getLogger(__name__)
 
 REMEMBERED = 50_000
-"""Items of which the projector knows which block the record has that it read last."""
+"""Items for which the projector remembers the block of the record that it read last."""
 
-type _Pages = asyncio.Queue[tuple[Place, CommittedPage] | None]
+type _Pages = asyncio.Queue[tuple[EventPosition, CommittedPage] | None]
 type _Changes = asyncio.Queue[Change | None]
 
 
 class Projector:
-    """Keeps one store level with the index. `applied` is called with each change in the store.
+    """Keeps one store up to date with the index; calls `applied` with each change in the store.
 
-    `watch` makes the pulses of its loops.
+    `watch` creates the watchdogs of its loops.
     """
 
     def __init__(
         self,
         node: Node,
         store: WritableStore,
-        heads: Heads,
+        subscription: BlockSubscription,
         applied: Callable[[Change], None],
-        watch: Callable[[str], Pulse] = Pulse,
+        watch: Callable[[str], LoopWatchdog] = LoopWatchdog,
     ) -> None:
         self._reading, self._loading, self._writing = (
             watch(f"the {name} of pages") for name in ("reading", "loading", "writing")
         )
-        self._completing = watch("the completion of earlier events")
+        self._backfilling = watch("the backfill of earlier events")
         self._node = node
         self._store = store
-        self._heads = heads
+        self._subscription = subscription
         self._applied = applied
-        self._blocks = Blocks(node, heads)
-        self._reader = CommittedEvents(node, heads, ITEM_EVENTS)
+        self._blocks = Blocks(node, subscription)
+        self._reader = CommittedEventReader(node, subscription, ITEM_EVENTS)
         self._read_at: dict[str, int] = {}
 
-    async def run(self, *, until_level: bool = False) -> None:
-        """Project from the store's cursor on, until it is level with the index or for ever.
+    async def run(self, *, until_caught_up: bool = False) -> None:
+        """Project from the store's cursor on, for ever or until it has caught up with the index.
 
-        Raises an ExceptionGroup with what went wrong; each page is in the store as a whole or not
-        at all. A run after it begins where the store then is.
+        Raises an ExceptionGroup of what failed. A page is in the store as a whole or not at all,
+        and the next run starts at the store's cursor.
         """
         read: _Pages = asyncio.Queue(maxsize=1)
         loaded: _Changes = asyncio.Queue(maxsize=1)
         self._read_at.clear()  # what was read may not have been written
-        for pulse in (self._reading, self._loading, self._writing, self._completing):
-            pulse.rest()  # the run before this may have ended in the midst of a turn
+        for watchdog in (self._reading, self._loading, self._writing, self._backfilling):
+            watchdog.idle()  # the run before may have ended within an iteration
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._read(read, until_level), name="read")
+            tasks.create_task(self._read(read, until_caught_up), name="read")
             tasks.create_task(self._load(read, loaded), name="load")
             tasks.create_task(self._write(loaded), name="write")
-            tasks.create_task(self._complete(), name="complete")
+            tasks.create_task(self._backfill(), name="backfill")
 
-    async def _complete(self) -> None:
-        """Give events their blocks that an earlier release took in without them.
+    async def _backfill(self) -> None:
+        """Add the blocks of events that an earlier release projected without them.
 
-        That takes minutes where there are millions of them, and what is new does not wait for it.
+        This takes minutes for millions of events; new events do not wait for it.
         """
-        while places := await self._store.without_blocks():
-            self._completing()
-            log.info("the blocks of events from %s on are read", places[0])
-            blocks = await self._blocks.committed({place.height for place in places})
-            await self._store.add_blocks(places, blocks)
-        self._completing.rest()
+        while positions := await self._store.positions_without_blocks():
+            self._backfilling.beat()
+            log.info("adding the blocks of events from %s on", positions[0])
+            blocks = await self._blocks.committed({position.height for position in positions})
+            await self._store.backfill_blocks(positions, blocks)
+        self._backfilling.idle()
 
-    async def _read(self, read: _Pages, until_level: bool) -> None:
+    async def _read(self, read: _Pages, until_caught_up: bool) -> None:
         cursor = await self._store.cursor()
         height = -1
         while True:
-            self._reading()
+            self._reading.beat()
             page = await self._reader.page(cursor)
             if page.events or _height(page) != height:
-                await read.put((cursor.place, page))
+                await read.put((cursor.position, page))
             cursor, height = page.cursor, _height(page)
-            if until_level and not page.more:
+            if until_caught_up and not page.more:
                 await read.put(None)
                 return
-            await self._reader.until_more(page)
+            await self._reader.wait_for_more(page)
 
     async def _load(self, read: _Pages, loaded: _Changes) -> None:
-        while (found := await _taken(read, self._loading)) is not None:
+        while (found := await _next(read, self._loading)) is not None:
             since, page = found
             items = await self._records(page)
             change = Change(since, page.events, items, page.cursor, _height(page), page.blocks)
@@ -111,45 +112,68 @@ class Projector:
         await loaded.put(None)
 
     async def _records(self, page: CommittedPage) -> list[Item]:
-        heights = {event.item_id: event.place.height for event in page.events if event.item_id}
+        heights = {event.item_id: event.position.height for event in page.events if event.item_id}
         ids = [
             item_id for item_id, height in heights.items() if height > self._read_at.get(item_id, 0)
         ]
         if not ids:
             return []
-        known = max(page.committed, self._heads.height)
+        known = max(page.committed, self._subscription.height)
         records = await self._node.items(ids)
         missing = [item_id for item_id, item in zip(ids, records, strict=True) if item is None]
         if missing:
             raise IndexUnavailable(
-                f"the index tells of items that the chain does not have, {missing[0]} first",
+                f"the index has events of items that the chain does not have, such as {missing[0]}",
                 hint="the index belongs to another state: rebuild it or the node",
             )
-        self._remember(ids, known)
-        return [item for item in records if item is not None]
+        items = [await self._whole(item, page) for item in records if item is not None]
+        self._remember([item.item_id for item in items if _is_final(item, page)], known)
+        return items
+
+    async def _whole(self, item: Item, page: CommittedPage) -> Item:
+        """Return an item with all that can be known of it where its record was archived."""
+        if item.status != "archived":
+            return item
+        row = await self._store.item(item.item_id)
+        whole = await restore_archived(self._node, item, row)
+        if whole.created_at:
+            return whole
+        # Nobody knows more than the page tells: these are the first times that are known.
+        times = [event.created_at for event in page.events if event.item_id == item.item_id]
+        return replace(whole, created_at=times[0], updated_at=times[-1])
 
     def _remember(self, ids: list[str], height: int) -> None:
         for item_id in ids:
-            self._read_at.pop(item_id, None)  # the one that was read last goes last
+            self._read_at.pop(item_id, None)  # the newest goes last
             self._read_at[item_id] = height
         for item_id in list(islice(self._read_at, max(0, len(self._read_at) - REMEMBERED))):
             del self._read_at[item_id]
 
     async def _write(self, loaded: _Changes) -> None:
-        while (change := await _taken(loaded, self._writing)) is not None:
+        while (change := await _next(loaded, self._writing)) is not None:
             if not await self._store.apply(change):
-                # The records that were read for it are in no row: another's may be older.
-                raise ProjectionMoved(f"another process took in what follows {change.since}")
+                # Its records are in no row: the other process may have written older ones.
+                raise ProjectionMoved(f"another process projected what follows {change.since}")
             self._applied(change)
 
 
-async def _taken[T](queue: asyncio.Queue[T], pulse: Pulse) -> T:
-    pulse.rest()
+async def _next[T](queue: asyncio.Queue[T], watchdog: LoopWatchdog) -> T:
+    watchdog.idle()
     found = await queue.get()
-    pulse()
+    watchdog.beat()
     return found
 
 
+def _is_final(item: Item, page: CommittedPage) -> bool:
+    """Tell whether a later page has no more to tell of an item that was read.
+
+    An index that is behind the state has the record of an archived item once it has its archive.
+    """
+    return item.status != "archived" or any(
+        event.item_id == item.item_id and event.name == "ItemArchived" for event in page.events
+    )
+
+
 def _height(page: CommittedPage) -> int:
-    """Return the height up to which nothing is left behind a page."""
-    return page.cursor.place.height - 1 if page.more else page.height
+    """Return the height up to which a page leaves nothing to read."""
+    return page.cursor.position.height - 1 if page.more else page.height

@@ -1,48 +1,53 @@
-"""The projection made anew from the chain, beside the one in use, which it then replaces."""
+"""Rebuilding: a new projection from the chain beside the one in use, which it then replaces."""
 
 import logging
 import time
 from typing import Any
 
-from ..chain.heads import Heads
+from ..chain.block_subscription import BlockSubscription
 from ..chain.node import Node
 from ..chain.rpc import Rpc
 from ..settings import Settings
-from ..store import the_store
+from ..store import open_as_is
 from ..store.base import Change
 from .projector import Projector
-from .service import Report, project
+from .service import StatusReport, project
 
 log = logging.getLogger(__name__)
 
-TELL_SECONDS = 10.0
+LOG_SECONDS = 10.0
+"""Seconds between two log lines about the progress."""
 
 
 async def rebuild(settings: Settings) -> dict[str, Any]:
-    """Make the projection anew; return what is in it. The projector may run or not.
+    """Rebuild the projection, whether or not the projector runs; return what it contains.
 
-    Raises WorkflowError with the old projection in its place.
+    Raises WorkflowError, in which case the old projection stays.
     """
-    begun = told = time.monotonic()
-    async with Rpc(settings.node_url) as rpc, the_store(settings) as store:
+    started = logged = time.monotonic()
+    async with Rpc(settings.node_url) as rpc, open_as_is(settings) as store:
         node = Node(rpc, settings.contract)
         await node.require_chain(settings.chain_id)
-        report = Report()
+        report = StatusReport()
         async with store.rebuilding() as fresh:
 
             def applied(change: Change) -> None:
-                nonlocal told
-                report.well(change)
-                if time.monotonic() - told > TELL_SECONDS:
-                    told = time.monotonic()
+                nonlocal logged
+                report.applied(change)
+                if time.monotonic() - logged > LOG_SECONDS:
+                    logged = time.monotonic()
                     log.info("the new projection is at height %s", change.height)
 
-            await project(Projector(node, fresh, Heads(rpc), applied), report, until_level=True)
+            await project(
+                Projector(node, fresh, BlockSubscription(rpc), applied),
+                report,
+                until_caught_up=True,
+            )
         counts = await store.counts()
-        position = await store.position()
+        progress = await store.progress()
     return {
         "items": sum(counts.values()),
-        "height": position.height,
-        "last_event": position.last_event,
-        "seconds": round(time.monotonic() - begun, 1),
+        "height": progress.height,
+        "last_event_id": progress.last_event_id,
+        "seconds": round(time.monotonic() - started, 1),
     }

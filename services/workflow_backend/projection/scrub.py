@@ -1,7 +1,7 @@
-"""A slow comparison of the projection with the chain, all the time, that mends what it finds.
+"""Scrubbing: a slow, endless comparison of the projection with the chain that repairs wrong rows.
 
-Whatever left a row as it should not be, a fault or a hand, nobody has to notice it first. Each page
-costs the same, so that a chain with many items is only compared more slowly.
+A row that is wrong, by a fault or by hand, is found without anybody having to notice it. Each page
+costs the same, so a round over a chain with many items only takes longer.
 """
 
 import asyncio
@@ -13,105 +13,111 @@ from dataclasses import asdict, dataclass
 from ..chain.node import Node
 from ..errors import WorkflowError
 from ..items import Item
+from ..store.archived_items import restore_archived
 from ..store.base import WritableStore
-from .compare import Row, difference, pages
+from .item_diff import Row, item_difference, paired_pages
 
 log = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 5.0
-"""Seconds from one page of items to the next."""
+"""Seconds between two pages of items."""
 
-LEVEL_SECONDS = 30.0
-"""For so long a projection that is behind is waited for; then its page waits for the next round."""
+CATCH_UP_SECONDS = 30.0
+"""Seconds to wait for a projection that is behind before its page is left to the next round."""
 
 POLL_SECONDS = 0.2
 
 
 @dataclass(slots=True)
 class Progress:
-    """Items compared in this round, rounds that are over, and what was mended in all of them.
+    """Items compared in this round, completed rounds, and repairs in all rounds.
 
-    `unmended` names an item of this round or the last one that only a rebuild can put right.
+    `unrepairable` is an item of this round or the last one that only a rebuild can put right.
     """
 
     compared: int = 0
     rounds: int = 0
-    mended: int = 0
-    unmended: str = ""
+    repaired: int = 0
+    unrepairable: str = ""
 
 
-class Scrub:
-    """Compares all items with the chain, round after round. `told` is called with the progress."""
+class Scrubber:
+    """Compares all items with the chain, round after round.
+
+    `on_progress` is called with the progress after each page.
+    """
 
     def __init__(
-        self, node: Node, store: WritableStore, told: Callable[[dict[str, int | str]], None]
+        self, node: Node, store: WritableStore, on_progress: Callable[[dict[str, int | str]], None]
     ) -> None:
         self._node = node
         self._store = store
-        self._told = told
+        self._on_progress = on_progress
         self._progress = Progress()
 
     async def run(self) -> None:
-        """Go on for ever; what can't be read now is read in the next round."""
+        """Run for ever; what can't be read is left to the next round."""
         while True:
             try:
                 await self.round()
-            except WorkflowError as error:  # whoever follows the chain says so, too
-                log.debug("the comparison begins anew: %s", error)
+            except WorkflowError as error:  # the projector reports it
+                log.debug("the comparison starts again: %s", error)
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def round(self) -> None:
-        """Compare every item once; raises WorkflowError where chain or store can't be read."""
+        """Compare every item once; raises WorkflowError if the chain or the store can't be read."""
         self._progress.compared = 0
-        unmended = ""
-        async for projected in pages(self._node, self._store):
-            unmended = await self._page(projected) or unmended
+        unrepairable = ""
+        async for projected in paired_pages(self._node, self._store):
+            unrepairable = await self._page(projected) or unrepairable
             self._progress.compared += len(projected)
-            self._progress.unmended = unmended or self._progress.unmended
-            self._told(asdict(self._progress))
+            self._progress.unrepairable = unrepairable or self._progress.unrepairable
+            self._on_progress(asdict(self._progress))
             await asyncio.sleep(PAUSE_SECONDS)
-        if any(counted != there for counted, there in (await self._store.recount()).values()):
-            log.warning("the numbers of items by status were wrong: they are counted anew")
-            await self._store.count_anew()
-            self._progress.mended += 1
+        if any(counted != there for counted, there in (await self._store.audit_counts()).values()):
+            log.warning("the numbers of items by status were wrong and are recomputed")
+            await self._store.rebuild_counts()
+            self._progress.repaired += 1
         self._progress.rounds += 1
-        self._progress.unmended = unmended
-        self._told(asdict(self._progress))
+        self._progress.unrepairable = unrepairable
+        self._on_progress(asdict(self._progress))
 
     async def _page(self, projected: dict[str, Row | None]) -> str:
-        """Compare rows, which were read before; return an item that can't be mended, or ''."""
+        """Compare rows with the chain; return an item that can't be repaired, or ''."""
         records = dict(zip(projected, await self._node.items(list(projected)), strict=True))
-        differing = [each for each in projected if difference(records[each], projected[each])]
-        if not differing or not await self._is_level():
+        differing = [each for each in projected if item_difference(records[each], projected[each])]
+        if not differing or not await self._wait_until_caught_up():
             return ""
-        unmended = ""
+        unrepairable = ""
         for item_id in differing:
             row = await self._store.item(item_id)
             record = await self._node.item(item_id)
-            # What changed meanwhile was not wrong, but on its way.
+            # A row or record that changed meanwhile was not wrong, only behind.
             if row != projected[item_id] or record != records[item_id]:
                 continue
-            if not await self._mended(row, record):
-                unmended = item_id
+            if not await self._repair(row, record):
+                unrepairable = item_id
                 log.warning("item %s differs from the chain: the projection is wrong", item_id)
-        return unmended
+        return unrepairable
 
-    async def _mended(self, row: Row | None, record: Item | None) -> bool:
-        if record is None or not await self._store.mend(record, row):
+    async def _repair(self, row: Row | None, record: Item | None) -> bool:
+        if record is None:
+            return False
+        if not await self._store.repair(await restore_archived(self._node, record, row), row):
             return False
         log.warning(
-            "item %s differed from the chain and was mended: %s",
+            "item %s differed from the chain and was repaired: %s",
             record.item_id,
-            difference(record, row),
+            item_difference(record, row),
         )
-        self._progress.mended += 1
+        self._progress.repaired += 1
         return True
 
-    async def _is_level(self) -> bool:
-        """Wait until the projection has all that the chain had when it was asked."""
+    async def _wait_until_caught_up(self) -> bool:
+        """Wait for the projection to reach the chain's current height; return whether it did."""
         height = (await self._node.status()).height
-        deadline = time.monotonic() + LEVEL_SECONDS
-        while (await self._store.position()).height < height:
+        deadline = time.monotonic() + CATCH_UP_SECONDS
+        while (await self._store.progress()).height < height:
             if time.monotonic() > deadline:
                 return False
             await asyncio.sleep(POLL_SECONDS)

@@ -1,11 +1,11 @@
-"""The projector as a service: what goes wrong is said once, waited for, and said to be over."""
+"""The projector as a service, which waits out what goes wrong and logs its beginning and end."""
 
 import asyncio
 import logging
 import re
 
 from ..background import background
-from ..chain.heads import Heads
+from ..chain.block_subscription import BlockSubscription
 from ..chain.node import Node
 from ..chain.rpc import Rpc
 from ..errors import (
@@ -15,32 +15,45 @@ from ..errors import (
     NodeUnavailable,
     ProjectionMoved,
     ProjectionUnavailable,
+    ProjectorRunning,
     WorkflowError,
 )
+from ..file_lock import file_lock
 from ..heartbeat import Heartbeat
 from ..settings import Settings
 from ..store import open_for_writing
 from ..store.base import Change
 from .projector import Projector
-from .scrub import Scrub
+from .scrub import Scrubber
 
 log = logging.getLogger(__name__)
 
-TROUBLE_SECONDS = 1.0
+RETRY_SECONDS = 1.0
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Project until `stop` is set; raises WorkflowError where it can't begin."""
+    """Project until `stop` is set; raises WorkflowError if it can't begin.
+
+    A second projector with the same state folder would overwrite the heartbeat of the first.
+    """
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    busy = ProjectorRunning(f"another projector runs with the state folder {settings.state_dir}")
+    with file_lock(settings.state_dir / "projector.lock", busy):
+        await _run(settings, stop)
+    log.info("projector stopped")
+
+
+async def _run(settings: Settings, stop: asyncio.Event) -> None:
     async with Rpc(settings.node_url) as rpc:
         node = Node(rpc, settings.contract)
         await node.require_chain(settings.chain_id)
-        heads = Heads(rpc)
+        subscription = BlockSubscription(rpc)
         heartbeat = Heartbeat(settings.state_dir, "projector")
-        async with open_for_writing(settings) as store, heads.following(), heartbeat.beating():
+        async with open_for_writing(settings) as store, subscription.running(), heartbeat.beating():
             log.info("projecting %s on %s", settings.contract, settings.chain_id)
-            report = Report(heartbeat)
-            projector = Projector(node, store, heads, report.well, heartbeat.watch)
-            scrub = Scrub(node, store, report.scrubbed)
+            report = StatusReport(heartbeat)
+            projector = Projector(node, store, subscription, report.applied, heartbeat.watch)
+            scrub = Scrubber(node, store, report.scrub_progress)
             projecting = asyncio.create_task(project(projector, report))
             stopping = asyncio.create_task(stop.wait())
             async with background(scrub.run(), "scrub"):
@@ -51,14 +64,15 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             await asyncio.wait({projecting, stopping})
             if not projecting.cancelled():
                 await projecting
-    log.info("projector stopped")
 
 
-async def project(projector: Projector, report: Report, *, until_level: bool = False) -> None:
-    """Project until level with the index or for ever, and wait while something is in the way."""
+async def project(
+    projector: Projector, report: StatusReport, *, until_caught_up: bool = False
+) -> None:
+    """Project for ever, or until caught up with the index; wait while something is unavailable."""
     while True:
         try:
-            await projector.run(until_level=until_level)
+            await projector.run(until_caught_up=until_caught_up)
         except* ProjectionMoved as group:
             report.moved(_first(group))
         except* (
@@ -68,58 +82,58 @@ async def project(projector: Projector, report: Report, *, until_level: bool = F
             NodeUnavailable,
             ProjectionUnavailable,
         ) as group:
-            report.trouble(_first(group))
-            await asyncio.sleep(TROUBLE_SECONDS)
+            report.failing(_first(group))
+            await asyncio.sleep(RETRY_SECONDS)
         else:
             return
 
 
-class Report:
-    """Tells a heartbeat how things are, and the log when that changes."""
+class StatusReport:
+    """Reports the state of the projection to the heartbeat, and its changes to the log."""
 
     def __init__(self, heartbeat: Heartbeat | None = None) -> None:
         self._heartbeat = heartbeat
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
         self._moved = False
         self._height = 0
         self._problem = ""
-        self._scrub: dict[str, int | str] = {}
+        self._scrub_progress: dict[str, int | str] = {}
 
-    def well(self, change: Change) -> None:
-        """Tell that a change is in the store."""
-        if self._told:
-            log.info("going on at height %s", change.height)
-            self._told.clear()
+    def applied(self, change: Change) -> None:
+        """Report that a change was applied."""
+        if self._logged:
+            log.info("projecting again from height %s", change.height)
+            self._logged.clear()
         self._height = change.height
-        self._say("")
+        self._publish("")
 
     def moved(self, error: WorkflowError) -> None:
-        """Tell once that another process writes, too: nothing is wrong, a run begins there anew."""
+        """Log once that another process writes too: the next run continues from there."""
         log.log(logging.DEBUG if self._moved else logging.INFO, "%s", error)
         self._moved = True
 
-    def trouble(self, error: WorkflowError) -> None:
-        """Tell why nothing goes on; the log has each kind of trouble once until it is over."""
+    def failing(self, error: WorkflowError) -> None:
+        """Report what is in the way; each kind of error is logged once until it is over."""
         kind = re.sub(r"\d+", "", str(error))  # the heights in it change all the time
-        if not error.is_told and kind not in self._told:
+        if not error.is_logged and kind not in self._logged:
             log.warning("%s", error.explain())
-            self._told.add(kind)
-        self._say(error.explain())
+            self._logged.add(kind)
+        self._publish(error.explain())
 
-    def scrubbed(self, progress: dict[str, int | str]) -> None:
-        """Tell how far the comparison with the chain is, and what only a rebuild puts right."""
-        self._scrub = progress
-        self._say(self._problem)
+    def scrub_progress(self, progress: dict[str, int | str]) -> None:
+        """Report the progress of the comparison with the chain."""
+        self._scrub_progress = progress
+        self._publish(self._problem)
 
-    def _say(self, problem: str) -> None:
+    def _publish(self, problem: str) -> None:
         self._problem = problem
-        if not problem and self._scrub.get("unmended"):
+        if not problem and self._scrub_progress.get("unrepairable"):
             problem = (
-                f"item {self._scrub['unmended']} differs from the chain (make the projection "
-                "anew: workflow-backend projection rebuild)"
+                f"item {self._scrub_progress['unrepairable']} differs from the chain "
+                "(rebuild the projection: workflow-backend projection rebuild)"
             )
         if self._heartbeat is not None:
-            status = {"height": self._height, "problem": problem, "compared": self._scrub}
+            status = {"height": self._height, "problem": problem, "compared": self._scrub_progress}
             self._heartbeat.status = status
 
 

@@ -1,4 +1,4 @@
-"""What a projection's database promises, whichever database it is."""
+"""The interface of a projection, whichever database holds it."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -7,41 +7,41 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from ..chain.events import Cursor
-from ..items import Block, Event, Item, Place
+from ..items import Block, Event, EventPosition, Item
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
-    """How far a projection is: the height that it took in and the place of its last event.
+class ProjectionProgress:
+    """How far a projection is: the height up to which it is complete, and its last event.
 
-    `time` is when the block of that event was committed, as far as it is known.
+    `last_event_id` is a position as text. `time` is when its block was committed, None if unknown.
     """
 
     chain_id: str
     contract: str
     height: int
-    last_event: str | None
+    last_event_id: str | None
     time: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Whose:
-    """The items that one of these accounts submitted for this client.
+class ClientScope:
+    """The items that one of these requesters submitted for this client.
 
-    A client is only the requester's word, and anybody may use any word: neither says much alone.
+    Any account may submit an item under any client's name, so the name alone proves nothing.
     """
 
     client: str
     requesters: tuple[str, ...]
 
-    def has(self, row: Mapping[str, Any]) -> bool:
-        """Tell whether an item, or an event of it, is among these."""
+    def contains(self, row: Mapping[str, Any]) -> bool:
+        """Return whether the row is such an item or one of its events."""
         return row["client"] == self.client and row["requester"] in self.requesters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemFilter:
-    """Which items a list has; a field that is None lets all through.
+    """Conditions on items; a field that is None matches every item.
 
     A time range begins with its first time and ends before its second; times carry a zone and are
     those of the blocks, created or last changed.
@@ -51,19 +51,20 @@ class ItemFilter:
     kind: str | None = None
     requester: str | None = None
     worker: str | None = None
+    priority: int | None = None
     id_prefix: str | None = None
     created_from: datetime | None = None
     created_before: datetime | None = None
     updated_from: datetime | None = None
     updated_before: datetime | None = None
-    whose: Whose | None = None
+    scope: ClientScope | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventFilter:
-    """Which events a list has; a field that is None lets all through.
+    """Conditions on events; a field that is None matches every event.
 
-    `kind`, `requester` and `whose` are the item's, `worker` is who claimed, completed or failed it
+    `kind`, `requester` and `scope` are the item's, `worker` is who claimed, completed or failed it
     in this event. A time range begins with its first time and ends before its second.
     """
 
@@ -75,15 +76,15 @@ class EventFilter:
     id_prefix: str | None = None
     created_from: datetime | None = None
     created_before: datetime | None = None
-    whose: Whose | None = None
+    scope: ClientScope | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """A page of a list, and the cursor behind it: None where the list ends.
+class ListPage:
+    """A page of a list, and the cursor for the next one: None on the last page.
 
-    A page may have fewer rows than asked for and still not be the last: what no index answers is
-    looked for in a limited number of rows at a time.
+    A page that is not the last may be shorter than the limit, because one page reads a limited
+    number of rows.
     """
 
     rows: list[dict[str, Any]]
@@ -92,14 +93,14 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A page of events behind the place `since`, with the cursor and the index's height behind it.
+    """A page of events after the position `since`, its cursor, and the index's height.
 
-    `items` are the records of the items that the events touch. One may be left out where an
-    earlier change had it with all that these events did to it. `blocks` are those of the events,
-    by height.
+    `items` are the records of the items that the events touch. A record may be missing if an
+    earlier change had it in a state that includes these events. `blocks` are the events' blocks by
+    height.
     """
 
-    since: Place
+    since: EventPosition
     events: Sequence[Event]
     items: Sequence[Item]
     cursor: Cursor
@@ -110,58 +111,80 @@ class Change:
 class Store(Protocol):
     """The projection of one contract on one chain, as readers see it.
 
-    An item's row has the fields of `Item`, and created_time and updated_time: when the blocks of
-    its first and last event were committed. An event's row has id ("height-tx-event"), cursor,
-    block_height, event, item_id, kind, requester, client, worker, data, tx_hash, created_at (the
-    contract's) and time. Where a block is not known yet, its times are the contract's, and the
-    cursor is the id alone.
-    Every method raises ProjectionUnavailable where the database can't be read, and
-    ProjectionMismatch where it is another contract's or another chain's.
+    An item's row has the fields of `Item`, last_event_id, and created_time and updated_time: when
+    the blocks of its first and last event were committed. An event's row has event_id
+    ("height-tx-event"), cursor, block_height, event_name, item_id, kind, requester, client, worker,
+    data, tx_hash, created_at (the contract's) and time. If a block is not known yet, its times are
+    the contract's, and the cursor is the id alone. Times of blocks are RFC 3339, the contract's are
+    its `str(now)`.
+
+    Every method raises ProjectionUnavailable if the database can't be read, and ProjectionMismatch
+    if it belongs to another contract or chain.
     """
 
-    async def position(self) -> Position:
+    async def progress(self) -> ProjectionProgress:
         """Return how far the projection is."""
         ...
 
     async def item(self, item_id: str) -> dict[str, Any] | None:
-        """Return one projected item, or None."""
+        """Return the row of an item, or None."""
         ...
 
-    async def items(self, which: ItemFilter, limit: int = 100, cursor: str | None = None) -> Listed:
+    async def items(
+        self,
+        which: ItemFilter,
+        limit: int = 100,
+        cursor: str | None = None,
+        before_event: EventPosition | None = None,
+    ) -> ListPage:
         """Return items, newest first; raises BadCursor.
 
-        By their last change where a range of it is given, by id where a prefix of it is given.
+        Sorted by last change if a range of it is given, by id if a prefix of the id is given. With
+        `before_event` the page begins after the item that had this event.
         """
         ...
 
     async def events(
-        self, which: EventFilter, limit: int = 100, cursor: str | None = None
-    ) -> Listed:
-        """Return events, newest first; raises BadCursor."""
+        self,
+        which: EventFilter,
+        limit: int = 100,
+        cursor: str | None = None,
+        before: EventPosition | None = None,
+    ) -> ListPage:
+        """Return events, newest first; raises BadCursor.
+
+        With `before` the page begins after this position.
+        """
         ...
 
-    async def events_after(self, place: Place, limit: int = 1_000) -> list[dict[str, Any]]:
-        """Return the events behind a place, oldest first."""
+    async def events_after(
+        self, position: EventPosition, limit: int = 1_000
+    ) -> list[dict[str, Any]]:
+        """Return the events after a position, oldest first."""
         ...
 
-    async def has_event(self, place: Place) -> bool:
-        """Tell whether there is an event at this place."""
+    async def has_event(self, position: EventPosition) -> bool:
+        """Return whether there is an event at this position."""
         ...
 
     async def block(self, height: int) -> Block | None:
-        """Return a block with events, None where the projection does not know it."""
+        """Return a block that holds events, or None if the projection does not know it."""
         ...
 
-    async def block_in_which_it_was(self, contract_time: str) -> Block | None:
-        """Return the block with events in which the contract's `now` was this time, or None."""
+    async def block_at_contract_time(self, contract_time: str) -> Block | None:
+        """Return the block with events whose `now` in the contract was this time, or None."""
         ...
 
-    async def counts(self, whose: Whose | None = None) -> dict[str, int]:
-        """Return the number of items by status, every status named."""
+    async def counts(self, scope: ClientScope | None = None) -> dict[str, int]:
+        """Return the number of items in each status."""
+        ...
+
+    async def event_count(self, scope: ClientScope | None = None) -> int:
+        """Return the number of events."""
         ...
 
     async def close(self) -> None:
-        """Let go of the database."""
+        """Close the connections to the database."""
         ...
 
 
@@ -169,56 +192,57 @@ class WritableStore(Store, Protocol):
     """The projection as the projector sees it."""
 
     async def prepare(self) -> None:
-        """Make the projection, if need be, and bring its schema to this release's.
+        """Create the projection if there is none, and migrate its schema to this release's.
 
         Raises ProjectionMismatch naming both owners.
         """
         ...
 
     async def cursor(self) -> Cursor:
-        """Return where to read on."""
+        """Return the cursor for the next page of events."""
         ...
 
     async def apply(self, change: Change) -> bool:
-        """Take in a change in one transaction; tell whether it did, or it was in already.
+        """Apply a change in one transaction; return False if it was applied before.
 
-        Raises ProjectionMoved where the projection is somewhere before `since`, or in the middle
-        of the page: `cursor` tells where to read on.
+        Raises ProjectionMoved if the projection is before `since` or in the middle of the page:
+        `cursor` tells where to go on.
         """
         ...
 
-    async def without_blocks(self) -> list[Place]:
-        """Return places of events, in order, that an earlier release took in without their blocks.
+    async def positions_without_blocks(self) -> list[EventPosition]:
+        """Return positions, in order, of events that an earlier release projected without blocks.
 
-        There are at most a page of them at a time, and none once `add_blocks` had all.
+        A call returns a page of them, and none once `backfill_blocks` has had all.
         """
         ...
 
-    async def add_blocks(self, places: Sequence[Place], blocks: Mapping[int, Block]) -> None:
-        """Take in the blocks of events that `without_blocks` told, as far as they are known."""
+    async def backfill_blocks(
+        self, positions: Sequence[EventPosition], blocks: Mapping[int, Block]
+    ) -> None:
+        """Add the known blocks of events that `positions_without_blocks` returned."""
         ...
 
     def rebuilding(self) -> AbstractAsyncContextManager[WritableStore]:
-        """Yield an empty projection beside this one, which takes its place when the block ends.
+        """Yield an empty projection, which replaces this one atomically when the block ends.
 
-        It does so at once and for everybody: readers go on, and a writer is told ProjectionMoved.
-        When the block raises, all stays as it was. Raises ProjectionBusy, ProjectionMismatch and
-        ProjectionUnavailable.
+        Readers go on; a writer gets ProjectionMoved. If the block raises, the old projection
+        stays. Raises ProjectionBusy, ProjectionMismatch and ProjectionUnavailable.
         """
         ...
 
-    async def mend(self, item: Item, row: Mapping[str, Any] | None) -> bool:
-        """Put an item's record in the place of the row that was seen; tell whether it is right.
+    async def repair(self, item: Item, row: Mapping[str, Any] | None) -> bool:
+        """Replace the row that was read by the item's record; return whether the row is right now.
 
-        A row that was written since is let be, which is right, too. It is not where the item has no
-        events here, or where its row says what no change of an item could have changed.
+        A row that was written since it was read stays and counts as right. Only a rebuild can
+        repair an item without events here, or a row whose immutable fields are wrong.
         """
         ...
 
-    async def count_anew(self) -> None:
-        """Count the items by status anew, in one transaction."""
+    async def rebuild_counts(self) -> None:
+        """Recompute the numbers of items by status in one transaction."""
         ...
 
-    async def recount(self) -> dict[str, tuple[int, int]]:
-        """Return what is counted and what there is, by what is counted."""
+    async def audit_counts(self) -> dict[str, tuple[int, int]]:
+        """Return (stored, actual) numbers of items: by status, and by client and status."""
         ...

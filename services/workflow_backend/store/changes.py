@@ -1,48 +1,44 @@
-"""What a change of the projection writes: statements, each with the rows that it is run with."""
+"""The statements that write a change to the projection, each with its rows of parameters."""
 
 import json
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
-from ..items import Block, Event, Item, Place
+from ..items import Block, Event, EventPosition, Item
+from . import counts
 from .base import Change
-from .rows import pack
+from .rows import Rows, Statements, pack
 
-_fields = attrgetter(*Item.__slots__)
-
-_UPSERT_ITEM = """
-INSERT INTO items (
-    place, item_id, requester, kind, payload_uri, metadata_ref, client, status, worker,
-    result_uri, failure_reason, created_at, updated_at, attempt, lease_seconds, contested_at,
-    last_place
-) VALUES (
-    $1, $2, $3, $4, $5, $6, nullif($7, ''), $8, $9, $10, $11, $12, $13, $14, $15, $16, $17
-)
-ON CONFLICT (item_id) DO UPDATE SET
-    status = excluded.status,
-    worker = excluded.worker,
-    result_uri = excluded.result_uri,
-    failure_reason = excluded.failure_reason,
-    updated_at = excluded.updated_at,
-    attempt = excluded.attempt,
-    lease_seconds = excluded.lease_seconds,
-    contested_at = excluded.contested_at,
-    last_place = excluded.last_place
-"""
-_UPDATE_ITEM = """
-UPDATE items SET status = $2, worker = $3, result_uri = $4, failure_reason = $5, updated_at = $6,
-    attempt = $7, lease_seconds = $8, contested_at = $9, last_place = $10
-WHERE item_id = $1
-"""
-_CHANGING = (
-    "status", "worker", "result_uri", "failure_reason", "updated_at", "attempt",
-    "lease_seconds", "contested_at",
+FIXED = (
+    "item_id", "requester", "kind", "payload_uri", "metadata_ref", "client", "created_at",
+    "priority", "not_before", "after",
 )  # fmt: skip
-FIXED = tuple(name for name in Item.__slots__ if name not in _CHANGING)
-"""What no change of an item changes."""
+"""Fields that no action on an item changes."""
 
+_CHANGING = tuple(name for name in Item.__slots__ if name not in FIXED)
+
+
+def _upsert() -> str:
+    columns = ("place", *Item.__slots__, "last_place")
+    marks = [
+        f"nullif(${number}, '')" if name == "client" else f"${number}"
+        for number, name in enumerate(columns, 1)
+    ]
+    changes = ", ".join(f"{name} = excluded.{name}" for name in (*_CHANGING, "last_place"))
+    return (
+        f"INSERT INTO items ({', '.join(columns)}) VALUES ({', '.join(marks)}) "  # noqa: S608
+        f"ON CONFLICT (item_id) DO UPDATE SET {changes}"
+    )
+
+
+def _update() -> str:
+    changes = [f"{name} = ${number}" for number, name in enumerate((*_CHANGING, "last_place"), 2)]
+    return f"UPDATE items SET {', '.join(changes)} WHERE item_id = $1"  # noqa: S608
+
+
+_UPSERT_ITEM = _upsert()
+_UPDATE_ITEM = _update()
 _MOVE_ITEM = "UPDATE items SET last_place = $1 WHERE item_id = $2"
 _INSERT_EVENT = """
 INSERT INTO events (
@@ -58,41 +54,27 @@ UPDATE items SET last_place = $1
 WHERE item_id = (SELECT item_id FROM events WHERE place = $1)
     AND (last_place IS NULL OR last_place < $1)
 """
-_COUNT = (
-    "INSERT INTO counts (status, number) VALUES ($1, $2) "
-    "ON CONFLICT (status) DO UPDATE SET number = counts.number + excluded.number"
-)
-_COUNT_CLIENT = (
-    "INSERT INTO client_counts (client, requester, status, number) VALUES ($1, $2, $3, $4) "
-    "ON CONFLICT (client, requester, status) "
-    "DO UPDATE SET number = client_counts.number + excluded.number"
-)
-
-COUNT_ANEW = (
-    ("DELETE FROM counts", [()]),
-    ("DELETE FROM client_counts", [()]),
-    ("INSERT INTO counts SELECT status, count(*) FROM items GROUP BY status", [()]),
-    (
-        """
-        INSERT INTO client_counts SELECT client, requester, status, count(*) FROM items
-        WHERE client IS NOT NULL GROUP BY client, requester, status
-        """,
-        [()],
-    ),
-)
-
-type Rows = Sequence[Mapping[str, Any]]
-type Statements = Iterable[tuple[str, Iterable[Sequence[Any]]]]
 
 
-def take_in(change: Change, state: Mapping[str, Any], before: Rows) -> Statements:
-    """Yield what takes in a change.
+_fields = attrgetter(*Item.__slots__)
+_AFTER = Item.__slots__.index("after")
 
-    `state` is the projection's, `before` what it has of the items that the change touches.
+
+def _values(item: Item) -> list[Any]:
+    """Return an item's fields as the database has them."""
+    values = list(_fields(item))
+    values[_AFTER] = json.dumps(item.after)
+    return values
+
+
+def apply_statements(change: Change, state: Mapping[str, Any], before: Rows) -> Statements:
+    """Yield the statements that apply a change.
+
+    `state` is the projection's row, `before` are the rows of the items that the change touches.
     """
     if change.events:
         yield from _rows(change, before)
-    since, place = pack(change.since), pack(change.cursor.place)
+    since, place = pack(change.since), pack(change.cursor.position)
     cursor = json.dumps(change.cursor.as_json())
     height = max(state["height"], change.height)
     complete_to = place if state["blocks_place"] == since else state["blocks_place"]
@@ -107,55 +89,49 @@ def _rows(change: Change, before: Rows) -> Statements:
     first: dict[str | None, int] = {}
     last: dict[str | None, int] = {}
     for event in change.events:
-        last[event.item_id] = pack(event.place)
+        last[event.item_id] = pack(event.position)
         first.setdefault(event.item_id, last[event.item_id])
     yield _INSERT_BLOCK, change.blocks.values()
     about: dict[str | None, tuple[Any, ...]] = {None: (None, None, None)}
     about |= {row["item_id"]: (row["kind"], row["requester"], row["client"]) for row in before}
     about |= {item.item_id: (item.kind, item.requester, item.client) for item in change.items}
     yield _INSERT_EVENT, (_event_row(event, about[event.item_id]) for event in change.events)
+    yield counts.event_statement(about[event.item_id] for event in change.events)
     yield (
         _UPSERT_ITEM,
-        ((first[item.item_id], *_fields(item), last[item.item_id]) for item in records.values()),
+        ((first[item.item_id], *_values(item), last[item.item_id]) for item in records.values()),
     )
     yield (
         _MOVE_ITEM,
         [(place, item_id) for item_id, place in last.items() if item_id not in records],
     )
-    yield from _counts(records.values(), [row for row in before if row["item_id"] in records])
+    yield from counts.item_statements(
+        records.values(), [row for row in before if row["item_id"] in records]
+    )
 
 
-def _counts(items: Iterable[Item], before: Rows) -> Statements:
-    """Yield what counts items that were as `before` says."""
-    moved = Counter((item.client, item.requester, item.status) for item in items)
-    moved.subtract((row["client"] or "", row["requester"], row["status"]) for row in before)
-    by_status = Counter[str]()
-    for (_, _, status), number in moved.items():
-        by_status[status] += number
-    yield _COUNT, [entry for entry in by_status.items() if entry[1]]
-    yield _COUNT_CLIENT, [(*of, number) for of, number in moved.items() if of[0] and number]
-
-
-def mend(item: Item, first: int, last: int, before: Rows) -> Statements:
-    """Yield what puts a record in the place of a row, or of none; its events have these places."""
+def repair_statements(item: Item, first: int, last: int, before: Rows) -> Statements:
+    """Yield what replaces an item's row, or inserts it; `first` and `last` are packed positions."""
     if before:
         values = (item.item_id, *(getattr(item, name) for name in _CHANGING), last)
         yield _UPDATE_ITEM, [values]
     else:
-        yield _UPSERT_ITEM, [(first, *_fields(item), last)]
-    yield from _counts([item], before)
+        yield _UPSERT_ITEM, [(first, *_values(item), last)]
+    yield from counts.item_statements([item], before)
 
 
-def complete(places: Sequence[Place], blocks: Mapping[int, Block]) -> Statements:
-    """Yield what takes in the blocks of events that are in already, in their order."""
+def backfill_statements(
+    positions: Sequence[EventPosition], blocks: Mapping[int, Block]
+) -> Statements:
+    """Yield the statements that add blocks to events that are projected already, in order."""
     yield _INSERT_BLOCK, blocks.values()
-    yield _MOVE_ITEM_OF, [(pack(place),) for place in places]
-    yield "UPDATE projection SET blocks_place = $1", [(pack(places[-1]),)]
+    yield _MOVE_ITEM_OF, [(pack(position),) for position in positions]
+    yield "UPDATE projection SET blocks_place = $1", [(pack(positions[-1]),)]
 
 
 def _event_row(event: Event, about: tuple[Any, ...]) -> tuple[Any, ...]:
     return (
-        pack(event.place),
+        pack(event.position),
         event.name,
         event.item_id,
         *about,

@@ -1,4 +1,4 @@
-"""A projection's file, opened: it may be another account's, so nothing in it is taken on trust."""
+"""Opening a projection's file, which may be another account's, so its content is not trusted."""
 
 import sqlite3
 import stat
@@ -10,14 +10,14 @@ from ..errors import ProjectionUnavailable
 from . import files
 
 READ_SECONDS = 30.0
-"""For one read at most: the file is another account's for those who only read."""
+"""Time limit of one read: to readers, the file is another account's."""
 
 _OTHERS_CODE = "SELECT 1 FROM sqlite_schema WHERE type NOT IN ('table', 'index') LIMIT 1"
-_STEPS = 100_000  # of SQLite's machine between one look at the clock and the next, some 5 ms
+_STEPS = 100_000  # SQLite instructions between two checks of the time limit, about 5 ms
 
 
 class Database:
-    """A connection that follows its path: a file that was replaced is opened anew."""
+    """A connection that follows its path: a file that was replaced is reopened."""
 
     def __init__(
         self, path: Path, check: Callable[[sqlite3.Connection], None], *, create: bool = False
@@ -29,9 +29,9 @@ class Database:
         self._until = 0.0
 
     def connection(self) -> sqlite3.Connection:
-        """Return the connection; raises what the check raises, and ProjectionUnavailable.
+        """Return the open connection; raises ProjectionUnavailable and what the check raises.
 
-        One that only reads has READ_SECONDS for what is asked next.
+        A read-only connection has READ_SECONDS for the next statement.
         """
         self._until = time.monotonic() + READ_SECONDS
         if self._open is not None:
@@ -70,13 +70,14 @@ class Database:
 
 
 def connect(path: Path, *, create: bool = False) -> sqlite3.Connection:
-    """Open the file; raises ProjectionUnavailable for what is none, and what SQLite raises."""
+    """Open the file; raises ProjectionUnavailable if it is no regular file, and SQLite's errors."""
     if create:
         files.make(path)
-    # Root looks at a folder of another account: a link there leads elsewhere.
+    # Root may open a folder of another account, where a link would lead elsewhere.
     if not stat.S_ISREG(path.lstat().st_mode):
         raise ProjectionUnavailable(
-            f"{path} is no regular file", hint="see who made it; the projection is made anew"
+            f"{path} is no regular file",
+            hint="see who made it, and remove it: the projector creates a new projection",
         )
     database = sqlite3.connect(
         f"{path.resolve().as_uri()}?mode=rw",
@@ -96,9 +97,9 @@ def connect(path: Path, *, create: bool = False) -> sqlite3.Connection:
 
 
 def _refuse_code(path: Path, database: sqlite3.Connection) -> None:
-    """Refuse views, which have no end where their author wants none, and triggers."""
+    """Refuse triggers, and views, which their author may make endless."""
     if database.execute(_OTHERS_CODE).fetchone():
         raise ProjectionUnavailable(
             f"{path} holds views or triggers, and a projection has none",
-            hint="see who made it; the projection is made anew",
+            hint="see who made it, and remove it: the projector creates a new projection",
         )

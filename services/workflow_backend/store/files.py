@@ -4,7 +4,36 @@ SQLite gives the files beside its database the database's own mode, so only that
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+
+@contextmanager
+def as_owner(folder: Path) -> Iterator[None]:
+    """Let root be no more than the folder's owner while the block runs.
+
+    Whoever may write there decides what SQLite opens: by a link that comes after the last look, and
+    by journals of crashes that never happened, which name further files. The whole process changes,
+    every thread of it, so nothing that needs root may run beside the block.
+    """
+    try:
+        owner = folder.stat()
+    except FileNotFoundError:
+        owner = None
+    if owner is None or owner.st_uid == 0 or os.geteuid() != 0:
+        yield
+        return
+    groups, group = os.getgroups(), os.getegid()
+    os.setgroups([])
+    os.setegid(owner.st_gid)
+    os.seteuid(owner.st_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(group)
+        os.setgroups(groups)
 
 
 def make(path: Path) -> None:

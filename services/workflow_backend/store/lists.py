@@ -1,7 +1,7 @@
-"""Lists as SQL: which index a filter walks, where a page begins and where it ends.
+"""Lists as SQL: the index that a filter scans, and the bounds of a page.
 
-A page walks one index in the list's order. What that index does not answer is looked for in at
-most `LOOK_THROUGH` rows, so that a page costs the same however many rows there are.
+A page scans one index in the order of the list. Conditions that the index does not cover are
+checked on at most `SCAN_LIMIT` rows, so a page costs the same however large the table is.
 """
 
 import json
@@ -11,84 +11,35 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import BadCursor
-from .base import EventFilter, ItemFilter, Whose
+from .base import ClientScope, EventFilter, ItemFilter
+from .indexes import EVENTS_NEWEST, ITEMS_BY_ID, ITEMS_CHANGED, ITEMS_NEWEST, Order
 
-LOOK_THROUGH = 500
+SCAN_LIMIT = 500
+"""Rows of an index that one page reads at most."""
 
-SHOWN = {
+COLUMNS = {
     "items": "*, (SELECT time FROM blocks WHERE height = place >> 32) AS created_time, "
     "(SELECT time FROM blocks WHERE height = last_place >> 32) AS updated_time",
     "events": "*, (SELECT time FROM blocks WHERE height = place >> 32) AS time, "
     "(SELECT hash FROM blocks WHERE height = place >> 32) AS block_hash",
 }
-"""The columns of a table's rows with what their blocks tell: a place begins with the height."""
+"""The columns of each table with those of its block: a packed position begins with the height."""
 
 type Source = Callable[[str, str | None], str]
-"""Gives the text after FROM for a table of which one index is to be walked (None: the key)."""
-type Places = tuple[int | None, int | None]
-"""The first place of a time range and the first behind it, where it has these ends."""
+"""Returns the text after FROM for a table and the index to scan (None: the primary key)."""
+type PositionRange = tuple[int | None, int | None]
+"""The first packed position of a range and the first after it; None for an open end."""
 type Query = tuple[str, list[Any]]
 type _Condition = tuple[str, str, Any]
 """A column, a comparison and a value."""
 
-_TOP = "~"  # sorts behind every character of an id
-LARGEST_PLACE = 2**63 - 1
-
-
-@dataclass(frozen=True, slots=True)
-class _Order:
-    """An order of a list and its indexes, by the columns that each finds before it, best first."""
-
-    columns: tuple[str, ...]
-    indexes: Mapping[tuple[str, ...], str | None]
-    descending: bool = True
-
-
-_ITEMS_NEWEST = _Order(
-    ("place",),
-    {
-        ("client", "requester", "status"): "items_owner_status",
-        ("client", "requester"): "items_owner",
-        ("requester", "status"): "items_requester_status",
-        ("worker", "status"): "items_worker_status",
-        ("kind", "status"): "items_kind_status",
-        ("requester",): "items_requester",
-        ("worker",): "items_worker",
-        ("kind",): "items_kind",
-        ("status",): "items_status",
-        (): None,
-    },
-)
-_ITEMS_CHANGED = _Order(
-    ("last_place",),
-    {
-        ("client", "requester"): "items_owner_changed",
-        ("status",): "items_status_changed",
-        (): "items_changed",
-    },
-)
-_ITEMS_BY_ID = _Order(
-    ("item_id",),
-    {("client", "requester"): "items_owner_id", (): "items_id"},
-    descending=False,
-)
-_EVENTS_NEWEST = _Order(
-    ("place",),
-    {
-        ("item_id",): "events_item",
-        ("client", "requester"): "events_owner",
-        ("requester",): "events_requester",
-        ("worker",): "events_worker",
-        ("kind",): "events_kind",
-        ("name",): "events_name",
-        (): None,
-    },
-)
+_TOP = "~"  # sorts after every character of an id
+MAX_PACKED_POSITION = 2**63 - 1
 
 
 @dataclass(slots=True)
 class _Conditions:
-    """Conditions of a query, their values numbered in the order in which they come."""
+    """Conditions of a query; their values are numbered in order."""
 
     parts: list[str] = field(default_factory=list)
     values: list[Any] = field(default_factory=list)
@@ -104,53 +55,57 @@ class _Conditions:
 
 
 @dataclass(frozen=True, slots=True)
-class Walk:
-    """One list. `walked` is what its index answers, `looked` what is looked for in the rows."""
+class IndexScan:
+    """The scan of one index.
 
-    table: str
+    `indexed` conditions bound the scan, `filtered` ones are checked row by row.
+    """
+
     index: str | None
-    order: _Order
-    walked: list[_Condition]
-    looked: list[_Condition]
+    order: Order
+    indexed: list[_Condition]
+    filtered: list[_Condition]
     begin: tuple[Any, ...] | None
 
     def end(self, source: Source) -> Query | None:
-        """Return the query for the last row that a page may look at; None where it may see all."""
-        if not self.looked:
+        """Return the query for the last row that a page may read; None if there is no limit."""
+        if not self.filtered:
             return None
         conditions = self._bounds(None)
-        table = source(self.table, self.index)
+        table = source(self.order.table, self.index)
         sql = self._select(", ".join(self.order.columns), table, conditions)
-        return f"{sql} LIMIT 1 OFFSET {LOOK_THROUGH - 1}", conditions.values
+        return f"{sql} LIMIT 1 OFFSET {SCAN_LIMIT - 1}", conditions.values
 
     def page(
         self, source: Source, end: tuple[Any, ...] | None, rows: int, *, planned: bool
     ) -> Query:
-        """Return the query for the page's rows, up to the row `end` where there is one.
+        """Return the query for the page's rows, up to and including the row `end` if given.
 
-        Where the database plans by itself which index to walk (`planned`), the statement keeps
-        what is walked and what is looked for apart: a limit is what no planner reaches over.
+        If the database chooses the index itself (`planned`), a subquery with a limit separates
+        `indexed` from `filtered` conditions: no planner moves a condition across a limit.
         """
         conditions = self._bounds(end)
-        table = source(self.table, self.index)
-        if planned and self.looked:
-            table = f"({self._select('*', table, conditions)} LIMIT {LARGEST_PLACE}) AS walked"
+        table = source(self.order.table, self.index)
+        if planned and self.filtered:
+            table = (
+                f"({self._select('*', table, conditions)} LIMIT {MAX_PACKED_POSITION}) AS scanned"
+            )
             conditions.parts.clear()
-        for column, comparison, value in self.looked:
+        for column, comparison, value in self.filtered:
             conditions.add([column], comparison, [value])
-        shown = SHOWN[self.table]
+        shown = COLUMNS[self.order.table]
         return f"{self._select(shown, table, conditions)} LIMIT {rows}", conditions.values
 
     def key(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
-        """Return where a row stands in the list."""
+        """Return the sort key of a row."""
         return tuple(row[column] for column in self.order.columns)
 
     def merged(self, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """Return rows of walks like this one in its order."""
+        """Return the rows of scans of the same order as one sorted list."""
         return sorted(rows, key=self.key, reverse=self.order.descending)
 
     def nearest(self, keys: Sequence[tuple[Any, ...]]) -> tuple[Any, ...] | None:
-        """Return the key that comes first in this order; None where there is none."""
+        """Return the key that comes first in this order; None if there is no key."""
         return (max if self.order.descending else min)(keys, default=None)
 
     def _select(self, what: str, table: str, conditions: _Conditions) -> str:
@@ -161,7 +116,7 @@ class Walk:
 
     def _bounds(self, end: tuple[Any, ...] | None) -> _Conditions:
         conditions = _Conditions()
-        for column, comparison, value in self._within(end):
+        for column, comparison, value in self._index_conditions(end):
             conditions.add([column], comparison, [value])
         if self.begin is not None:
             conditions.add(self.order.columns, "<" if self.order.descending else ">", self.begin)
@@ -169,17 +124,19 @@ class Walk:
             conditions.add(self.order.columns, ">=" if self.order.descending else "<=", end)
         return conditions
 
-    def _within(self, end: tuple[Any, ...] | None) -> Iterator[_Condition]:
-        """Yield what is walked without the bounds that `begin` and `end` make superfluous.
+    def _index_conditions(self, end: tuple[Any, ...] | None) -> Iterator[_Condition]:
+        """Yield the `indexed` conditions without those that `begin` and `end` make redundant.
 
-        Of two bounds on one side SQLite takes the first that it meets to the index, and reads on
-        from there to the other.
+        Of two lower or two upper bounds SQLite seeks to the first one in the statement, even if
+        that is the looser one, and then reads every row up to the other.
         """
-        for column, comparison, value in self.walked:
-            if column != self.order.columns[0] or not self._superfluous(comparison, value, end):
+        for column, comparison, value in self.indexed:
+            if column != self.order.columns[0] or not self._is_redundant_bound(
+                comparison, value, end
+            ):
                 yield column, comparison, value
 
-    def _superfluous(self, comparison: str, value: Any, end: tuple[Any, ...] | None) -> bool:
+    def _is_redundant_bound(self, comparison: str, value: Any, end: tuple[Any, ...] | None) -> bool:
         if comparison == (">=" if self.order.descending else "<"):
             return end is not None
         if self.begin is None:
@@ -187,56 +144,65 @@ class Walk:
         return bool(self.begin[0] < value if self.order.descending else self.begin[0] >= value)
 
 
-def by_requester[F: (ItemFilter, EventFilter)](which: F) -> list[F]:
-    """Return filters that together have what this one has, each of one requester.
+def split_by_requester[F: (ItemFilter, EventFilter)](which: F) -> list[F]:
+    """Split a filter with a client scope into one filter for each requester of the scope.
 
-    So an index answers them: of all that anybody submitted for a client, only what these accounts
-    submitted is the client's.
+    An index covers each of them. A client's word may be used by any account, so only items that
+    these requesters submitted are the client's.
     """
-    if which.whose is None:
+    if which.scope is None:
         return [which]
-    own = set(which.whose.requesters)
+    own = set(which.scope.requesters)
     asked = own if which.requester is None else own & {which.requester}
     return [replace(which, requester=each) for each in sorted(asked)]
 
 
-def items(which: ItemFilter, created: Places, changed: Places, begin: Sequence[Any] | None) -> Walk:
-    """Return the walk of a list of items; raises BadCursor."""
-    if which.id_prefix is not None:
-        order = _ITEMS_BY_ID
-    elif which.updated_from or which.updated_before:
-        order = _ITEMS_CHANGED
-    else:
-        order = _ITEMS_NEWEST
-    equal = {name: getattr(which, name) for name in ("status", "kind", "requester", "worker")}
-    equal |= _client(which.whose)
+def items(
+    which: ItemFilter, created: PositionRange, changed: PositionRange, begin: Sequence[Any] | None
+) -> IndexScan:
+    """Return the scan for a list of items; raises BadCursor."""
+    equal = {
+        name: getattr(which, name) for name in ("status", "kind", "requester", "worker", "priority")
+    }
+    equal |= _client(which.scope)
     others = [
         *_prefix(which.id_prefix),
         *_range("last_place", *changed),
         *_range("place", *created),
     ]
-    return _walk("items", order, equal, others, begin)
+    return _scan(_items_order(which), equal, others, begin)
 
 
-def events(which: EventFilter, created: Places, begin: Sequence[Any] | None) -> Walk:
-    """Return the walk of a list of events; raises BadCursor."""
+def events(which: EventFilter, created: PositionRange, begin: Sequence[Any] | None) -> IndexScan:
+    """Return the scan for a list of events; raises BadCursor."""
     columns = ("item_id", "name", "kind", "requester", "worker")
-    equal = {name: getattr(which, name) for name in columns} | _client(which.whose)
+    equal = {name: getattr(which, name) for name in columns} | _client(which.scope)
     others = [
         *_prefix(which.id_prefix),
         *_range("place", *created),
     ]
-    return _walk("events", _EVENTS_NEWEST, equal, others, begin)
+    return _scan(EVENTS_NEWEST, equal, others, begin)
 
 
-def cursor(mark: str, walk: Walk, key: Sequence[Any]) -> str:
-    """Return the cursor behind a row; `mark` stands for the projection's chain and contract."""
-    text = json.dumps([mark, _name(walk.table, walk.order), *key], separators=(",", ":"))
+def behind_item(which: ItemFilter, row: Mapping[str, Any]) -> list[Any]:
+    """Return list and key for a page of items that begins after this row."""
+    order = _items_order(which)
+    return [order.name, *(row[column] for column in order.columns)]
+
+
+def behind_event(place: int) -> list[Any]:
+    """Return list and key for a page of events that begins after this packed position."""
+    return [EVENTS_NEWEST.name, place]
+
+
+def cursor(mark: str, scan: IndexScan, key: Sequence[Any]) -> str:
+    """Return the cursor after a row; `mark` identifies the projection's chain and contract."""
+    text = json.dumps([mark, scan.order.name, *key], separators=(",", ":"))
     return urlsafe_b64encode(text.encode()).decode()
 
 
 def begin(mark: str, cursor: str) -> list[Any]:
-    """Return list and key of what `cursor` made; raises BadCursor where the mark is another."""
+    """Return the list and key of a cursor; raises BadCursor if it has another mark."""
     try:
         of, *key = json.loads(urlsafe_b64decode(cursor.encode("ascii")))
     except ValueError, TypeError:
@@ -246,55 +212,57 @@ def begin(mark: str, cursor: str) -> list[Any]:
     return [*key]
 
 
-def _walk(
-    table: str,
-    order: _Order,
+def _items_order(which: ItemFilter) -> Order:
+    if which.id_prefix is not None:
+        return ITEMS_BY_ID
+    if which.updated_from or which.updated_before:
+        return ITEMS_CHANGED
+    return ITEMS_NEWEST
+
+
+def _scan(
+    order: Order,
     equal: Mapping[str, str | None],
     others: Sequence[_Condition],
     begin: Sequence[Any] | None,
-) -> Walk:
+) -> IndexScan:
     given = {name: value for name, value in equal.items() if value is not None}
     found, index = next(entry for entry in order.indexes.items() if set(entry[0]) <= given.keys())
     answered = {*found, order.columns[0]}
     conditions = [*((name, "=", value) for name, value in given.items()), *others]
-    return Walk(
-        table,
+    return IndexScan(
         index,
         order,
-        walked=[entry for entry in conditions if entry[0] in answered],
-        looked=[entry for entry in conditions if entry[0] not in answered],
-        begin=None if begin is None else _key(table, order, begin),
+        indexed=[entry for entry in conditions if entry[0] in answered],
+        filtered=[entry for entry in conditions if entry[0] not in answered],
+        begin=None if begin is None else _key(order, begin),
     )
 
 
-def _client(whose: Whose | None) -> dict[str, str | None]:
-    return {"client": None if whose is None else whose.client}
+def _client(scope: ClientScope | None) -> dict[str, str | None]:
+    return {"client": None if scope is None else scope.client}
 
 
 def _prefix(prefix: str | None) -> list[_Condition]:
     return [] if prefix is None else _range("item_id", prefix, prefix + _TOP)
 
 
-def _range(column: str, first: Any, behind: Any) -> list[_Condition]:
-    ends = ((column, ">=", first), (column, "<", behind))
+def _range(column: str, first: Any, end: Any) -> list[_Condition]:
+    ends = ((column, ">=", first), (column, "<", end))
     return [end for end in ends if end[2] is not None]
 
 
-def _key(table: str, order: _Order, begin: Sequence[Any]) -> tuple[Any, ...]:
+def _key(order: Order, begin: Sequence[Any]) -> tuple[Any, ...]:
     of, *key = begin or [""]
     fits = len(key) == len(order.columns) and all(
         _fits(*part) for part in zip(order.columns, key, strict=False)
     )
-    if of != _name(table, order) or not fits:
+    if of != order.name or not fits:
         raise BadCursor
     return tuple(key)
 
 
-def _name(table: str, order: _Order) -> str:
-    return f"{table}.{order.columns[0]}"
-
-
 def _fits(column: str, value: Any) -> bool:
     if column != "item_id":
-        return type(value) is int and 0 <= value <= LARGEST_PLACE
+        return type(value) is int and 0 <= value <= MAX_PACKED_POSITION
     return isinstance(value, str) and value.isascii() and value.isprintable()

@@ -1,7 +1,7 @@
 """The projection in PostgreSQL, for several API hosts: one schema of a database.
 
-It holds nothing that can't be read from the chain again, so a commit does not wait for the disk:
-after a crash of the database the last pages are missing as a whole and the projector goes on there.
+Everything in it can be read from the chain again, so a commit does not wait for the disk. After a
+crash of the database whole pages are missing at the end, and the projector continues there.
 """
 
 import json
@@ -14,7 +14,7 @@ import asyncpg
 from ..chain.events import Cursor
 from ..errors import ProjectionBusy, ProjectionUnavailable, SettingError
 from . import migrations
-from .changes import Rows
+from .rows import Rows
 from .sql import Decide, SqlStore
 
 LIVE = "workflow_projection"
@@ -44,7 +44,7 @@ class PostgresqlStore(SqlStore):
         self._writing = _pool(dsn, schema, 1, self._prepare)
 
     async def prepare(self) -> None:
-        """Make the projection, if need be, and bring its schema to this release's.
+        """Create the projection if there is none, and migrate its schema to this release's.
 
         Raises ProjectionMismatch naming both owners.
         """
@@ -53,7 +53,7 @@ class PostgresqlStore(SqlStore):
 
     @asynccontextmanager
     async def rebuilding(self) -> AsyncIterator[PostgresqlStore]:
-        """Yield an empty projection in a schema beside this one, which then takes its name."""
+        """Yield an empty projection in a second schema, which then replaces this one."""
         async with self._trouble(), _session(self._dsn, self._schema) as session:
             if not await session.fetchval("SELECT pg_try_advisory_lock(hashtext($1))", BESIDE):
                 raise ProjectionBusy
@@ -71,17 +71,18 @@ class PostgresqlStore(SqlStore):
                 await session.execute(f"DROP SCHEMA IF EXISTS {BESIDE} CASCADE")
 
     async def _swap(self, session: asyncpg.Connection) -> None:
-        tables = ("projection", "items", "events", "blocks", "counts", "client_counts")
+        counts = ("counts", "client_counts", "event_counts")
+        tables = ("projection", "items", "events", "blocks", *counts)
         await session.execute("ANALYZE " + ", ".join(f"{BESIDE}.{table}" for table in tables))
         async with session.transaction():
             if await session.fetchval("SELECT to_regclass('projection')::oid"):
-                # First what a writer takes first, so that neither waits for the other for ever.
+                # Take the lock that a writer takes first, or the two may deadlock.
                 await session.execute("LOCK TABLE projection IN ACCESS EXCLUSIVE MODE")
             await session.execute(f"DROP SCHEMA IF EXISTS {self._schema} CASCADE")
             await session.execute(f"ALTER SCHEMA {BESIDE} RENAME TO {self._schema}")
 
     async def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         for pool in (self._reading, self._writing):
             await (await pool).close()
 
@@ -111,9 +112,9 @@ class PostgresqlStore(SqlStore):
         try:
             yield
         except asyncpg.InvalidSchemaNameError, asyncpg.UndefinedTableError:
-            raise ProjectionUnavailable(f"{self._name} is not there yet") from None
+            raise ProjectionUnavailable(f"{self._name} does not exist yet") from None
         except asyncpg.DataError, asyncpg.IntegrityConstraintViolationError:
-            raise  # the rows are wrong: to try again would not help
+            raise  # the rows are wrong: a retry would not help
         except asyncpg.ClientConfigurationError:
             # Its text may quote the DSN, and that may hold a password.
             raise SettingError(
@@ -158,7 +159,7 @@ class PostgresqlStore(SqlStore):
         await self._check_owner(connection)
 
     async def _migrated(self, connection: asyncpg.Connection) -> bool:
-        """Take the schema one step up, in one transaction; tell whether there was one."""
+        """Apply the next migration in one transaction; return False if there is none."""
         async with connection.transaction():
             await connection.execute(_LOCK)  # another process may do the same at the same time
             version = await connection.fetchval(_VERSION)
@@ -189,7 +190,7 @@ def _pool(
         server_settings={
             "application_name": "workflow-backend",
             "search_path": schema,
-            # A list walks an index in the list's order, whatever the statistics make of its rows.
+            # A list scans an index in the list's order, whatever the statistics make of its rows.
             "enable_seqscan": "off",
             "enable_bitmapscan": "off",
             "enable_sort": "off",
@@ -210,4 +211,4 @@ async def _session(dsn: str, schema: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 async def _nothing(_: asyncpg.Connection) -> None:
-    """Leave a connection as it is: nothing here changes a session."""
+    """Skip the reset of a connection: nothing here changes a session."""

@@ -1,46 +1,54 @@
-"""Rows as the database keeps them and as readers get them."""
+"""Rows: as the database has them, and as readers get them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..items import START, Place
+from ..items import START, EventPosition
 from ..times import parse
 
+type Rows = Sequence[Mapping[str, Any]]
+type Statement = tuple[str, Iterable[Sequence[Any]]]
+"""A statement, with the rows of values that it is run with."""
+type Statements = Iterable[Statement]
 
-def pack(place: Place) -> int:
-    """Return a place as one integer that sorts as places do."""
-    if place.height < 0:
+
+def pack(position: EventPosition) -> int:
+    """Return a position as one integer that sorts as positions do."""
+    if position.height < 0:
         return -1
-    return place.height << 32 | place.tx_index << 16 | place.event_index
+    return position.height << 32 | position.tx_index << 16 | position.event_index
 
 
-def unpack(place: int) -> Place:
-    """Return the place that `pack` packed."""
-    if place < 0:
+def unpack(packed: int) -> EventPosition:
+    """Return the position that `pack` packed."""
+    if packed < 0:
         return START
-    return Place(place >> 32, place >> 16 & 0xFFFF, place & 0xFFFF)
+    return EventPosition(packed >> 32, packed >> 16 & 0xFFFF, packed & 0xFFFF)
 
 
-def shown_item(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the row of an item as `Store` promises it."""
+def item_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the row of an item that `Store` specifies."""
     record = dict(row)
-    # Where the item stands in a list is the store's own affair.
-    del record["place"], record["last_place"]
+    # The sort keys of lists are internal.
+    del record["place"]
+    last = record.pop("last_place")
+    record["last_event_id"] = None if last is None else str(unpack(last))
     record["client"] = record["client"] or ""
+    record["after"] = tuple(json.loads(record["after"]))
     record["created_time"] = record["created_time"] or parse(record["created_at"])
     record["updated_time"] = record["updated_time"] or parse(record["updated_at"])
     return record
 
 
-def shown_event(row: Mapping[str, Any], chain_id: str, contract: str) -> dict[str, Any]:
-    """Return the row of an event as `Store` promises it."""
+def event_row(row: Mapping[str, Any], chain_id: str, contract: str) -> dict[str, Any]:
+    """Return the row of an event that `Store` specifies."""
     where, block = unpack(row["place"]), row["block_hash"]
     return {
-        "id": str(where),
+        "event_id": str(where),
         "cursor": str(where) if block is None else where.cursor(chain_id, contract, block),
         "block_height": where.height,
-        "event": row["name"],
+        "event_name": row["name"],
         "item_id": row["item_id"],
         "kind": row["kind"],
         "requester": row["requester"],

@@ -1,13 +1,14 @@
 """The projection in SQLite: one writer, any number of readers, in WAL mode.
 
-Reads take microseconds and wait for nobody, so they run where they are called; a write runs in a
-thread.
+Reads take microseconds and never wait, so they run in the event loop; writes run in a thread.
 """
 
 import asyncio
 import fcntl
 import json
+import os
 import sqlite3
+import stat
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager
@@ -21,7 +22,7 @@ from .connection import Database, connect
 from .sql import Decide, SqlStore
 
 WAL_BYTES = 16 * 1024 * 1024
-"""A write-ahead log that grew longer, with a large page or a slow reader, shrinks to this again."""
+"""Size to which a write-ahead log shrinks after a large page or a slow reader made it grow."""
 
 _KNOWN = """
 SELECT item_id, status, kind, requester, client, attempt, updated_at FROM items
@@ -39,11 +40,11 @@ class SqliteStore(SqlStore):
         self._path = path
         self._reading = Database(path, self._check)
         self._writing = Database(path, self._prepare, create=True)
-        # One connection has one transaction, and several parts of a process write by it.
+        # A connection has one transaction at a time, but several tasks write through it.
         self._one_at_a_time = threading.Lock()
 
     async def prepare(self) -> None:
-        """Make the projection, if need be, and bring its schema to this release's.
+        """Create the projection if there is none, and migrate its schema to this release's.
 
         Raises ProjectionMismatch naming both owners.
         """
@@ -72,7 +73,7 @@ class SqliteStore(SqlStore):
                 _remove(beside)
 
     def _require_own(self) -> None:
-        """Raise ProjectionMismatch before another's projection is written over."""
+        """Raise ProjectionMismatch rather than overwrite a foreign projection."""
         if not self._path.exists():
             return
         with _trouble(f"{self._path} can't be read"), closing(connect(self._path)) as database:
@@ -90,7 +91,7 @@ class SqliteStore(SqlStore):
 
     async def copy_to(self, other: Path) -> None:
         """Write a copy of one moment to another file; readers and the writer go on."""
-        await self.position()  # the right one, and there
+        await self.progress()  # the right one, and there
         await asyncio.to_thread(self._copy_to, other)
 
     def _copy_to(self, other: Path) -> None:
@@ -114,7 +115,7 @@ class SqliteStore(SqlStore):
             target.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     async def close(self) -> None:
-        """Let go of the file."""
+        """Close the connections."""
         self._reading.close()
         self._writing.close()
 
@@ -135,7 +136,7 @@ class SqliteStore(SqlStore):
         try:
             await asyncio.shield(writing)
         except asyncio.CancelledError:
-            await asyncio.wait({writing})  # a thread can't be cancelled: nothing may close its file
+            await asyncio.wait({writing})  # a thread can't be cancelled: its file must stay open
             raise
 
     def _write_now(self, item_ids: Sequence[str], decide: Decide) -> None:
@@ -191,19 +192,25 @@ def _trouble(what: str) -> Iterator[None]:
         yield
     except (sqlite3.DatabaseError, OSError) as error:
         raise ProjectionUnavailable(
-            f"{what}: {error}", hint="see that there is room; a damaged file can be removed"
+            f"{what}: {error}", hint="check that the disk has room; a damaged file can be removed"
         ) from error
 
 
 @contextmanager
 def _alone(lock: Path) -> Iterator[None]:
     files.make(lock)
-    with lock.open("rb") as file:
+    with _trouble(f"{lock} is no regular file"):
+        descriptor = os.open(lock, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ProjectionUnavailable(f"{lock} is no regular file", hint="see who made it")
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ProjectionBusy from None
         yield
+    finally:
+        os.close(descriptor)
 
 
 def _remove(path: Path) -> None:
@@ -221,7 +228,7 @@ def _version(database: sqlite3.Connection) -> int:
 
 
 def _migrate(database: sqlite3.Connection) -> None:
-    """Bring the schema to the newest version, each step in one transaction; readers go on."""
+    """Migrate the schema to the newest version, each step in one transaction; readers go on."""
     while True:
         database.execute("BEGIN IMMEDIATE")  # another process may do the same at the same time
         try:

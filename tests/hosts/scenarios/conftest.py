@@ -8,9 +8,9 @@ from tests.hosts import images, network
 from tests.hosts.host import HostError
 from tests.hosts.network import Network, booted
 
-from steps import Trouble
+from steps import SetupError
 
-_SECONDS = 1200
+_SECONDS = 2400
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +22,7 @@ def make_hosts() -> Callable[..., AbstractContextManager[Network]]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     try:
         images.check_machine()
-    except Trouble as trouble:
+    except SetupError as trouble:
         pytest.exit(str(trouble), returncode=1)
     for item in items:
         if item.get_closest_marker("timeout") is None:
@@ -37,7 +37,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
         for booted_hosts in network.alive:
             for host in booted_hosts:
                 try:
-                    text = host.told()
+                    text = host.journal_tail()
                 except HostError as error:
                     text = str(error)
                 report.sections.append((f"journal of {host.name}", text))

@@ -31,8 +31,8 @@ def hosts(
 
 def test_a_rehearsal_of_the_first_deployment_tells_and_changes_nothing(hosts: Network) -> None:
     before = hosts[HOST].output("find /etc /opt /var/lib -newer /etc/hostname -type f | wc -l")
-    said = hosts.play("deploy", "--check", "--diff").ok()
-    assert said.recap[HOST]["changed"] > 0
+    output = hosts.play("deploy", "--check", "--diff").ok()
+    assert output.recap[HOST]["changed"] > 0
     after = hosts[HOST].output("find /etc /opt /var/lib -newer /etc/hostname -type f | wc -l")
     assert (before, hosts[HOST].run("ls -A /opt").stdout) == (after, "")
 
@@ -40,10 +40,10 @@ def test_a_rehearsal_of_the_first_deployment_tells_and_changes_nothing(hosts: Ne
 @pytest.mark.parametrize(
     ("point", "trouble"),
     [
-        ("TASK [release : Archive brought to the host]", "cut"),
-        ("TASK [postgres : Cluster and database]", "reboot"),
+        ("TASK [release : Upload the archive of the release]", "cut"),
+        ("TASK [postgres : Create the cluster and the database]", "reboot"),
         ("TASK [program : Define and run the programs of node]", "kill Ansible"),
-        ("TASK [workflow_contract : Contract, workers and funds]", "cut"),
+        ("TASK [workflow_contract : Bootstrap the contract, its workers and their funds]", "cut"),
         ("TASK [program : Define and run the programs of services]", "reboot"),
     ],
 )
@@ -56,8 +56,8 @@ def test_what_was_cut_off_is_told_and_finished_by_the_next_run(
         play.stop()
     else:
         host.cut() if trouble == "cut" else host.reboot()
-        said = play.failed().output
-        assert f"fatal: [{HOST}" in said
+        output = play.failed().output
+        assert f"fatal: [{HOST}" in output
         if trouble == "cut":
             host.mend()
     assert host.run(f"test -L {CURRENT} -o ! -e {CURRENT}").returncode == 0
@@ -91,21 +91,21 @@ def test_a_wrong_key_and_a_wrong_chain_are_one_clear_line(hosts: Network) -> Non
     hosts.play("deploy").ok()
     home = "/var/lib/workflow-backend/node/.cometbft/config"
     before = hosts[HOST].output(f"sha256sum {home}/priv_validator_key.json")
-    said = hosts.play("deploy", xian_network_chain_id="another-1").failed().output
-    assert "another-1" in said
-    assert "interrupted-1" in said
+    output = hosts.play("deploy", xian_network_chain_id="another-1").failed().output
+    assert "another-1" in output
+    assert "interrupted-1" in output
     assert hosts[HOST].output(f"sha256sum {home}/priv_validator_key.json") == before
     network = Path(hosts.variables["xian_network_directory"])
     wallet = network / "wallets" / f"processor-{HOST}.key"
     kept = wallet.read_text()
     try:
         wallet.write_text("not a key\n")
-        said = hosts.play("deploy").failed().output
+        output = hosts.play("deploy").failed().output
     finally:
         wallet.write_text(kept)
         wallet.chmod(0o600)
-    assert "not a key" not in said
-    assert HOST in said
+    assert "not a key" not in output
+    assert HOST in output
     assert json.loads((network / "wallets" / "wallets.json").read_text())
     hosts.play("deploy").ok()
     hosts.play("deploy").unchanged()

@@ -97,10 +97,10 @@ def is_whole(host: Host) -> bool:
 
 def until_unpacking(host: Host, play: Play) -> None:
     """Wait until some of the release is on the host and not all of it."""
-    play.until("TASK [release : Release whose archive")
-    wanted = f"ls -d {ROOT}/releases/.*.new/python {ROOT}/releases/{built()['id']}"
+    play.until("TASK [release : Install the uploaded archive")
+    listing = f"ls -d {ROOT}/releases/.*.new/python {ROOT}/releases/{built()['id']}"
     deadline = time.monotonic() + 60
-    while host.inside("sh", "-c", f"{wanted} 2>/dev/null | grep .").returncode != 0:
+    while host.inside("sh", "-c", f"{listing} 2>/dev/null | grep .").returncode != 0:
         assert time.monotonic() < deadline, play.output
 
 
@@ -139,10 +139,10 @@ def test_a_disk_without_room_gets_nothing(host: Host, install: Install) -> None:
     host.run(f"rm -rf {ROOT}")
     host.small_disk("/opt", 300)
     host.run(OLD)
-    said = install().failed().output
-    assert f"on {host.name}: looking for room: " in said
-    assert "do this: free the room or lower release_keep" in said
-    assert "Archive brought to the host" not in said
+    output = install().failed().output
+    assert f"on {host.name}: looking for room: " in output
+    assert "do this: free the room or lower release_keep" in output
+    assert "Upload the archive of the release" not in output
     assert current(host) == "releases/0.0-old"
     # A rehearsal says so too.
     assert "looking for room" in install("--check").failed().output
@@ -155,9 +155,9 @@ def test_a_disk_that_gets_full_meanwhile(host: Host, install: Install) -> None:
     play = install()
     until_unpacking(host, play)
     host.run("cat /dev/zero > /opt/filler", check=False)
-    said = play.failed().output
-    assert f"release {built()['id']} on {host.name}: " in said
-    assert "No space left on device" in said
+    output = play.failed().output
+    assert f"release {built()['id']} on {host.name}: " in output
+    assert "No space left on device" in output
     assert host.output(f"ls -A {ROOT}/releases") == "0.0-old"
     assert current(host) == "releases/0.0-old"
 
@@ -176,9 +176,9 @@ def test_an_archive_that_is_not_the_one_that_was_built(
     content[len(content) // 2] ^= 1
     (tmp_path / description["archive"]).write_bytes(content)
     shutil.copy(built_file(), tmp_path / "latest.json")
-    said = install(release_file=str(tmp_path / "latest.json")).failed().output
-    assert f"on {host.name}: verifying the archive: " in said
-    assert description["sha256"] in said
+    output = install(release_file=str(tmp_path / "latest.json")).failed().output
+    assert f"on {host.name}: verifying the archive: " in output
+    assert description["sha256"] in output
     assert set(host.output(f"ls -A {ROOT}").split()) == {".lock", "current", "releases"}
     assert current(host) == "releases/0.0-old"
 
@@ -193,8 +193,8 @@ def test_two_operators_at_once(host: Host, install: Install) -> None:
 def test_an_operator_who_waits_in_vain(host: Host, install: Install) -> None:
     host.run(f"systemd-run --unit=other flock {ROOT}/.lock sleep 600")
     try:
-        said = install(release_wait=1).failed().output
-        assert "another run has been working on the releases" in said
+        output = install(release_wait=1).failed().output
+        assert "another run has been working on the releases" in output
     finally:
         host.run("systemctl stop other")
 

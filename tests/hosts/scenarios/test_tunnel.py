@@ -56,7 +56,7 @@ def ssh(network: Network) -> list[str]:
     ]
 
 
-def told(ssh: list[str], url: str = RPC) -> str:
+def reason_of(ssh: list[str], url: str = RPC) -> str:
     """Why there is no way, in one line."""
     with pytest.raises(TunnelFailed) as raised, tunnel(ssh, url):
         pass
@@ -91,13 +91,13 @@ def test_it_ends_with_its_process(host: Host, ssh: list[str]) -> None:
 
 
 def test_a_node_that_does_not_listen(ssh: list[str]) -> None:
-    line = told(ssh, "http://127.0.0.1:1")
+    line = reason_of(ssh, "http://127.0.0.1:1")
     assert line.startswith("no answer from http://127.0.0.1:1 on one: ")
     assert "(check that the node runs" in line
 
 
 def test_an_account_that_may_not_log_in(ssh: list[str]) -> None:
-    line = told([ssh[0], "-l", "nobody", *ssh[1:]])
+    line = reason_of([ssh[0], "-l", "nobody", *ssh[1:]])
     assert line.startswith("no login to one: nobody@")
     assert "Permission denied" in line
 
@@ -110,7 +110,7 @@ def reload_sshd(host: Host, change: str) -> None:
 def test_a_host_that_does_not_forward(host: Host, ssh: list[str]) -> None:
     reload_sshd(host, f"echo AllowTcpForwarding no > {SSHD}")
     try:
-        assert "sshd forwards (AllowTcpForwarding)" in told(ssh)
+        assert "sshd forwards (AllowTcpForwarding)" in reason_of(ssh)
     finally:
         reload_sshd(host, f"rm {SSHD}")
     with tunnel(ssh, RPC) as url:
@@ -119,7 +119,7 @@ def test_a_host_that_does_not_forward(host: Host, ssh: list[str]) -> None:
 
 def test_a_host_that_is_down(host: Host, ssh: list[str]) -> None:
     host.stop()
-    line = told(ssh)
+    line = reason_of(ssh)
     assert line.startswith("no login to one: ")
     host.start()
     start_node(host)

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import yaml
 from jinja2 import Template
-from node_harness import ROLES, Toolchain, wait_until
+from processes import wait_until
+from toolchain_harness import ROLES, Toolchain
 
 OWNER, STRANGER = "daemon", "nobody"
 
@@ -78,7 +79,7 @@ ROLES_THERE = (
 OWNER_OF_DATABASE = "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = 'xian'"
 
 
-def test_another_account_may_own_the_database(toolchain: Toolchain, folder: Path) -> None:
+def test_database_may_belong_to_another_account(toolchain: Toolchain, folder: Path) -> None:
     account = toolchain["account"]
     toolchain.ask("cluster", request(toolchain, folder, owner=OWNER))
     with running(toolchain, folder):
@@ -91,7 +92,7 @@ def test_another_account_may_own_the_database(toolchain: Toolchain, folder: Path
 
 
 @pytest.mark.parametrize("owner", [{}, {"owner": ""}, {"owner": None}])
-def test_the_clusters_account_may_own_it(
+def test_clusters_account_may_own_it(
     toolchain: Toolchain, folder: Path, owner: dict[str, Any]
 ) -> None:
     account = toolchain["account"]
@@ -102,7 +103,7 @@ def test_the_clusters_account_may_own_it(
         assert ask(toolchain, folder, OWNER_OF_DATABASE)[0] == account
 
 
-def test_a_cluster_that_was_made_without_an_owner_is_left_as_it_is(
+def test_cluster_that_was_made_without_an_owner_is_left_as_it_is(
     toolchain: Toolchain, folder: Path
 ) -> None:
     toolchain.ask("cluster", request(toolchain, folder))
@@ -110,16 +111,16 @@ def test_a_cluster_that_was_made_without_an_owner_is_left_as_it_is(
     assert answer == {"changed": [], "diff": ""}
 
 
-def test_two_at_once_take_turns(toolchain: Toolchain, folder: Path) -> None:
-    wanted = request(toolchain, folder)
+def test_deployments_at_once_take_turns(toolchain: Toolchain, folder: Path) -> None:
+    cluster = request(toolchain, folder)
     with ThreadPoolExecutor(2) as pool:
-        answers = list(pool.map(lambda _: toolchain.ask("cluster", wanted), range(2)))
+        answers = list(pool.map(lambda _: toolchain.ask("cluster", cluster), range(2)))
     assert sorted(len(answer["changed"]) for answer in answers) == [0, 2]
     assert {path.name for path in folder.iterdir()} == {"run", "cluster"}
 
 
 @pytest.mark.parametrize("owner", ['a"b', "a\nb", "pg_signal_backend"])
-def test_what_can_own_nothing_is_refused_and_nothing_is_made(
+def test_owner_that_can_own_nothing_is_refused(
     toolchain: Toolchain, folder: Path, owner: str
 ) -> None:
     with pytest.raises(subprocess.CalledProcessError):
@@ -127,7 +128,7 @@ def test_what_can_own_nothing_is_refused_and_nothing_is_made(
     assert [path.name for path in folder.iterdir()] == ["run"]
 
 
-def test_only_peers_on_the_socket_are_let_in(toolchain: Toolchain, folder: Path) -> None:
+def test_cluster_admits_only_peers_on_the_socket(toolchain: Toolchain, folder: Path) -> None:
     toolchain.ask("cluster", request(toolchain, folder))
     rules = [
         line.split()
@@ -140,7 +141,7 @@ def test_only_peers_on_the_socket_are_let_in(toolchain: Toolchain, folder: Path)
 
 
 @pytest.mark.as_root
-def test_who_may_enter_the_folder_connects_under_its_own_name_alone(
+def test_cluster_admits_an_account_under_its_own_name_alone(
     toolchain: Toolchain, folder: Path
 ) -> None:
     # As on a host: the folder's group is the clients', and what is made in it belongs to that.

@@ -6,12 +6,14 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from node_harness import Node, Toolchain, wait_until
+from node_harness import Node
 from postgres_harness import running_postgres
+from processes import wait_until
 from tls_harness import Authority, Front
+from toolchain_harness import Toolchain
 
 from workflow_backend_node import index
-from workflow_backend_node.asking import Refused
+from workflow_backend_node.requests import Refused
 
 ODD = (Path(__file__).parent / "con_odd.s.py").read_text()
 PASSWORD = "correct-horse-7"
@@ -37,7 +39,7 @@ def dsn(user: str, port: int, authority: Authority | str, host: str = "localhost
     return f"postgresql://{user}:{PASSWORD}@{host}:{port}/postgres?{verified}"
 
 
-async def test_a_verified_server_is_taken(
+async def test_verified_server_is_taken(
     server: tuple[str, str], authorities: tuple[Authority, Authority]
 ) -> None:
     socket, user = server
@@ -46,7 +48,7 @@ async def test_a_verified_server_is_taken(
         assert front.opened == 1
 
 
-async def test_another_authoritys_server_is_refused(
+async def test_server_of_another_authority_is_refused(
     server: tuple[str, str], authorities: tuple[Authority, Authority]
 ) -> None:
     socket, user = server
@@ -56,7 +58,7 @@ async def test_another_authoritys_server_is_refused(
         assert front.opened == 0
 
 
-async def test_another_hosts_server_is_refused(
+async def test_server_of_another_host_is_refused(
     server: tuple[str, str], authorities: tuple[Authority, Authority]
 ) -> None:
     socket, user = server
@@ -66,7 +68,7 @@ async def test_another_hosts_server_is_refused(
         assert front.opened == 0
 
 
-async def test_a_server_without_tls_is_refused(
+async def test_server_without_tls_is_refused(
     server: tuple[str, str], authorities: tuple[Authority, Authority]
 ) -> None:
     socket, user = server
@@ -77,12 +79,12 @@ async def test_a_server_without_tls_is_refused(
         await index.wait_for_database(dsn(user, front.port, authorities[0]), 0.3)
 
 
-async def test_a_root_certificate_that_is_not_there_is_named() -> None:
+async def test_root_certificate_that_is_not_there_is_named() -> None:
     with pytest.raises(Refused, match=r"sslrootcert .*/nowhere/ca\.pem"):
         await index.wait_for_database(dsn("me", 1, "/nowhere/ca.pem"), 0.3)
 
 
-def test_a_node_keeps_its_index_there(
+def test_node_keeps_its_index_there(
     server: tuple[str, str], authorities: tuple[Authority, Authority]
 ) -> None:
     socket, user = server

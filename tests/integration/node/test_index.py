@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from node_harness import Node, children, wait_until
+from node_harness import Node
+from processes import children, wait_until
 from xian_py import Wallet
 
 ODD = (Path(__file__).parent / "con_odd.s.py").read_text()
@@ -101,7 +102,7 @@ def test_unreadable_spooled_block_is_fetched_again(
         assert len(node.events("con_odd", "Stored")) == 1
 
 
-def test_a_database_that_hangs_does_not_keep_the_app_from_stopping(
+def test_database_that_hangs_does_not_keep_the_app_from_stopping(
     make_node: Callable[..., AbstractContextManager[Node]],
 ) -> None:
     with make_node("hang-1") as node:
@@ -120,7 +121,7 @@ def test_a_database_that_hangs_does_not_keep_the_app_from_stopping(
         assert len(node.events("con_odd", "Stored")) == 1
 
 
-def test_a_database_that_is_made_anew_is_filled_again(
+def test_database_that_is_made_anew_is_filled_again(
     make_node: Callable[..., AbstractContextManager[Node]],
 ) -> None:
     with make_node("anew-1") as node:
@@ -131,14 +132,14 @@ def test_a_database_that_is_made_anew_is_filled_again(
         with suppress(OSError):  # the app may have ended before it could answer
             node.broadcast("con_odd", "store", {"key": "k", "value": "w"})
         wait_until(lambda: not node.running("abci"), 15, "the app ends")
-        said = "its database was made anew"
-        wait_until(lambda: said in node.log("abci"), 5, "the log says why")
+        message = "its database was made anew"
+        wait_until(lambda: message in node.log("abci"), 5, "the log says why")
         node.start("abci", "cometbft")
         node.wait_ready()
         assert len(node.events("con_odd", "Stored")) in {1, 2}
 
 
-def test_a_lost_database_is_filled_though_later_blocks_wait_in_great_number(
+def test_lost_database_is_filled_though_later_blocks_wait_in_great_number(
     make_node: Callable[..., AbstractContextManager[Node]],
 ) -> None:
     with make_node("many-1") as node:

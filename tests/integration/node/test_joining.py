@@ -1,77 +1,19 @@
 """Nodes that join a network: by its genesis and peers, and with keys that have signed elsewhere."""
 
-import json
 import os
-import shutil
 import signal
 import tarfile
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
-from node_harness import PROGRAMS, Node, Toolchain, free_port, genesis_contracts, wait_until
+from network_harness import Member, Network
+from node_harness import PROGRAMS
+from processes import wait_until
+from toolchain_harness import Toolchain
 
 CHAIN = "joined-1"
-
-
-class Network:
-    """The folder of a network, as `prepare-network` makes it for some hosts."""
-
-    def __init__(self, toolchain: Toolchain, **request: Any) -> None:
-        self.toolchain = toolchain
-        self.folder = toolchain.folder()
-        self.public: dict[str, Any] = toolchain.ask(
-            "network",
-            {
-                "directory": str(self.folder / "network"),
-                "chain_id": CHAIN,
-                "contracts": str(genesis_contracts(self.folder)),
-                **request,
-            },
-        )["network"]
-
-    @property
-    def genesis(self) -> Path:
-        return self.folder / "network" / "genesis.json"
-
-    def identity(self, host: str) -> Path:
-        return self.folder / "network" / "hosts" / host
-
-    def close(self) -> None:
-        shutil.rmtree(self.folder)
-
-
-class Member(Node):
-    """A node of one host of a network; `address` is where its peers reach it."""
-
-    def __init__(self, network: Network, host: str, peers: list[str]) -> None:
-        port = free_port()
-        super().__init__(
-            network.toolchain,
-            CHAIN,
-            p2p_address=f"127.0.0.1:{port}",
-            peers=network.public["peers"] + peers,
-        )
-        self.public = network.public["hosts"][host]
-        self.address = f"{self.public['node_id']}@127.0.0.1:{port}"
-        self.network = network
-        self.host = host
-
-    def _make(self) -> None:
-        identity = self.folder / "network" / "hosts" / "node"
-        shutil.copytree(self.network.identity(self.host), identity)
-        for path in (identity, *identity.parents[:2], *identity.iterdir()):
-            os.chown(path, self.toolchain.account.pw_uid, self.toolchain.account.pw_gid)
-        network = self.network.public | {"hosts": {"node": self.public}}
-        self.toolchain.ask("home", self.home_request(network))
-        self._make_cluster()
-
-    def state(self) -> int:
-        """The height that its validator signed last."""
-        path = self.home / "data" / "priv_validator_state.json"
-        return int(json.loads(path.read_text())["height"])
 
 
 class Members:
@@ -83,13 +25,12 @@ class Members:
         self.network = self.prepared(hosts={"one": 10, "two": 10})
         self.one = self.begun(self.network, "one")
         self.two = self.begun(self.network, "two", self.one)
-        operator = self.network.folder / "network" / "operator.json"
-        self.one.operator_key = json.loads(operator.read_text())["private_key"]
+        self.one.operator_key = self.network.operator_key
         for member in (self.one, self.two):
             member.wait_ready()
 
     def prepared(self, **request: Any) -> Network:
-        network = Network(self.toolchain, **request)
+        network = Network(self.toolchain, CHAIN, **request)
         self.stack.callback(network.close)
         return network
 
@@ -116,7 +57,7 @@ def members() -> Iterator[Members]:
         yield Members(stack)
 
 
-def test_a_host_joins_by_genesis_and_peers(members: Members) -> None:
+def test_host_joins_by_genesis_and_peers(members: Members) -> None:
     joined = members.prepared(
         hosts={"three": 0}, genesis=str(members.network.genesis), peers=[members.one.address]
     )
@@ -130,7 +71,7 @@ def test_a_host_joins_by_genesis_and_peers(members: Members) -> None:
         three.kill(name)
 
 
-def test_a_validator_moves_with_its_home(members: Members) -> None:
+def test_validator_moves_with_its_home(members: Members) -> None:
     for name in reversed(PROGRAMS):
         members.two.kill(name, signal.SIGTERM)
     signed = members.two.state()

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 from manager_harness import Ear
-from node_harness import PROGRAMS, Node, Toolchain, children, descendants, exists, wait_until
+from node_harness import PROGRAMS, Node
+from processes import children, descendants, exists, wait_until
+from toolchain_harness import Toolchain
 from xian_py import Wallet
 
 ODD = (Path(__file__).parent / "con_odd.s.py").read_text()
@@ -54,7 +56,7 @@ def silent(ear: Ear, fact: str) -> bool:
     return False
 
 
-def test_the_app_is_ready_when_it_listens_and_lives_with_its_loop(managed: Node, ear: Ear) -> None:
+def test_app_is_ready_when_it_listens_and_lives_with_its_loop(managed: Node, ear: Ear) -> None:
     node = managed
     node.kill("postgres")
     begin(node, ear, "abci")
@@ -125,7 +127,7 @@ def test_postgresql_is_ready_when_it_accepts_connections(managed: Node, ear: Ear
     node.wait_ready()
 
 
-def test_a_recovery_is_a_sign_of_life(managed: Node, ear: Ear) -> None:
+def test_recovery_is_a_sign_of_life(managed: Node, ear: Ear) -> None:
     node = managed
     begin(node, ear, "postgres")
     ear.wait_for("READY", 30)
@@ -189,7 +191,7 @@ def test_postgresql_is_closed_in_order_without_its_launcher(managed: Node) -> No
     starts_without_recovery(node)
 
 
-def test_a_second_postgresql_does_not_speak_for_the_first(managed: Node, ear: Ear) -> None:
+def test_second_postgresql_does_not_speak_for_the_first(managed: Node, ear: Ear) -> None:
     node = managed
     command = [*node.toolchain.as_account, *node.command("postgres")]
     done = subprocess.run(
@@ -206,7 +208,7 @@ def test_a_second_postgresql_does_not_speak_for_the_first(managed: Node, ear: Ea
     assert node.running("postgres")
 
 
-def test_every_line_is_an_entry(managed: Node) -> None:
+def test_log_lines_are_all_entries(managed: Node) -> None:
     node = managed
     node.broadcast("con_odd", "store", {"key": "n", "value": "9e999999"}, wallet=Wallet())
     wait_until(node.index_level, 10, "index level with the chain")

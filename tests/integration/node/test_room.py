@@ -5,7 +5,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
-from node_harness import Node, wait_until
+from node_harness import Node
+from processes import wait_until
 
 ODD = (Path(__file__).parent / "con_odd.s.py").read_text()
 
@@ -21,9 +22,13 @@ def test_cometbft_without_room_ends_and_goes_on_where_it_was(
         # A file that may not grow fails as on a full disk does, for this process alone.
         limit = ["prlimit", "--pid", str(comet), "--fsize=0:"]
         subprocess.run([*node.toolchain.as_account, *limit], check=True)
-        with suppress(OSError):  # the answer would come with the block
-            node.broadcast("con_odd", "store", {"key": "meanwhile", "value": "v"})
-        wait_until(lambda: not node.running("cometbft"), 30, "CometBFT ended")
+
+        def ended_by_a_block() -> bool:
+            with suppress(OSError):  # the answer would come with the block
+                node.broadcast("con_odd", "store", {"key": "meanwhile", "value": "v"})
+            return not node.running("cometbft")
+
+        wait_until(ended_by_a_block, 60, "CometBFT ended")
         assert "CONSENSUS FAILURE" in node.log("cometbft")
         node.kill("abci")
         node.start("abci", "cometbft")

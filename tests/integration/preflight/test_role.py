@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 import yaml
-from node_harness import REPO, free_port
+from processes import free_port
+from toolchain_harness import REPO
 
 BIN = Path(sys.executable).parent
 PLAYBOOK = """
@@ -141,14 +142,14 @@ def reported(done: subprocess.CompletedProcess[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("mode", [[], ["--check", "--diff"]])
-def test_what_is_well_goes_on_and_changes_nothing(made: Made, mode: list[str]) -> None:
+def test_preflight_passes_a_good_inventory_and_changes_nothing(made: Made, mode: list[str]) -> None:
     done = made.preflight(*mode)
     assert done.returncode == 0, done.stdout + done.stderr
     assert not [line for line in reported(done) if line.startswith("PROBLEM")]
     assert made.changed.exists() is not bool(mode)
 
 
-def test_all_problems_of_all_hosts_come_at_once_before_anything_is_changed(
+def test_preflight_reports_all_problems_before_anything_is_changed(
     made: Made, tmp_path: Path
 ) -> None:
     made.network("one", "three")
@@ -172,7 +173,7 @@ def test_all_problems_of_all_hosts_come_at_once_before_anything_is_changed(
     made.hosts["two"]["workflow_services_handlers"] = str(handlers)
     writers = ["processor on one", "api on one", "processor on two", "api on two"]
     done = made.preflight("-vvv")
-    said = reported(done)
+    lines = reported(done)
     for expected in (
         "PROBLEM all hosts variables no role knows xian_node_block_polcy",
         "PROBLEM two variables can't be evaluated: workflow_services_report",
@@ -181,12 +182,12 @@ def test_all_problems_of_all_hosts_come_at_once_before_anything_is_changed(
         "PROBLEM all hosts passwords the password in xian_node_index_dsn is a well-known word",
         "PROBLEM two exposure the API listens on 0.0.0.0 and asks nobody for a token",
     ):
-        assert expected in said, said
-    assert any("xian_node_fee_mode differs" in line for line in said)
+        assert expected in lines, lines
+    assert any("xian_node_fee_mode differs" in line for line in lines)
     wrong = f"PROBLEM two handlers {handlers}: [job] handler must be one of"
-    assert any(line.startswith(wrong) for line in said)
-    assert any(line.startswith("PROBLEM one identity hosts/one/priv_valid") for line in said)
-    plain = [line for line in said if line.endswith("is in plain text")]
+    assert any(line.startswith(wrong) for line in lines)
+    assert any(line.startswith("PROBLEM one identity hosts/one/priv_valid") for line in lines)
+    plain = [line for line in lines if line.endswith("is in plain text")]
     assert any(line.endswith("workflow_services_projection_dsn is in plain text") for line in plain)
     assert any("secret_keys" in line for line in plain)
     assert done.returncode != 0
@@ -215,17 +216,17 @@ def test_hosts_that_can_not_be_asked_are_lines_of_the_report(made: Made, tmp_pat
     made.hosts["four"]["xian_node_keep_blocks"] = "some"
     made.hosts["four"]["xian_network_directory"] = "{{ lookup('file', '/no/such') }}"
     done = made.preflight()
-    said = reported(done)
-    assert any(line.startswith("PROBLEM two reach") and "publickey" in line for line in said)
-    assert any(line.startswith("PROBLEM three reach") for line in said)
-    assert any(line.startswith("PROBLEM four variables xian_node_keep_blocks") for line in said)
+    lines = reported(done)
+    assert any(line.startswith("PROBLEM two reach") and "publickey" in line for line in lines)
+    assert any(line.startswith("PROBLEM three reach") for line in lines)
+    assert any(line.startswith("PROBLEM four variables xian_node_keep_blocks") for line in lines)
     lost = "workflow_services_keys, xian_network_directory"
-    assert f"PROBLEM four variables can't be evaluated: {lost}" in said
+    assert f"PROBLEM four variables can't be evaluated: {lost}" in lines
     assert done.returncode != 0
     assert not made.changed.exists()
 
 
-def test_an_accepted_problem_is_shown_and_the_deployment_goes_on(made: Made) -> None:
+def test_accepted_problem_is_shown_and_the_deployment_goes_on(made: Made) -> None:
     made.variables["workflow_services_projection_dsn"] = "postgresql://jobs:jobs@127.0.0.1/jobs"
     refused = made.preflight()
     problems = [line for line in reported(refused) if line.startswith("PROBLEM all hosts")]
@@ -238,7 +239,7 @@ def test_an_accepted_problem_is_shown_and_the_deployment_goes_on(made: Made) -> 
     assert made.changed.exists()
 
 
-def test_a_rehearsal_may_come_before_the_network(made: Made) -> None:
+def test_rehearsal_may_come_before_the_network(made: Made) -> None:
     (made.folder / "playbooks/deploy.yml").write_text(PLAYBOOK + NODE)
     (made.folder / "network/network.json").unlink()
     made.variables["workflow_contract_operator_key"] = (
@@ -252,7 +253,7 @@ def test_a_rehearsal_may_come_before_the_network(made: Made) -> None:
     assert not made.changed.exists()
 
 
-def test_a_vault_password_that_does_not_open_the_keys(made: Made) -> None:
+def test_vault_password_that_does_not_open_the_keys(made: Made) -> None:
     made.secrets(False)
     key_file = made.folder / "network/wallets/api-one.key"
     key_file.parent.mkdir()
@@ -267,7 +268,7 @@ def test_a_vault_password_that_does_not_open_the_keys(made: Made) -> None:
     assert done.returncode != 0
 
 
-def test_an_old_home_of_another_chain_is_in_the_way(made: Made) -> None:
+def test_old_home_of_another_chain_is_in_the_way(made: Made) -> None:
     home = Path(made.variables["xian_node_home"])
     (home / "config").mkdir(parents=True)
     (home / "config/genesis.json").write_text('{"chain_id": "net-0"}')
@@ -277,7 +278,9 @@ def test_an_old_home_of_another_chain_is_in_the_way(made: Made) -> None:
     assert done.returncode != 0
 
 
-def test_only_the_hosts_of_a_limit_are_judged(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_preflight_with_a_limit_checks_those_hosts_alone(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ANSIBLE_FORKS", "1")
     made.hosts["two"]["xian_node_keep_blocks"] = "some"
     done = made.preflight("--limit", "one")

@@ -7,7 +7,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from node_harness import REPO, Node, wait_until
+from node_harness import Node
+from processes import wait_until
+from toolchain_harness import REPO
 from xian_py import Wallet
 
 CONTRACT = "con_job_workflow"
@@ -35,7 +37,7 @@ class Host:
 
     @property
     def programs(self) -> dict[str, str]:
-        """What each step is told of the host."""
+        """What each step gets to know of the host."""
         return {
             "home": str(self.node.home),
             "node_python": self.tools["node_python"],
@@ -100,7 +102,7 @@ class Host:
         }
         return self.ask("make", request | changes)
 
-    def wanted(self, made: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    def request(self, made: dict[str, Any], **changes: Any) -> dict[str, Any]:
         """What has to be verified of a snapshot."""
         return {
             "snapshot": made["snapshot"],
@@ -113,22 +115,22 @@ class Host:
 
     def restore(self, made: dict[str, Any], **changes: Any) -> dict[str, Any]:
         """The same, to be restored."""
-        return self.wanted(made) | self.programs | changes
+        return self.request(made) | self.programs | changes
 
     def forged(self, made: dict[str, Any], name: str, **changes: Any) -> dict[str, Any]:
         """A copy of a snapshot whose manifest is changed, signed again by the trusted key."""
         folder = self.snapshots.with_name("forged") / name
         shutil.copytree(made["snapshot"], folder)
-        told = json.loads((folder / "manifest.json").read_text()) | changes
-        (folder / "manifest.json").write_text(json.dumps(told))
+        manifest = json.loads((folder / "manifest.json").read_text()) | changes
+        (folder / "manifest.json").write_text(json.dumps(manifest))
         (folder / "signatures.json").unlink()
         self.give(folder)
         request = {
             "snapshot": str(folder),
             "key_file": str(self.key_file),
-            "chain_id": told["chain_id"],
-            "genesis_sha256": told["genesis_sha256"],
-            "host": told["host"],
+            "chain_id": manifest["chain_id"],
+            "genesis_sha256": manifest["genesis_sha256"],
+            "host": manifest["host"],
         }
         self.ask("sign", request)
         return {"snapshot": str(folder)}

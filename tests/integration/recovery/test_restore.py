@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from node_harness import running_node, wait_until
+from node_harness import running_node
+from processes import wait_until
 
 from .host import CONTRACT, Host, ready
 
@@ -34,7 +35,7 @@ def items(host: Host) -> int:
     return len(host.node.query(f"/keys/{CONTRACT}.items:/limit=200")["items"])
 
 
-def test_a_lost_state_and_index_come_back(host: Host, made: dict[str, Any]) -> None:
+def test_lost_state_and_index_come_back(host: Host, made: dict[str, Any]) -> None:
     before, events = items(host), len(host.node.events(CONTRACT, "ItemSubmitted"))
     height = host.node.height()
     host.stop()
@@ -52,20 +53,20 @@ def test_a_lost_state_and_index_come_back(host: Host, made: dict[str, Any]) -> N
     assert host.node.height() >= height
     assert items(host) == before
     assert len(host.node.events(CONTRACT, "ItemSubmitted")) == events
-    restored = host.ask("projection", host.wanted(made))
+    restored = host.ask("projection", host.request(made))
     assert restored["restored"] is True
     behind = host.ask("levels", {"seconds": 0})
     assert behind["level"] is False
     assert behind["gap"] is None
     assert "the projection is at height" in behind["reasons"][0]
     host.project()
-    level = host.ask("levels", {"peers": [host.node.url], "agree": 1})
+    level = host.ask("levels", {})
     assert level["level"] is True
     assert host.verify_projection()["differences"] == 0
-    assert host.ask("projection", host.wanted(made))["restored"] is False
+    assert host.ask("projection", host.request(made))["restored"] is False
 
 
-def test_a_better_index_is_not_given_up(host: Host, made: dict[str, Any]) -> None:
+def test_better_index_is_not_given_up(host: Host, made: dict[str, Any]) -> None:
     before = {path.name for path in (host.node.home.parent).iterdir()}
     host.stop()
     prepared = host.ask("prepare", host.restore(made))
@@ -81,7 +82,7 @@ def test_a_better_index_is_not_given_up(host: Host, made: dict[str, Any]) -> Non
     host.submit(1)
 
 
-def test_what_does_not_get_well_is_undone(host: Host, made: dict[str, Any]) -> None:
+def test_restore_that_does_not_become_healthy_is_undone(host: Host, made: dict[str, Any]) -> None:
     before, height = items(host), host.node.height()
     host.stop()
     host.ask("prepare", host.restore(made, index="always"))
@@ -118,7 +119,7 @@ def stopped(host: Host, made: dict[str, Any]) -> Iterator[None]:
 class TestStopped:
     """What goes wrong while the node is stopped leaves it as it was."""
 
-    def test_a_kill_in_the_middle_is_finished_or_undone(
+    def test_kill_in_the_middle_is_finished_or_undone(
         self, host: Host, made: dict[str, Any]
     ) -> None:
         killed = set()
@@ -162,21 +163,21 @@ class TestStopped:
         return cut_short
 
     @pytest.mark.parametrize("garbled", ["", "{}", "\0" * 50])
-    def test_a_garbled_signing_state_is_named_and_its_runbook_heals_it(
+    def test_garbled_signing_state_is_named_and_its_runbook_heals_it(
         self, host: Host, made: dict[str, Any], garbled: str
     ) -> None:
         state = host.node.home / "data" / "priv_validator_state.json"
         height = json.loads(state.read_text())["height"]
         state.write_text(garbled)
-        said = host.refusal("prepare", host.restore(made))
-        assert str(state) in said
-        assert "docs/runbooks.md" in said
+        reason = host.refusal("prepare", host.restore(made))
+        assert str(state) in reason
+        assert "docs/runbooks.md" in reason
         assert phase(host) is None
         state.write_text(json.dumps({"height": height, "round": 0, "step": 3}))
         host.ask("prepare", host.restore(made))
         host.ask("undo", host.programs)
 
-    def test_a_dump_that_was_changed_since_is_not_loaded(
+    def test_dump_that_was_changed_since_is_not_loaded(
         self, host: Host, made: dict[str, Any]
     ) -> None:
         copy = host.forged(made, "changed")
@@ -189,7 +190,7 @@ class TestStopped:
         host.ask("undo", host.programs)
 
 
-def test_an_index_of_another_chain_is_replaced(host: Host, made: dict[str, Any]) -> None:
+def test_index_of_another_chain_is_replaced(host: Host, made: dict[str, Any]) -> None:
     host.stop()
     host.node.postgres("psql", "-c", "UPDATE blocks SET block_hash = md5(block_hash)")
     prepared = host.ask("prepare", host.restore(made))
@@ -200,7 +201,7 @@ def test_an_index_of_another_chain_is_replaced(host: Host, made: dict[str, Any])
     assert host.ask("levels", {"projection": False})["level"] is True
 
 
-def test_a_projection_in_postgresql_is_part_of_it(host: Host) -> None:
+def test_projection_in_postgresql_is_part_of_it(host: Host) -> None:
     host.node.postgres("createdb", "projection")
     dsn = host.node.dsn.replace("///xian?", "///projection?")
     host.extra["XIAN_WORKFLOW_PROJECTION_DSN"] = dsn
@@ -211,7 +212,7 @@ def test_a_projection_in_postgresql_is_part_of_it(host: Host) -> None:
         report = host.ask(
             "drill",
             {
-                **host.wanted(made),
+                **host.request(made),
                 "scratch": str(host.node.folder / "scratch"),
                 "node_python": host.programs["node_python"],
                 "contract": CONTRACT,
@@ -221,7 +222,7 @@ def test_a_projection_in_postgresql_is_part_of_it(host: Host) -> None:
         drop = "DROP SCHEMA workflow_projection CASCADE"
         host.node.postgres("psql", "--dbname=projection", "-c", drop)
         for _ in range(2):
-            restored = host.ask("projection", host.wanted(made, always=True))
+            restored = host.ask("projection", host.request(made, always=True))
             assert restored["restored"] is True
             assert host.verify_projection()["differences"] == 0
     finally:

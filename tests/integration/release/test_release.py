@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from node_harness import REPO
+from toolchain_harness import REPO
 
 COMMAND = Path(sys.executable).with_name("workflow-backend")
 type Play = Callable[..., tuple[int, str]]
@@ -89,9 +89,9 @@ def play(root: Path, out: Path, tmp_path_factory: pytest.TempPathFactory) -> Pla
     return run
 
 
-def changes(said: tuple[int, str]) -> int:
+def changes(ended: tuple[int, str]) -> int:
     """How many tasks changed something in a play that ended well."""
-    status, text = said
+    status, text = ended
     assert status == 0, text
     return int(re.findall(r"changed=(\d+)", text)[-1])
 
@@ -128,7 +128,7 @@ def test_the_role_installs_it_and_then_has_nothing_to_do(
 
 
 @pytest.mark.parametrize(
-    ("program", "said"),
+    ("program", "message"),
     [
         (["services/bin/workflow-backend", "--version"], "0."),
         (["services/bin/python", "-c", "import ssl, sqlite3; print(ssl.OPENSSL_VERSION)"], "SSL 3"),
@@ -137,12 +137,12 @@ def test_the_role_installs_it_and_then_has_nothing_to_do(
         (["bin/cometbft", "version"], "0."),
     ],
 )
-def test_everything_in_it_starts(root: Path, program: list[str], said: str) -> None:
+def test_everything_in_it_starts(root: Path, program: list[str], message: str) -> None:
     home = (root / "current").resolve()
     done = subprocess.run(
         [home / program[0], *program[1:]], cwd="/", capture_output=True, text=True, check=True
     )
-    assert said in done.stdout
+    assert message in done.stdout
 
 
 def test_no_environment_reaches_outside_its_release(root: Path) -> None:

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -15,11 +16,16 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import aiohttp
-from node_harness import Node, free_port
+from node_harness import Node
 from openapi_harness import Description
+from processes import free_port
 from xian_py import Wallet, XianAsync
 
-CONTRACT_SOURCE = Path(__file__).parents[3] / "contracts" / "con_job_workflow.s.py"
+from workflow_backend.contract_versions import VERSIONS, ContractVersion
+
+CONTRACTS = Path(__file__).parents[3] / "contracts"
+CONTRACT_SOURCE = CONTRACTS / VERSIONS[0].file
+FIRST, NEWEST = VERSIONS[0], VERSIONS[-1]
 
 
 async def eventually[T](
@@ -35,18 +41,33 @@ async def eventually[T](
         await asyncio.sleep(0.05)
 
 
-async def deploy(node: Node, contract: str, workers: list[str]) -> None:
+async def deploy(
+    node: Node, contract: str, workers: list[str], version: ContractVersion = FIRST
+) -> None:
     """Deploy the contract under a name and add workers, as the SDK documents it."""
-    wallet = Wallet(node.operator_key)
-    async with XianAsync(node.url, chain_id=node.chain_id, wallet=wallet) as client:
-        source = CONTRACT_SOURCE.read_text()
+    async with operator(node) as client:
+        source = (CONTRACTS / version.file).read_text()
         sent = await client.deploy_contract(contract, source, mode="checktx", wait_for_tx=True)
         assert sent.finalized, sent.message
-        for worker in workers:
-            sent = await client.send_tx(
-                contract, "add_worker", {"account": worker}, mode="checktx", wait_for_tx=True
-            )
-            assert sent.finalized, sent.message
+    for worker in workers:
+        await set_worker(node, contract, "add_worker", worker)
+
+
+async def set_worker(node: Node, contract: str, function: str, account: str) -> None:
+    """Call `add_worker` or `remove_worker` of the contract, as its operator."""
+    await operate(node, contract, function, account=account)
+
+
+async def operate(node: Node, contract: str, function: str, **arguments: Any) -> None:
+    """Call a function of the contract as its operator."""
+    async with operator(node) as client:
+        sent = await client.send_tx(contract, function, arguments, mode="checktx", wait_for_tx=True)
+        assert sent.finalized, sent.message
+
+
+def operator(node: Node) -> XianAsync:
+    """Return a client with the operator's wallet."""
+    return XianAsync(node.url, chain_id=node.chain_id, wallet=Wallet(node.operator_key))
 
 
 @dataclass
@@ -169,8 +190,8 @@ class Stack:
                 kind = response.headers["Content-Type"]
                 self.description.check(method, path, response.status, kind, answer)
                 # Metrics are no JSON: whoever asks for them reads nothing but the status here.
-                told = json.loads(answer) if "json" in kind else {}
-                return response.status, told, dict(response.headers)
+                parsed = json.loads(answer) if "json" in kind else {}
+                return response.status, parsed, dict(response.headers)
 
     async def get(self, path: str) -> dict[str, Any]:
         """Return the body of a request that must succeed."""
@@ -213,11 +234,36 @@ class Stack:
         await eventually(done, f"completion of {len(ids)} items", seconds)
 
 
+async def projection(stack: Stack, action: str, **environment: str) -> tuple[int, list[Any], str]:
+    """Run `workflow-backend projection ...`; return its exit code, its JSON lines, its log."""
+    process = await asyncio.create_subprocess_exec(
+        stack.command,
+        "projection",
+        action,
+        env=stack.environment("operator") | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    out, log = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode is not None
+    return process.returncode, [json.loads(line) for line in out.splitlines()], log.decode()
+
+
+def change(stack: Stack, sql: str) -> None:
+    """Change the projection's file behind everybody's back."""
+    database = sqlite3.connect(stack.path / "projection.sqlite3", timeout=10)
+    with database:
+        database.executescript(sql)
+    database.close()
+
+
 @contextlib.asynccontextmanager
-async def fresh_stack(node: Node, path: Path) -> AsyncIterator[Stack]:
+async def fresh_stack(
+    node: Node, path: Path, version: ContractVersion = FIRST
+) -> AsyncIterator[Stack]:
     """A contract of its own and services that are not started yet."""
     stack = Stack(node.url, node.chain_id, f"con_{uuid.uuid4().hex[:12]}", path)
-    await deploy(node, stack.contract, [stack.worker])
+    await deploy(node, stack.contract, [stack.worker], version)
     try:
         yield stack
     finally:

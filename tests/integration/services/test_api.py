@@ -9,7 +9,8 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from node_harness import Node, wait_until
+from node_harness import Node
+from processes import wait_until
 
 from .stack import Stack, eventually, fresh_stack
 
@@ -152,7 +153,7 @@ async def test_another_request_with_the_same_id_is_a_conflict(
         ({"payload_uri": 5}, "payload_uri"),
         ({"kind": "a b"}, "kind"),
         ({"metadata_ref": "x" * 1025}, "metadata_ref"),
-        ({"priority": 1}, "priority"),
+        ({"urgency": 1}, "urgency"),
     ],
 )
 async def test_a_bad_field_is_named(api: Stack, change: dict[str, object], field: str) -> None:
@@ -222,12 +223,13 @@ async def test_an_item_is_cancelled_once_and_says_why(api: Stack, new: dict[str,
     assert status == 409
     assert "cancelled" in body["detail"]
 
-    async def told() -> bool:
+    async def is_projected() -> bool:
         view = await api.get(path)
-        steps = [event["event"] for event in view["recent_activity"]]
-        return steps == ["ItemCancelled", "ItemSubmitted"] and view["item"] == view["projection"]
+        steps = [event["event_name"] for event in view["recent_activity"]]
+        projected = view["item"] | {"last_event_id": view["recent_activity"][0]["event_id"]}
+        return steps == ["ItemCancelled", "ItemSubmitted"] and view["projection"] == projected
 
-    await eventually(told, "both events and the record in the projection")
+    await eventually(is_projected, "both events and the record in the projection")
 
 
 async def test_the_authoritative_read_does_not_need_the_projector(stack: Stack) -> None:

@@ -83,43 +83,43 @@ async def test_each_filter_of_each_list(running: Stack) -> None:
     body = {"item_id": "each-open", "payload_uri": "uri", "kind": "unhandled"}
     requester = (await running.request("POST", "/items", body))[1]["item"]["requester"]
 
-    async def told(query: str, path: str = "/activity/recent") -> list[tuple[str, str]]:
+    async def found(query: str, path: str = "/activity/recent") -> list[tuple[str, str]]:
         events = (await running.get(f"{path}?{query}"))["events"]
-        return [(event["item_id"], event["event"]) for event in events]
+        return [(event["item_id"], event["event_name"]) for event in events]
 
-    async def all_told() -> bool:
-        return len(await told("id_prefix=each-")) == 10
+    async def all_listed() -> bool:
+        return len(await found("id_prefix=each-")) == 10
 
-    await eventually(all_told, "the events of four items")
+    await eventually(all_listed, "the events of four items")
     completed = [(f"each-{n}", "ItemCompleted") for n in (2, 1, 0)]
     claimed = [(f"each-{n}", "ItemClaimed") for n in (2, 1, 0)]
-    assert await told("id_prefix=each-&status=completed") == completed
-    assert await told("id_prefix=each-&event=ItemClaimed") == claimed
-    assert await told("kind=unhandled") == [("each-open", "ItemSubmitted")]
-    assert len(await told(f"id_prefix=each-&requester={requester}")) == 10
-    assert await told("requester=nobody") == []
+    assert await found("id_prefix=each-&status=completed") == completed
+    assert await found("id_prefix=each-&event_name=ItemClaimed") == claimed
+    assert await found("kind=unhandled") == [("each-open", "ItemSubmitted")]
+    assert len(await found(f"id_prefix=each-&requester={requester}")) == 10
+    assert await found("requester=nobody") == []
     worker = f"worker={running.worker}"
-    assert sorted(await told(f"id_prefix=each-&{worker}")) == sorted(claimed + completed)
-    assert await told("id_prefix=each-&worker=nobody") == []
+    assert sorted(await found(f"id_prefix=each-&{worker}")) == sorted(claimed + completed)
+    assert await found("id_prefix=each-&worker=nobody") == []
 
     path = "/items/each-1/activity"
-    assert await told("status=processing", path) == [claimed[1]]
-    assert await told(worker, path) == [completed[1], claimed[1]]
-    assert await told("kind=unhandled", path) == []
+    assert await found("status=processing", path) == [claimed[1]]
+    assert await found(worker, path) == [completed[1], claimed[1]]
+    assert await found("kind=unhandled", path) == []
     first = await running.get(f"{path}?limit=2")
     rest = await running.get(f"{path}?limit=2&cursor={first['next_cursor']}")
-    names = [event["event"] for page in (first, rest) for event in page["events"]]
+    names = [event["event_name"] for page in (first, rest) for event in page["events"]]
     assert names == ["ItemCompleted", "ItemClaimed", "ItemSubmitted"]
     assert rest["next_cursor"] is None
 
     # A range begins with its first time and ends before its second; records tell times in UTC.
-    when = first["events"][0]["created_at"]
+    when = first["events"][0]["created"]
     behind = datetime.fromisoformat(when) + timedelta(microseconds=1)
     between = f"created_from={when}&created_before={rfc3339(behind)}"
-    assert await told(f"id_prefix=each-&{between}") == [completed[1]]
-    assert completed[1] not in await told(f"id_prefix=each-&created_before={when}")
-    assert await told(f"created_from={when}&status=completed", path) == [completed[1]]
-    assert await told(f"created_before={when}&status=completed", path) == []
+    assert await found(f"id_prefix=each-&{between}") == [completed[1]]
+    assert completed[1] not in await found(f"id_prefix=each-&created_before={when}")
+    assert await found(f"created_from={when}&status=completed", path) == [completed[1]]
+    assert await found(f"created_before={when}&status=completed", path) == []
 
     record = (await running.get("/items/each-1"))["item"]
     made, changed = record["created_at"], record["updated_at"]
@@ -183,7 +183,7 @@ async def messages(response: aiohttp.ClientResponse) -> AsyncIterator[dict[str, 
             name, _, value = line.partition(": ")
             fields[name] = value
         elif "data" in fields:
-            yield {"id": fields["id"], "event": fields["event"], **json.loads(fields["data"])}
+            yield {"id": fields["id"], **json.loads(fields["data"])}
             fields = {}
 
 
@@ -199,7 +199,7 @@ async def test_the_stream_tells_each_event_and_resumes_where_it_broke_off(runnin
             assert response.headers["Content-Type"].startswith("text/event-stream")
             async for message in messages(response):
                 seen.append(message)
-                if (message["item_id"], message["event"]) == (until, "ItemCompleted"):
+                if (message["item_id"], message["event_name"]) == (until, "ItemCompleted"):
                     return
 
     following = asyncio.create_task(follow("stream-1", "0"))
@@ -209,11 +209,11 @@ async def test_the_stream_tells_each_event_and_resumes_where_it_broke_off(runnin
         "POST", "/items?wait=completed", {"item_id": "stream-2", "payload_uri": "uri:2"}
     )
     await follow("stream-2", seen[-1]["id"])
-    ids = [tuple(int(part) for part in message["id"].split("-")) for message in seen]
+    ids = [tuple(int(part) for part in message["event_id"].split("-")) for message in seen]
     assert ids == sorted(set(ids))
     for item_id in ("stream-1", "stream-2"):
-        told = [message["event"] for message in seen if message["item_id"] == item_id]
-        assert told == ["ItemSubmitted", "ItemClaimed", "ItemCompleted"]
+        listed = [message["event_name"] for message in seen if message["item_id"] == item_id]
+        assert listed == ["ItemSubmitted", "ItemClaimed", "ItemCompleted"]
 
 
 async def test_a_wrong_stream_position_is_refused(api: Stack) -> None:
@@ -247,11 +247,11 @@ async def test_metrics_count_what_was_answered(api: Stack) -> None:
             assert response.status == 200
             return await response.text()
 
-    told = await text()
+    listed = await text()
     line = 'xian_workflow_api_requests_total{method="GET",route="/items/{item_id}",status="404"}'
-    assert line in told
-    assert 'xian_workflow_items{status="submitted"}' in told
-    assert 'xian_workflow_height{of="projection"}' in told
+    assert line in listed
+    assert 'xian_workflow_items{status="submitted"}' in listed
+    assert 'xian_workflow_height{of="projection"}' in listed
 
 
 async def test_live_and_ready_answer_for_a_load_balancer(api: Stack) -> None:

@@ -6,7 +6,7 @@ import socket
 import subprocess
 
 import pytest
-from node_harness import free_port
+from processes import free_port
 from xian_py import Wallet
 
 from .stack import Stack, eventually
@@ -49,8 +49,9 @@ async def test_a_wrong_chain_is_refused_with_both_names(stack: Stack, service: s
 
 
 async def test_wrong_settings_are_one_line_each(api: Stack) -> None:
-    nowhere = "http://127.0.0.1:9"
-    assert nowhere in refusal(run(api, "projector", XIAN_NODE_URL=nowhere))
+    nowhere, state = "http://127.0.0.1:9", str(api.path / "state")
+    unreachable = run(api, "projector", XIAN_NODE_URL=nowhere, XIAN_WORKFLOW_STATE_DIR=state)
+    assert nowhere in refusal(unreachable)
     assert "XIAN_CHAIN_ID" in refusal(run(api, "projector", XIAN_CHAIN_ID=None))
     for service in ("processor", "api"):
         port = str(free_port())
@@ -73,6 +74,10 @@ async def test_a_second_writer_with_the_same_wallet_is_refused(api: Stack) -> No
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
     assert "another process writes" in refusal(run(api, "api", XIAN_WORKFLOW_API_PORT=port))
+
+
+async def test_a_second_projector_is_refused(api: Stack) -> None:
+    assert "another projector runs" in refusal(run(api, "projector"))
 
 
 async def test_a_port_in_use_is_named(stack: Stack) -> None:

@@ -10,12 +10,12 @@ from .stack import Stack
 
 # Python imports it before the service: what follows the chain's blocks dies in its first moment.
 BROKEN = """
-from workflow_backend.chain.heads import Heads
+from workflow_backend.chain.block_subscription import BlockSubscription
 
 async def fail(self):
     raise KeyError("a fault of ours")
 
-Heads._follow = fail
+BlockSubscription._run = fail
 """
 
 
@@ -27,7 +27,9 @@ async def test_service_ends_with_its_part(stack: Stack, tmp_path: Path, service:
     stack.start(service)
     assert await asyncio.to_thread(stack.running[service].wait, 30) == 1
     lines = [json.loads(line) for line in stack.log(service).splitlines()]
-    (failed,) = (line for line in lines[:-1] if line["message"].startswith("heads ended"))
+    (failed,) = (
+        line for line in lines[:-1] if line["message"].startswith("block subscription ended")
+    )
     assert "a fault of ours" in failed["exception"]
-    assert "starts the service anew" in lines[-1]["message"]
+    assert "restarts the service" in lines[-1]["message"]
     assert "exception" not in lines[-1]

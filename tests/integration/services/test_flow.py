@@ -16,15 +16,15 @@ def ids_of(prefix: str, number: int) -> list[str]:
 
 async def transitions(stack: Stack, item_id: str, expected: list[str]) -> None:
     """Wait for an item's events: its record may be projected a moment before they are."""
-    told: list[str] = []
+    names: list[str] = []
 
     async def as_expected() -> bool:
         activity = await stack.get(f"/items/{item_id}/activity")
-        told[:] = [event["event"] for event in reversed(activity["events"])]
-        return len(told) >= len(expected)
+        names[:] = [event["event_name"] for event in reversed(activity["events"])]
+        return len(names) >= len(expected)
 
     await eventually(as_expected, f"{expected} of {item_id}")
-    assert told == expected
+    assert names == expected
 
 
 async def test_200_items_with_50_in_flight_each_end_once(running: Stack) -> None:
@@ -76,7 +76,7 @@ async def test_a_processor_that_was_killed_takes_up_what_it_held(stack: Stack) -
 
     async def some_claimed() -> bool:
         summary = await stack.get("/projection/summary")
-        return bool(summary["processing"] + summary["completed"])
+        return bool(summary["processing_count"] + summary["completed_count"])
 
     await eventually(some_claimed, "a claim")
     stack.end("processor", signal.SIGKILL)
@@ -84,7 +84,7 @@ async def test_a_processor_that_was_killed_takes_up_what_it_held(stack: Stack) -
     await stack.all_completed(ids)
 
 
-async def test_services_end_in_order_when_told_to(running: Stack) -> None:
+async def test_services_end_in_order_when_stopped(running: Stack) -> None:
     await running.submit_many(ids_of("end", 10), in_flight=10)
     for service in ("api", "processor", "projector"):
         assert running.end(service, signal.SIGTERM) == 0, running.log(service)
@@ -119,7 +119,7 @@ async def test_the_event_worker_prints_each_event_once_over_restarts(running: St
         )
         assert process.stdout is not None
         async with asyncio.timeout(60):
-            while not lines or (lines[-1]["item_id"], lines[-1]["event"]) != (
+            while not lines or (lines[-1]["item_id"], lines[-1]["event_name"]) != (
                 until,
                 "ItemCompleted",
             ):
@@ -133,35 +133,35 @@ async def test_the_event_worker_prints_each_event_once_over_restarts(running: St
     await running.submit_many(["two"], in_flight=1)
     await running.all_completed(["two"])
     await collect("two")
-    places = [[int(part) for part in line["id"].split("-")] for line in lines]
+    places = [[int(part) for part in line["event_id"].split("-")] for line in lines]
     assert places == sorted(places)
-    assert len(places) == len({line["id"] for line in lines})
+    assert len(places) == len({line["event_id"] for line in lines})
     for item_id in ("one", "two"):
-        told = [line["event"] for line in lines if line["item_id"] == item_id]
-        assert told == ["ItemSubmitted", "ItemClaimed", "ItemCompleted"]
+        names = [line["event_name"] for line in lines if line["item_id"] == item_id]
+        assert names == ["ItemSubmitted", "ItemClaimed", "ItemCompleted"]
 
 
-async def test_the_service_manager_is_told_that_each_is_ready_and_lives(stack: Stack) -> None:
+async def test_the_service_manager_is_notified_that_each_is_ready_and_lives(stack: Stack) -> None:
     names = ("projector", "handlers", "processor", "api")
     managers = {name: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) for name in names}
-    told: dict[str, list[str]] = {name: [] for name in names}
+    received: dict[str, list[str]] = {name: [] for name in names}
     try:
         for name, manager in managers.items():
             manager.bind(str(stack.path / f"{name}.notify"))
             manager.setblocking(False)
             stack.notify[name] = str(stack.path / f"{name}.notify")
 
-        async def all_told(*lines: str) -> bool:
+        async def all_received(*lines: str) -> bool:
             for name, manager in managers.items():
                 with contextlib.suppress(BlockingIOError):
-                    told[name] += manager.recv(4096).decode().split("\n")
-            return all(set(lines) <= set(told[name]) for name in names)
+                    received[name] += manager.recv(4096).decode().split("\n")
+            return all(set(lines) <= set(received[name]) for name in names)
 
         stack.start(*names)
-        await eventually(lambda: all_told("READY=1", "WATCHDOG=1"), "a word of each")
+        await eventually(lambda: all_received("READY=1", "WATCHDOG=1"), "a word of each")
         for name in names:
             assert stack.end(name, signal.SIGTERM) == 0
-        await eventually(lambda: all_told("STOPPING=1"), "the last word of each")
+        await eventually(lambda: all_received("STOPPING=1"), "the last word of each")
     finally:
         for manager in managers.values():
             manager.close()

@@ -89,8 +89,8 @@ async def test_typescript_client_works(running: Stack, described: Path, tmp_path
     process = await asyncio.create_subprocess_exec(
         *("node", tmp_path / "client.js", running.url), stdout=asyncio.subprocess.PIPE
     )
-    said, _ = await asyncio.wait_for(process.communicate(), 120)
-    seen = json.loads(said)
+    output, _ = await asyncio.wait_for(process.communicate(), 120)
+    seen = json.loads(output)
     assert datetime.fromisoformat(seen.pop("created")) > datetime.now(UTC) - timedelta(minutes=5)
     assert seen == {
         "status": "completed",

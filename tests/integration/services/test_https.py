@@ -105,10 +105,10 @@ async def test_a_pair_that_does_not_fit_leaves_the_old_one_in_use(secured: Secur
     fitting = secured.certificate.read_bytes()
     secured.certificate.write_bytes(certificate)
 
-    async def told() -> bool:
+    async def reloaded() -> bool:
         return "the certificate is not renewed" in secured.stack.log("api")
 
-    await eventually(told, "word of it")
+    await eventually(reloaded, "word of it")
     assert await secured.served() == serial
     secured.certificate.write_bytes(fitting)
 
@@ -158,7 +158,7 @@ async def test_a_wrong_certificate_is_one_line_at_start(
         stderr=asyncio.subprocess.PIPE,
     )
     async with asyncio.timeout(30):
-        _, said = await done.communicate()
+        _, output = await done.communicate()
     assert done.returncode == 1
-    assert what in said.decode()
-    assert len(said.decode().splitlines()) == 1
+    assert what in output.decode()
+    assert len(output.decode().splitlines()) == 1

@@ -147,7 +147,7 @@ class TestBootstrap:
         both = environment | {"XIAN_WORKFLOW_FORMER_WORKERS": leaked}
         assert "an account is one or the other" in refusal(both, "bootstrap")
 
-    def test_the_operator_hands_over_in_two_steps(self, environment: dict[str, str]) -> None:
+    def test_operator_hands_over_in_two_steps(self, environment: dict[str, str]) -> None:
         first = answer(environment, "bootstrap")["operator"]
         heir, stranger = Wallet(), Wallet()
         of_heir = environment | {"XIAN_WALLET_PRIVATE_KEY": heir.private_key}
@@ -169,7 +169,7 @@ class TestBootstrap:
         assert answer(of_heir | more, "bootstrap")["changed"] is True
 
     @pytest.mark.parametrize(
-        ("wrong", "said"),
+        ("wrong", "message"),
         [
             ({"XIAN_WALLET_PRIVATE_KEY": "12"}, "64 hexadecimal digits"),
             ({"XIAN_WALLET_PRIVATE_KEY": ""}, "XIAN_WALLET_PRIVATE_KEY is not set"),
@@ -180,9 +180,9 @@ class TestBootstrap:
         ],
     )
     def test_what_is_wrong_is_one_line(
-        self, environment: dict[str, str], wrong: dict[str, str], said: str
+        self, environment: dict[str, str], wrong: dict[str, str], message: str
     ) -> None:
-        assert said in refusal(environment | wrong, "bootstrap")
+        assert message in refusal(environment | wrong, "bootstrap")
 
     def test_the_key_may_come_on_standard_input(
         self, environment: dict[str, str], node: Any
@@ -319,7 +319,7 @@ class TestSmoke:
         assert again["item_id"] == "one"
         fresh = await asyncio.to_thread(answer, environment, "smoke")
         overview = await asyncio.to_thread(answer, environment, "status")
-        assert overview["items"]["completed"] == 2
+        assert overview["items"]["completed_count"] == 2
         assert fresh["item_id"] != "one"
         assert set(overview["services"]) == {"processor", "projector", "api"}
         assert overview["chain"]["height"] >= overview["services"]["projector"]["height"] > 0

@@ -18,7 +18,7 @@ concurrency = 30
 """
 
 
-async def test_services_log_an_outage_of_the_node_in_few_lines(node: Node, tmp_path: Path) -> None:
+async def test_services_log_node_outage_in_few_lines(node: Node, tmp_path: Path) -> None:
     line = BadLine()
     ids = [f"i-{number}" for number in range(30)]
     async with fresh_stack(node, tmp_path) as stack:
@@ -48,7 +48,7 @@ async def test_services_log_an_outage_of_the_node_in_few_lines(node: Node, tmp_p
 
             await eventually(all_well, "the end of the outage in every log")
         for service in SERVICES:
-            told = [json.loads(text) for text in stack.log(service).splitlines()]
-            bad = [e["message"] for e in told[before[service] :] if e["level"] != "info"]
+            entries = [json.loads(text) for text in stack.log(service).splitlines()]
+            bad = [e["message"] for e in entries[before[service] :] if e["level"] != "info"]
             assert 1 <= len(bad) <= 3, bad
             assert any(line.url in message for message in bad), bad

@@ -106,7 +106,7 @@ async def test_a_token_sees_and_cancels_its_own_items_on_both(twins: Twins) -> N
         assert await ids(api, shop, "/activity/recent") == {"s-1", "s-2"}
         assert await ids(api, shop, "/items/s-2/activity") == {"s-2"}
         status, summary, _ = await api.request("GET", "/projection/summary", headers=shop)
-        assert (status, summary["submitted"], summary["total"]) == (200, 2, 2)
+        assert (status, summary["submitted_count"], summary["item_count"]) == (200, 2, 2)
         for method, path in (
             ("GET", "/items/b-1"),
             ("GET", "/items/b-1/activity"),
@@ -174,14 +174,14 @@ async def test_whoever_writes_our_name_on_the_chain_is_not_of_us(twins: Twins) -
     assert await ids(twins.one, real) == {"real-1"}
     assert (await twins.one.request("GET", "/items/forged", headers=real))[0] == 404
     _, summary, _ = await twins.one.request("GET", "/projection/summary", headers=real)
-    assert summary["total"] == 1
+    assert summary["item_count"] == 1
 
 
 async def test_a_stream_tells_a_token_of_its_own_items_until_it_is_taken_back(
     twins: Twins,
 ) -> None:
     mine, yours = twins.token("mine", "read", "submit"), twins.token("yours", "submit")
-    told: list[dict[str, Any]] = []
+    streamed: list[dict[str, Any]] = []
     async with (
         aiohttp.ClientSession(headers=mine) as session,
         session.get(f"{twins.two.url}/stream", headers={"Last-Event-ID": "0"}) as response,
@@ -190,13 +190,13 @@ async def test_a_stream_tells_a_token_of_its_own_items_until_it_is_taken_back(
         for item_id, token in (("my-1", mine), ("your-1", yours), ("my-2", mine)):
             assert (await twins.one.request("POST", "/items", submission(item_id), token))[0] == 201
         async with asyncio.timeout(60):
-            while len(told) < 2:
+            while len(streamed) < 2:
                 line = (await response.content.readline()).decode()
                 if line.startswith("data: "):
-                    told.append(json.loads(line.removeprefix("data: ")))
+                    streamed.append(json.loads(line.removeprefix("data: ")))
             twins.token("mine", "read")
             assert b"data:" not in await response.content.read()  # it ends
-    assert [event["item_id"] for event in told] == ["my-1", "my-2"]
+    assert [event["item_id"] for event in streamed] == ["my-1", "my-2"]
 
 
 async def test_the_agents_are_those_of_the_setting(twins: Twins) -> None:

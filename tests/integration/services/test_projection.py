@@ -1,10 +1,8 @@
 """The projection on a real node: made anew, checked, led through an index that comes and goes."""
 
 import asyncio
-import json
 import signal
 import sqlite3
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -14,22 +12,7 @@ import pytest
 from node_harness import Node
 from postgres_harness import running_postgres
 
-from .stack import Stack, eventually, fresh_stack
-
-
-async def projection(stack: Stack, action: str, **environment: str) -> tuple[int, list[Any], str]:
-    """Run `workflow-backend projection ...`; return its exit code, its JSON lines, its log."""
-    process = await asyncio.create_subprocess_exec(
-        stack.command,
-        "projection",
-        action,
-        env=stack.environment("operator") | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    out, log = await asyncio.wait_for(process.communicate(), 60)
-    assert process.returncode is not None
-    return process.returncode, [json.loads(line) for line in out.splitlines()], log.decode()
+from .stack import Stack, change, eventually, fresh_stack, projection
 
 
 @pytest.fixture(scope="module")
@@ -44,26 +27,18 @@ async def complete(stack: Stack, *ids: str) -> None:
     statuses = await stack.submit_many(list(ids), in_flight=50)
     assert set(statuses.values()) == {201}
 
-    async def told() -> bool:
+    async def projected() -> bool:
         rows = (await stack.get(f"/activity/recent?limit={3 * len(ids)}"))["events"]
         return len([row for row in rows if row["item_id"] in ids]) == 3 * len(ids)
 
-    await eventually(told, f"the events of {len(ids)} items")
-
-
-def change(stack: Stack, sql: str) -> None:
-    """Change the projection's file behind everybody's back."""
-    database = sqlite3.connect(stack.path / "projection.sqlite3", timeout=10)
-    with database:
-        database.executescript(sql)
-    database.close()
+    await eventually(projected, f"the events of {len(ids)} items")
 
 
 async def listed(stack: Stack) -> dict[str, str]:
     return {row["item_id"]: row["status"] for row in (await stack.get("/items"))["items"]}
 
 
-async def test_verify_finds_what_differs_and_rebuild_mends_it_under_running_services(
+async def test_verify_finds_and_rebuild_repairs_differences(
     stack: Stack,
 ) -> None:
     stack.start("projector", "handlers", "processor", "api")
@@ -71,6 +46,7 @@ async def test_verify_finds_what_differs_and_rebuild_mends_it_under_running_serv
     await complete(stack, "a", "b", "c", "d")
     before = await listed(stack)
     assert (await projection(stack, "verify"))[:2] == (0, [])
+    assert stack.end("projector", signal.SIGTERM) == 0  # its scrub repairs rows by itself
     change(
         stack,
         """
@@ -95,8 +71,10 @@ async def test_verify_finds_what_differs_and_rebuild_mends_it_under_running_serv
         ("ItemClaimed", None)
     ]
     assert [(line["counted"], line["projection"]) for line in lines if "counted" in line] == [
-        (4, 3)
+        (4, 3),  # items
+        (12, 11),  # events
     ]
+    stack.start("projector")
     code, (made,), _ = await projection(stack, "rebuild")
     assert (code, made["items"]) == (0, 4)
     assert await listed(stack) == before
@@ -104,7 +82,7 @@ async def test_verify_finds_what_differs_and_rebuild_mends_it_under_running_serv
     assert (await projection(stack, "verify"))[:2] == (0, [])
 
 
-async def test_a_projection_is_made_anew_without_a_projector(stack: Stack) -> None:
+async def test_rebuild_needs_no_projector(stack: Stack) -> None:
     stack.start("projector", "handlers", "processor", "api")
     await stack.ready()
     await complete(stack, "a", "b")
@@ -120,7 +98,7 @@ async def test_a_projection_is_made_anew_without_a_projector(stack: Stack) -> No
     assert (await projection(stack, "verify"))[:2] == (0, [])
 
 
-async def test_a_projection_of_another_contract_is_refused_with_both_names(stack: Stack) -> None:
+async def test_projector_refuses_foreign_projection(stack: Stack) -> None:
     stack.start("projector", "api")
     await stack.ready()
     for action in ("rebuild", "verify"):
@@ -130,7 +108,7 @@ async def test_a_projection_of_another_contract_is_refused_with_both_names(stack
         assert "con_other" in log
 
 
-async def test_services_share_a_projection_in_postgresql(stack: Stack, postgresql: str) -> None:
+async def test_services_share_postgresql_projection(stack: Stack, postgresql: str) -> None:
     stack.extra["XIAN_WORKFLOW_PROJECTION_DSN"] = postgresql
     stack.start("projector", "handlers", "processor", "api")
     await stack.ready()
@@ -143,7 +121,7 @@ async def test_services_share_a_projection_in_postgresql(stack: Stack, postgresq
     assert not (stack.path / "projection.sqlite3").exists()
 
 
-async def test_an_index_that_was_down_and_came_back_older_and_with_other_ids_is_followed(
+async def test_projector_follows_rebuilt_index(
     make_node: Callable[..., AbstractContextManager[Node]], tmp_path: Path
 ) -> None:
     with make_node("index-1") as node:
@@ -167,7 +145,7 @@ async def test_an_index_that_was_down_and_came_back_older_and_with_other_ids_is_
             log = stack.log("projector")
             assert log.count("it was restored or is being rebuilt") <= 1
             assert log.count("no connection to the node") <= 1  # it may have been asked too late
-            assert "going on at height" in log
+            assert "projecting again from height" in log
             # One that begins has nothing but the old ids to find its place by.
             assert stack.end("projector", signal.SIGTERM) == 0
             node.postgres(
@@ -180,7 +158,7 @@ async def test_an_index_that_was_down_and_came_back_older_and_with_other_ids_is_
             stack.start("projector")
             await complete(stack, "g", "h")
             assert (await projection(stack, "verify"))[:2] == (0, [])
-            assert "the index has other ids" in stack.log("projector")
+            assert "the index has new ids" in stack.log("projector")
 
 
 def rows_of(stack: Stack) -> list[Any]:

@@ -7,12 +7,13 @@ from contextlib import AbstractContextManager
 
 import pytest
 import pytest_asyncio
-from node_harness import Node, wait_until
+from node_harness import Node
+from processes import wait_until
 from xian_py import Wallet, XianAsync
 
 from workflow_backend.chain import contract
-from workflow_backend.chain.funds import Funds
-from workflow_backend.chain.heads import Heads
+from workflow_backend.chain.balance_monitor import BalanceMonitor
+from workflow_backend.chain.block_subscription import BlockSubscription
 from workflow_backend.chain.node import Node as Reader
 from workflow_backend.chain.rpc import Rpc
 from workflow_backend.chain.submitter import Submitter
@@ -38,9 +39,9 @@ async def submitting(
 ) -> AsyncIterator[tuple[Submitter, Reader]]:
     account = Account(key or Wallet().private_key)
     async with Rpc(url or node.url) as rpc:
-        heads, reader = Heads(rpc), Reader(rpc, name)
-        submitter = Submitter(reader, heads, account, node.chain_id)
-        async with heads.following(), submitter.running():
+        subscription, reader = BlockSubscription(rpc), Reader(rpc, name)
+        submitter = Submitter(reader, subscription, account, node.chain_id)
+        async with subscription.running(), submitter.running():
             yield submitter, reader
 
 
@@ -55,7 +56,7 @@ async def submit(submitter: Submitter, prefix: str, number: int) -> list[Outcome
 
 
 async def submitted_events(node: Node, prefix: str) -> list[str]:
-    """The items of a test that the chain told as submitted, in order, doubles and all."""
+    """The items of a test that the chain reported as submitted, in order, doubles and all."""
     wait_until(node.index_level, 30, "a level index")
     async with Rpc(node.url) as rpc:
         events = await Reader(rpc, CONTRACT).events("ItemSubmitted", 0, 1000)
@@ -63,7 +64,7 @@ async def submitted_events(node: Node, prefix: str) -> list[str]:
     return [item_id for item_id in ids if item_id.startswith(f"{prefix}-")]
 
 
-async def test_what_waits_goes_into_one_transaction(deployed: Node) -> None:
+async def test_submitter_batches_waiting_actions(deployed: Node) -> None:
     async with submitting(deployed) as (submitter, _):
         await submit(submitter, "first", 1)
         outcomes = await submit(submitter, "many", 150)
@@ -72,7 +73,7 @@ async def test_what_waits_goes_into_one_transaction(deployed: Node) -> None:
 
 
 @pytest.mark.parametrize("fate", [LOSE_ANSWER, LOSE_REQUEST])
-async def test_a_broken_line_neither_loses_nor_doubles(deployed: Node, fate: str) -> None:
+async def test_submitter_survives_broken_connection(deployed: Node, fate: str) -> None:
     prefix = fate.replace(" ", "-")
     line = BadLine(lambda number: fate if number % 2 == 0 else FORWARD)
     async with line.to(deployed.url), submitting(deployed, line.url) as (submitter, _):
@@ -85,7 +86,7 @@ async def test_a_broken_line_neither_loses_nor_doubles(deployed: Node, fate: str
     )
 
 
-async def test_a_foreign_transaction_of_the_same_wallet_is_survived(deployed: Node) -> None:
+async def test_submitter_survives_foreign_transaction(deployed: Node) -> None:
     key = Wallet().private_key
     async with submitting(deployed, key=key) as (submitter, _):
         assert (await submit(submitter, "before", 1))[0].ok
@@ -98,7 +99,7 @@ async def test_a_foreign_transaction_of_the_same_wallet_is_survived(deployed: No
         assert all(outcome.ok for outcome in await submit(submitter, "after", 5))
 
 
-async def test_each_entry_has_its_own_outcome(deployed: Node) -> None:
+async def test_submitter_settles_each_entry(deployed: Node) -> None:
     async with submitting(deployed) as (submitter, reader):
         bad = contract.Action({"action": "submit", "item_id": "a.b", "payload_uri": "x"}, 500)
         good, refused, again = await asyncio.gather(
@@ -113,7 +114,7 @@ async def test_each_entry_has_its_own_outcome(deployed: Node) -> None:
     assert item.payload_uri == "uri:1"
 
 
-async def test_an_entry_that_the_node_will_not_take_fails_alone(deployed: Node) -> None:
+async def test_submitter_isolates_refused_entry(deployed: Node) -> None:
     # The SDK signs no transaction with a fraction in it.
     bad = contract.Action({"action": "submit", "item_id": "alone-x", "payload_uri": 0.5}, 500)
     async with submitting(deployed) as (submitter, _):
@@ -126,7 +127,7 @@ async def test_an_entry_that_the_node_will_not_take_fails_alone(deployed: Node) 
     assert isinstance(results[4], WorkflowError)
 
 
-async def test_large_items_are_split_over_transactions(deployed: Node) -> None:
+async def test_submitter_splits_large_items(deployed: Node) -> None:
     async with submitting(deployed) as (submitter, _), asyncio.timeout(60):
         outcomes = await asyncio.gather(
             *(
@@ -137,18 +138,18 @@ async def test_large_items_are_split_over_transactions(deployed: Node) -> None:
     assert all(outcome.ok for outcome in outcomes)
 
 
-async def test_a_node_that_is_killed_with_work_under_way(
+async def test_submitter_survives_killed_node(
     make_node: Callable[..., AbstractContextManager[Node]],
 ) -> None:
     with make_node("killed-1") as node:
         await deploy(node, CONTRACT, [])
         async with submitting(node) as (submitter, _):
-            tickets = [
+            pending_actions = [
                 submitter.enqueue(contract.submit(f"kill-{n}", "u", "job", "")) for n in range(400)
             ]
 
             async def sent() -> bool:
-                return tickets[0].tx_hash is not None
+                return pending_actions[0].tx_hash is not None
 
             await eventually(sent, "the first transaction")
             node.kill("abci")
@@ -156,16 +157,17 @@ async def test_a_node_that_is_killed_with_work_under_way(
             node.start("abci", "cometbft")
             async with asyncio.timeout(90):
                 results = await asyncio.gather(
-                    *(ticket.outcome() for ticket in tickets), return_exceptions=True
+                    *(pending_action.outcome() for pending_action in pending_actions),
+                    return_exceptions=True,
                 )
         done = {f"kill-{n}" for n, result in enumerate(results) if isinstance(result, Outcome)}
-        told = await submitted_events(node, "kill")
+        submitted = await submitted_events(node, "kill")
         assert done
-        assert done == set(told)
-        assert len(told) == len(set(told))
+        assert done == set(submitted)
+        assert len(submitted) == len(set(submitted))
 
 
-async def test_a_wallet_without_funds_is_told_so(
+async def test_submitter_names_missing_funds(
     make_node: Callable[..., AbstractContextManager[Node]],
 ) -> None:
     with make_node("paid-1", fee_mode="paid_metered") as node:
@@ -177,7 +179,7 @@ async def test_a_wallet_without_funds_is_told_so(
             assert all(outcome.ok for outcome in await submit(submitter, "rich", 20))
 
 
-async def test_a_wallet_that_runs_low_says_so_before_it_is_empty(
+async def test_balance_monitor_warns_before_wallet_is_empty(
     make_node: Callable[..., AbstractContextManager[Node]],
 ) -> None:
     with make_node("paid-2", fee_mode="paid_metered") as node:
@@ -190,27 +192,27 @@ async def test_a_wallet_that_runs_low_says_so_before_it_is_empty(
 
         fill(4_000)
         async with submitting(node, key=wallet.private_key) as (submitter, reader):
-            funds = Funds(reader, submitter)
-            await funds.look()
-            assert (funds.balance, funds.warning) == (4_000, "")
+            monitor = BalanceMonitor(reader, submitter)
+            await monitor.check()
+            assert (monitor.balance, monitor.warning) == (4_000, "")
             number = 0
-            while not funds.warning:
+            while not monitor.warning:
                 assert (await submit(submitter, f"low-{number}", 1))[0].ok
-                await funds.look()
+                await monitor.check()
                 number += 1
-            assert funds.warning.startswith(f"wallet {wallet.public_key} runs low: ")
+            assert monitor.warning.startswith(f"wallet {wallet.public_key} runs low: ")
             # There is enough for some more, and then enough again.
             assert (await submit(submitter, "some", 3))[2].ok
             fill(1_000_000)
-            await funds.look()
-            assert funds.warning == ""
+            await monitor.check()
+            assert monitor.warning == ""
 
 
-async def test_where_nothing_is_charged_nothing_is_said(deployed: Node) -> None:
+async def test_no_warning_without_fees(deployed: Node) -> None:
     async with submitting(deployed) as (submitter, reader):
-        funds = Funds(reader, submitter)
+        monitor = BalanceMonitor(reader, submitter)
         for number in range(3):
-            await funds.look()
+            await monitor.check()
             assert (await submit(submitter, f"free-{number}", 1))[0].ok
-        await funds.look()
-        assert (funds.balance, funds.warning) == (0, "")
+        await monitor.check()
+        assert (monitor.balance, monitor.warning) == (0, "")

@@ -20,7 +20,7 @@ IDLE_SECONDS = 2.0
 METRIC = 'xian_workflow_block_time_seconds{of="projection"}'
 
 
-async def test_times_are_those_of_the_blocks(api: Stack) -> None:
+async def test_times_are_times_of_blocks(api: Stack) -> None:
     await api.request("POST", "/items", {"item_id": "before", "payload_uri": "uri:x"})
     await asyncio.sleep(IDLE_SECONDS)  # nothing happens on the chain: that is what is tried
     began = datetime.now(UTC)
@@ -50,8 +50,8 @@ async def test_times_are_those_of_the_blocks(api: Stack) -> None:
         found = await api.get(f"{path}?{urlencode({'created_from': behind})}")
         assert found["count"] == 0
     (event,) = (await api.get("/items/a/activity"))["events"]
-    assert event["created_at"] == when
-    assert event["contract_created_at"] == item["contract_created_at"]
+    assert event["created"] == when
+    assert event["contract_created"] == item["contract_created_at"]
     # And so do the stream, the event worker and the metrics.
     async with aiohttp.request("GET", f"{api.url}/metrics") as answer:
         lines = (await answer.text()).splitlines()
@@ -59,7 +59,7 @@ async def test_times_are_those_of_the_blocks(api: Stack) -> None:
     assert float(line.split()[1]) == pytest.approx(datetime.fromisoformat(when).timestamp())
 
 
-async def test_event_worker_tells_the_times_of_the_blocks(api: Stack) -> None:
+async def test_event_stream_has_times_of_blocks(api: Stack) -> None:
     await api.request("POST", "/items", {"item_id": "worker", "payload_uri": "uri:x"})
     item = (await api.get("/items/worker"))["item"]
     process = await asyncio.create_subprocess_exec(
@@ -74,8 +74,8 @@ async def test_event_worker_tells_the_times_of_the_blocks(api: Stack) -> None:
         event = json.loads(await asyncio.wait_for(process.stdout.readline(), 60))
     process.send_signal(signal.SIGTERM)
     assert await asyncio.wait_for(process.wait(), 30) == 0
-    assert event["created_at"] == item["created_at"]
-    assert event["contract_created_at"] == item["contract_created_at"]
+    assert event["created"] == item["created_at"]
+    assert event["contract_created"] == item["contract_created_at"]
     saved = json.loads((api.path / "events" / "events.cursor.json").read_text())
     assert (saved["chain_id"], saved["contract"]) == (api.chain_id, api.contract)
     assert len(saved["hash"]) == 64

@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from node_harness import REPO, Client, Toolchain, free_port, wait_until
+from node_client import NodeClient
+from processes import free_port, wait_until
+from toolchain_harness import REPO, Toolchain
 
 SERVICES = ("handlers", "projector", "processor", "api")
 # What a shell has after `. .dev/env` of another stack: nothing of it is this one's.
@@ -23,7 +25,7 @@ STRAY = {
 PROGRAMS = ("postgres", "abci", "cometbft", *SERVICES)
 
 
-class Deployed(Client):
+class Deployed(NodeClient):
     """What `make dev` makes; `play` runs a playbook on it, `api_url` is its API's address."""
 
     def __init__(self, toolchain: Toolchain) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from node_harness import REPO, Node
+from node_harness import Node
+from toolchain_harness import REPO
 from xian_py import Wallet
 
 BIN = Path(sys.executable).parent
@@ -18,14 +19,14 @@ PLAY = [{"hosts": "all", "gather_facts": False, "roles": [{"role": "workflow_con
 
 
 class Host:
-    """A host that a program in the place of ssh stands for; `told` is all that it was told."""
+    """A host that a program in the place of ssh stands for; `received` is all that it got."""
 
     def __init__(self, folder: Path, node: Node) -> None:
         self.folder = folder
         self.node = node
         self.worker = Wallet().public_key
         self.path = folder / "host" / "contract.py"
-        self.record = folder / "told"
+        self.record = folder / "received"
         ssh = folder / "ssh"
         stub = REPO / "tests" / "unit" / "operations" / "ssh.py"
         ssh.write_text(f'#!/bin/sh\nexec {sys.executable} {stub} "$@"\n')
@@ -53,7 +54,7 @@ class Host:
         }
 
     @property
-    def told(self) -> str:
+    def received(self) -> str:
         return self.record.read_text(errors="replace")
 
     def play(self, *arguments: str, host: str = "node-1") -> subprocess.CompletedProcess[str]:
@@ -92,8 +93,8 @@ def test_it_is_deployed_from_the_control_machine(host: Host) -> None:
     assert host.path.read_text() == (REPO / "contracts" / "con_job_workflow.s.py").read_text()
     again = host.play()
     assert "changed=0" in again.stdout
-    assert str(host.path) in host.told
-    assert host.node.operator_key not in host.told
+    assert str(host.path) in host.received
+    assert host.node.operator_key not in host.received
     assert host.node.operator_key not in done.stdout + again.stdout
 
 
@@ -117,7 +118,7 @@ def test_nobody_becomes_another_account_on_the_control_machine(host: Host) -> No
     assert set(became.read_text().split()) == {"there"}
 
 
-def test_a_node_that_does_not_run_is_told_in_a_line(host: Host) -> None:
+def test_node_that_does_not_run_is_named_in_a_line(host: Host) -> None:
     host.variables["workflow_contract_node_url"] = "http://127.0.0.1:1"
     done = host.play()
     assert done.returncode == 2

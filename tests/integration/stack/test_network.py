@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from node_harness import REPO
+from toolchain_harness import REPO
 from xian_py import Wallet
 
 BIN = Path(sys.executable).parent
@@ -101,25 +101,25 @@ def operator(tmp_path: Path) -> Operator:
     return Operator(tmp_path)
 
 
-def changed(said: str) -> int:
+def changed(output: str) -> int:
     """How many tasks changed anything."""
-    return sum(int(number) for number in re.findall(r"changed=(\d+)", said))
+    return sum(int(number) for number in re.findall(r"changed=(\d+)", output))
 
 
 WITH_PASSWORD = ("--vault-password-file", "password")
 
 
 def test_a_network_for_several_hosts_in_plain_files(operator: Operator) -> None:
-    said = operator.prepare("--check", "--diff")
-    assert changed(said) == 4
-    assert "Now: " not in said
+    output = operator.prepare("--check", "--diff")
+    assert changed(output) == 4
+    assert "Now: " not in output
     assert not operator.network.exists()
-    said = operator.prepare()
-    assert changed(said) == 4
-    assert "The 15 keys in" in said
-    assert "--vault-password-file" in said
-    assert f"{operator.network} holds the genesis and every key of prepared-1" in said
-    assert f"Now: ansible-playbook -i {operator.folder}/hosts.json playbooks/deploy.yml" in said
+    output = operator.prepare()
+    assert changed(output) == 4
+    assert "The 15 keys in" in output
+    assert "--vault-password-file" in output
+    assert f"{operator.network} holds the genesis and every key of prepared-1" in output
+    assert f"Now: ansible-playbook -i {operator.folder}/hosts.json playbooks/deploy.yml" in output
     before = operator.contents()
     network = json.loads(before["network.json"])
     assert {name: host["power"] for name, host in network["hosts"].items()} == {
@@ -147,9 +147,9 @@ def test_a_network_for_several_hosts_in_plain_files(operator: Operator) -> None:
 
 
 def test_a_network_with_encrypted_keys(operator: Operator) -> None:
-    said = operator.prepare(*WITH_PASSWORD)
-    assert changed(said) == 5
-    assert "plain files" not in said
+    output = operator.prepare(*WITH_PASSWORD)
+    assert changed(output) == 5
+    assert "plain files" not in output
     assert len(operator.secrets()) == 15
     before = operator.contents()
     encrypted = {path for path, content in before.items() if content.startswith(VAULT)}
@@ -212,7 +212,8 @@ READS: list[dict[str, Any]] = [
                 "vars": {
                     "operator": "{{ lookup('ansible.builtin.file', folder ~ '/operator.json')"
                     " | from_json }}",
-                    "peers": "{{ network | node_peers(hostvars, inventory_hostname) }}",
+                    "peers": "{{ network"
+                    " | xian.workflow_backend.node_peers(hostvars, inventory_hostname) }}",
                 },
             },
         ],
@@ -265,7 +266,7 @@ def test_deployment_makes_the_token_that_a_network_lacks_and_says_so(operator: O
     operator.prepare(*vault)
     token = operator.network / "operator.token"
     before = token.read_bytes()
-    role = {"name": "workflow_services", "tasks_from": "token"}
+    role = {"name": "workflow_services", "tasks_from": "create_operator_token"}
     play = operator.folder / "token.json"
     tasks = [{"name": "Token", "ansible.builtin.include_role": role}]
     hosts = {"name": "Token", "hosts": "workflow_services", "gather_facts": False}
@@ -279,9 +280,9 @@ def test_deployment_makes_the_token_that_a_network_lacks_and_says_so(operator: O
     deploy()
     assert token.read_bytes() == before
     token.unlink()
-    said = " ".join(deploy().split())
-    assert "answer only who shows a token from now on" in said
-    assert str(token) in said
+    output = " ".join(deploy().split())
+    assert "answer only who shows a token from now on" in output
+    assert str(token) in output
     assert token.read_bytes().startswith(VAULT)
     assert token.stat().st_mode & 0o777 == 0o600
-    assert "xwb_" not in said
+    assert "xwb_" not in output

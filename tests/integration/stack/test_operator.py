@@ -13,12 +13,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from node_harness import Toolchain, wait_until
+from processes import wait_until
+from toolchain_harness import Toolchain
 
-from workflow_backend.client import ApiClient
 from workflow_backend.errors import WorkflowError
+from workflow_backend_client import Client
 
 from .deployed import PROGRAMS, SERVICES, STRAY, Deployed
+from .tutorial import commands as tutorial_commands
 
 ODD = (Path(__file__).parents[1] / "node" / "con_odd.s.py").read_text()
 
@@ -48,8 +50,30 @@ def findings(stack: Deployed) -> dict[str, dict[str, str]]:
 
 
 def test_the_first_item_went_through_the_whole_backend(deployed: Deployed) -> None:
-    item = ApiClient(deployed.api_url).item("first-item")
+    item = Client(deployed.api_url).get("first-item")
+    assert item["projection"]
     assert item["item"]["status"] == item["projection"]["status"] == "completed"
+
+
+def test_tutorial_does_what_it_says(deployed: Deployed, tmp_path: Path) -> None:
+    """Each of its commands ends well, but for the one that shows what is broken."""
+    for command in tutorial_commands(Path(__file__)):
+        number = str(deployed.pid("projector"))
+        line = command.replace("15470", number).replace("http://127.0.0.1:8000", deployed.api_url)
+        done = subprocess.run(
+            ["bash", "-c", f". {deployed.folder / 'env'} && {line}"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=90,
+        )
+        output = done.stdout + done.stderr
+        if line.startswith("sleep"):
+            assert (done.returncode, f"kill -CONT {number}" in output) == (1, True), output
+        else:
+            ended = 124 if line.startswith("timeout") else 0
+            assert done.returncode == ended, f"{line}\n{output}"
 
 
 def test_a_second_run_changes_nothing(deployed: Deployed) -> None:
@@ -171,7 +195,7 @@ def test_services_killed_while_items_flow_come_back_and_each_item_ends_once(
 ) -> None:
     ids = [f"flow-{number}" for number in range(200)]
     before = deployed.pids()
-    client = ApiClient(deployed.api_url)
+    client = Client(deployed.api_url)
     answered = Counter[str]()
     over = threading.Event()
 
@@ -214,7 +238,7 @@ def test_services_killed_while_items_flow_come_back_and_each_item_ends_once(
     assert set(completed().values()) == {1}
 
     def listed() -> list[str]:
-        items = client.items("completed", 500)["items"]
+        items = client.list_items(status="completed", limit=500)["items"]
         return sorted(item["item_id"] for item in items if item["item_id"] in ids)
 
     wait_until(lambda: len(listed()) >= len(ids), 60, "the projection is level")
@@ -279,7 +303,7 @@ def test_a_restart_says_what_it_means_and_loses_no_claim(deployed: Deployed) -> 
     assert "no other validator than localhost: the chain stands still meanwhile" in plan.stdout
     assert deployed.pids() == before
 
-    api = ApiClient(deployed.api_url)
+    api = Client(deployed.api_url)
     items = [f"restarted-{number}" for number in range(40)]
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda item: api.submit(item, "urn:test"), items))
@@ -287,10 +311,10 @@ def test_a_restart_says_what_it_means_and_loses_no_claim(deployed: Deployed) -> 
     assert done.returncode == 0, done.stdout + done.stderr
     assert not set(deployed.pids().values()) & set(before.values())
     for item in items:
-        *_, last = api.watch(item, timeout=30)  # nobody's lease had to pass
+        *_, last = api.watch(item, seconds=30)  # nobody's lease had to pass
         assert (last["status"], last["attempt"]) == ("completed", 1)
     steps = json.loads((deployed.folder / "changes.json").read_text())["steps"]
-    assert [step["step"] for step in steps][-3:] == ["take-down", "well", "note"]
+    assert [step["step"] for step in steps][-3:] == ["check-quorum", "wait-healthy", "note"]
 
 
 def test_without_supervisor_nothing_runs_and_start_brings_all_back(deployed: Deployed) -> None:
@@ -308,8 +332,8 @@ def test_without_supervisor_nothing_runs_and_start_brings_all_back(deployed: Dep
     after = deployed.pids()
     assert all(after.values())
     assert not set(after.values()) & set(before.values())
-    told = deployed.play("status").stdout
-    assert all(re.search(rf"\b{name} +RUNNING", told) for name in PROGRAMS), told
+    output = deployed.play("status").stdout
+    assert all(re.search(rf"\b{name} +RUNNING", output) for name in PROGRAMS), output
 
 
 def test_every_line_of_the_logs_is_an_entry_after_all_that(deployed: Deployed) -> None:

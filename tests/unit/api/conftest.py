@@ -1,6 +1,7 @@
 """An application with nothing but a projection behind it."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,18 +11,24 @@ import httpx
 import pytest
 from openapi_harness import Description
 
+from workflow_backend.api import outcomes, submissions
 from workflow_backend.api.app import create_app
-from workflow_backend.api.backend import Backend, Writing
+from workflow_backend.api.backend import Backend, WriteSide
 from workflow_backend.api.feed import EventFeed
 from workflow_backend.api.lag import ProjectionLag
-from workflow_backend.api.limits import RateLimit
 from workflow_backend.api.metrics import Metrics
+from workflow_backend.api.rate_limit import RateLimit
 from workflow_backend.api.tokens import Tokens
+from workflow_backend.chain.balance_monitor import BalanceMonitor
+from workflow_backend.chain.submitter import Submitter
+from workflow_backend.chain.wallet import Account
 from workflow_backend.errors import NodeUnavailable
-from workflow_backend.items import Block
-from workflow_backend.pulse import Pulse
+from workflow_backend.items import STATUSES, Block
 from workflow_backend.settings import Settings
-from workflow_backend.store.base import Position
+from workflow_backend.store.base import ListPage, ProjectionProgress
+from workflow_backend.watchdog import LoopWatchdog
+
+from ..chain.fake_chain import KEY, BlockSubscription, Chain
 
 
 async def _away(*_: Any) -> NoReturn:
@@ -32,14 +39,53 @@ class Store:
     async def item(self, _: str) -> dict[str, Any] | None:
         return None
 
-    async def block_in_which_it_was(self, contract_time: str) -> Block:
+    async def items(self, *_: Any) -> ListPage:
+        return ListPage([], None)
+
+    async def events(self, *_: Any) -> ListPage:
+        return ListPage([], None)
+
+    async def block_at_contract_time(self, contract_time: str) -> Block:
         return Block(1, "AA", contract_time, "2026-01-01T00:00:01.000000Z")
 
-    async def position(self) -> Position:
-        return Position("chain-1", "con_job_workflow", 1, None)
+    async def progress(self) -> ProjectionProgress:
+        return ProjectionProgress("chain-1", "con_job_workflow", 1, None)
 
     async def counts(self, _: Any = None) -> dict[str, int]:
-        return dict.fromkeys(("submitted", "processing", "completed", "failed", "cancelled"), 0)
+        return dict.fromkeys(STATUSES, 0)
+
+    async def event_count(self, _: Any = None) -> int:
+        return 0
+
+
+class Projection(Store):
+    """It has the item "a", and its submissions with their transactions, newest first."""
+
+    def __init__(self, *transactions: tuple[str, str]) -> None:
+        given = transactions or (("2026-01-01 00:00:00", "AB"),)
+        self._rows = [{"created_at": at, "tx_hash": tx_hash} for at, tx_hash in given]
+
+    async def item(self, item_id: str) -> dict[str, Any] | None:
+        return {} if item_id == "a" else None
+
+    async def events(self, _: Any, limit: int = 100, cursor: str | None = None) -> ListPage:
+        start = int(cursor or 0)
+        more = start + limit < len(self._rows)
+        return ListPage(self._rows[start : start + limit], str(start + limit) if more else None)
+
+
+@contextlib.asynccontextmanager
+async def write_side(chain: Any) -> AsyncIterator[WriteSide]:
+    submitter = Submitter(chain, BlockSubscription(), Account(KEY), "chain-1")  # type: ignore[arg-type]
+    async with submitter.running(drain_seconds=0.0):
+        yield WriteSide(submitter, BalanceMonitor(chain, submitter))
+
+
+@pytest.fixture
+def chain(monkeypatch: pytest.MonkeyPatch) -> Chain:
+    monkeypatch.setattr(outcomes, "WAIT_SECONDS", 0.3)
+    monkeypatch.setattr(submissions, "INDEX_WAIT_SECONDS", 0.3)
+    return Chain()
 
 
 def fake_backend(
@@ -47,9 +93,9 @@ def fake_backend(
     *,
     rate: float = 1000.0,
     tokens: Path | None = None,
-    writing: Writing | None = None,
+    write_side: WriteSide | None = None,
     node: Any = None,
-    waiting: Any = None,
+    settlements: Any = None,
     store: Any = None,
     lag: ProjectionLag | None = None,
     feed: EventFeed | None = None,
@@ -62,13 +108,13 @@ def fake_backend(
     return Backend(
         settings,
         node or nothing,
-        writing,
+        write_side,
         store or projection,
-        waiting or nothing,
+        settlements or nothing,
         Tokens(tokens) if tokens else None,
         RateLimit(rate),
-        (writing.submitter.address,) if writing else (),
-        Pulse("server"),
+        (write_side.submitter.address,) if write_side else (),
+        LoopWatchdog("server"),
         lag or ProjectionLag(),
         feed or EventFeed(store or projection, lambda: 0.0),
         blocks or nothing,
@@ -92,7 +138,7 @@ async def api() -> AsyncIterator[Open]:
         *,
         rate: float = 1000.0,
         tokens: Path | None = None,
-        writing: Writing | None = None,
+        write_side: WriteSide | None = None,
         node: Any = None,
         store: Any = None,
         blocks: Any = None,
@@ -103,7 +149,7 @@ async def api() -> AsyncIterator[Open]:
             settings,
             rate=rate,
             tokens=tokens,
-            writing=writing,
+            write_side=write_side,
             node=node,
             store=store,
             blocks=blocks,

@@ -11,7 +11,7 @@ BODY = b'{"item_id": "a", "payload_uri": "uri:a"}'
 
 @pytest.mark.parametrize("path", ["/items", "/items/batch", "/items/a/cancel"])
 @pytest.mark.parametrize("kind", [None, "text/plain", "application/x-www-form-urlencoded"])
-async def test_body_without_its_type_is_told_which_to_give(
+async def test_body_without_content_type_is_explained(
     api: Open, path: str, kind: str | None
 ) -> None:
     headers = {"Content-Type": kind} if kind else {}
@@ -20,7 +20,7 @@ async def test_body_without_its_type_is_told_which_to_give(
     assert "Content-Type: application/json" in answer.json()["detail"]
 
 
-async def test_body_without_its_type_is_refused_in_parts_too(api: Open) -> None:
+async def test_chunked_body_without_content_type_is_refused(api: Open) -> None:
     async def parts() -> AsyncIterator[bytes]:
         yield BODY
 
@@ -51,13 +51,13 @@ async def test_body_that_declares_too_much_is_refused(api: Open, size: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "detail"),
     [
         (b'{"item_id": "\xff"}', "the body is no JSON in UTF-8"),
         (b"[" * 100_000, "the body is nested too deeply"),
     ],
 )
-async def test_body_that_can_not_be_read_is_told_why(api: Open, body: bytes, said: str) -> None:
+async def test_unreadable_body_is_explained(api: Open, body: bytes, detail: str) -> None:
     kind = {"Content-Type": "application/json"}
     answer = await api().post("/items", content=body, headers=kind)
-    assert (answer.status_code, answer.json()["detail"]) == (400, said)
+    assert (answer.status_code, answer.json()["detail"]) == (400, detail)

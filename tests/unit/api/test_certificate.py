@@ -27,9 +27,9 @@ def test_certificate_that_is_gone_is_logged_once_each_time(
     for _ in range(2):
         files[0].unlink()
         for _ in range(3):
-            certificate.renew()
+            certificate.reload()
         _write(tmp_path, authority)
         for _ in range(3):
-            certificate.renew()
-    said = [row.levelname for row in caplog.records]
-    assert said == ["WARNING", "INFO"] * 2
+            certificate.reload()
+    levels = [row.levelname for row in caplog.records]
+    assert levels == ["WARNING", "INFO"] * 2

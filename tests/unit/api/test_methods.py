@@ -4,15 +4,15 @@ from types import SimpleNamespace
 from typing import Any
 
 from workflow_backend.settings import Settings
-from workflow_backend.store.base import Position
+from workflow_backend.store.base import ProjectionProgress
 
 from .conftest import Open, fake_backend
 from .serving import answer, serving
 
 
 class Store:
-    async def position(self) -> Position:
-        return Position("chain-1", "con_job_workflow", 1, None)
+    async def progress(self) -> ProjectionProgress:
+        return ProjectionProgress("chain-1", "con_job_workflow", 1, None)
 
     async def items(self, *_: Any) -> Any:
         return SimpleNamespace(rows=[], next_cursor=None)
@@ -26,22 +26,22 @@ async def test_head_is_answered_as_get_without_its_body() -> None:
     async with serving(fake_backend(settings, store=Store())) as served:
         reader, writer = await served.connect()
         for path in ("/items", "/health/live", "/docs", "/openapi.json", "/stream"):
-            told = []
+            heads = []
             for method in ("GET", "HEAD"):
                 if (method, path) == ("GET", "/stream"):
                     continue  # it has no end
                 writer.write(f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
                 if method == "HEAD":
                     head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-                    told.append([row for row in head.split("\r\n") if not row.startswith("date")])
+                    heads.append([row for row in head.split("\r\n") if not row.startswith("date")])
                     assert head.startswith("http/1.1 200"), path
                 else:
                     status, headers, _ = await answer(reader)
                     assert status == 200
                     length = headers["content-length"]
-                    told.append([f"content-length: {length}"])
-            if len(told) == 2:
-                assert set(told[0]) <= set(told[1]), path
+                    heads.append([f"content-length: {length}"])
+            if len(heads) == 2:
+                assert set(heads[0]) <= set(heads[1]), path
         writer.close()
 
 

@@ -6,6 +6,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -95,6 +96,70 @@ async def test_protocol_answers_requests_that_were_sent_at_once_in_their_order(
     writer.close()
 
 
+async def test_protocol_answers_what_stands_behind_a_refused_upgrade(served: Served) -> None:
+    reader, writer = await served.connect()
+    upgrade = HEAD + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    writer.write(upgrade + LIVE.replace(b"/health/live", b"/nowhere") + upgrade + LIVE)
+    assert [(await answer(reader))[0] for _ in range(4)] == [200, 404, 200, 200]
+    writer.close()
+
+
+WAITING = b"GET /items/a?wait=completed&timeout=300 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+@pytest.fixture
+async def slow(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Served, asyncio.Event]]:
+    """A server whose answer about an item waits for an event, 404 then."""
+    there = asyncio.Event()
+
+    async def item(_: str) -> None:
+        await there.wait()
+
+    backend = fake_backend(
+        Settings.load({"XIAN_CHAIN_ID": "chain-1"}), node=SimpleNamespace(item=item)
+    )
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(protocol, "BODY_SECONDS", 0.2)
+    async with serving(backend) as running:
+        yield running, there
+
+
+@pytest.mark.parametrize(
+    ("second", "status"),
+    [
+        (b"no http\r\n\r\n", 400),
+        (POST + b"Transfer-Encoding: chunked\r\n\r\nno number\r\n", 400),
+        (HEAD, 408),
+        (HEAD + b"A: b\r\n" * 20_000, 431),
+        (LIVE * (protocol.MAX_PIPELINED + 4), 429),
+    ],
+    ids=["bad", "bad-body", "slow", "large", "many"],
+)
+async def test_protocol_refuses_a_request_in_its_turn(
+    slow: tuple[Served, asyncio.Event], monkeypatch: pytest.MonkeyPatch, second: bytes, status: int
+) -> None:
+    served, there = slow
+    refused = asyncio.Event()
+    original = protocol.Protocol._refuse
+
+    def refuse(self: protocol.Protocol, *given: Any) -> None:
+        original(self, *given)
+        refused.set()
+
+    monkeypatch.setattr(protocol.Protocol, "_refuse", refuse)
+    reader, writer = await served.connect()
+    writer.write(WAITING + second)
+    await asyncio.wait_for(refused.wait(), 20)
+    there.set()
+    statuses = [(await answer(reader))[0]]
+    while (last := (await answer(reader))[0]) == 200:
+        statuses.append(last)
+    waited = protocol.MAX_PIPELINED if status == 429 else 0
+    assert (statuses, last) == ([404] + [200] * waited, status)
+    assert await _is_closed(reader)
+    writer.close()
+
+
 async def test_protocol_keeps_few_requests_that_wait_for_the_answer_before_theirs(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,7 +175,7 @@ async def test_protocol_keeps_few_requests_that_wait_for_the_answer_before_their
     reader, writer = await served.connect()
     writer.write(LIVE * 4_000)
     assert await _is_closed(reader)
-    assert 0 < most <= protocol.MOST_WAITING
+    assert 0 < most <= protocol.MAX_PIPELINED
     writer.close()
 
 
@@ -191,10 +256,24 @@ async def test_protocol_ends_an_idle_connection_whatever_stands_between_requests
         writer.close()
 
 
+async def test_server_refuses_connections_beyond_the_limit_of_open_files(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(server, "raise_file_limit", lambda: connections.RESERVED_FILES + 2)
+    async with serving(fake_backend(Settings.load({"XIAN_CHAIN_ID": "chain-1"}))) as served:
+        opened = [await served.connect() for _ in range(3)]
+        opened[0][1].write(LIVE)
+        assert (await answer(opened[0][0]))[0] == 200
+        assert (await answer(opened[2][0]))[0] == 503
+        for _, writer in opened:
+            writer.close()
+    assert "only 2 connections at once" in caplog.text
+
+
 async def test_server_refuses_connections_beyond_those_of_one_address(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "MOST_PER_ADDRESS", 2)
+    monkeypatch.setattr(connections, "MAX_PER_ADDRESS", 2)
     reader, writer = await served.connect()
     others = [await served.connect() for _ in range(2)]
     status, headers, _ = await answer(others[1][0])

@@ -12,7 +12,7 @@ import pytest
 from workflow_backend.api import stream as stream_module
 from workflow_backend.api.backend import Backend
 from workflow_backend.api.feed import EventFeed
-from workflow_backend.items import Block, Place
+from workflow_backend.items import Block, EventPosition
 from workflow_backend.settings import Settings
 
 from .conftest import fake_backend
@@ -37,7 +37,7 @@ async def _until(reader: asyncio.StreamReader, text: bytes) -> bytes:
 
 
 async def test_stream_counts_those_of_a_client(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream_module, "MOST_PER_CLIENT", 2)
+    monkeypatch.setattr(stream_module, "MAX_STREAMS_PER_CLIENT", 2)
     async with _open(Store(1)) as (served, backend):
         opened = [await served.connect() for _ in range(2)]
         for reader, writer in opened:
@@ -50,7 +50,7 @@ async def test_stream_counts_those_of_a_client(monkeypatch: pytest.MonkeyPatch) 
         for _, other in opened:
             other.transport.abort()
         async with asyncio.timeout(20):
-            while backend.streams:  # noqa: ASYNC110
+            while backend.open_streams:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         writer.write(ASK)
         await _until(reader, b"id: 0-0-0")
@@ -102,12 +102,15 @@ async def test_stream_that_nobody_reads_costs_no_memory() -> None:
         ("0", 200),
         ("7-0-0", 200),  # of an earlier release, or an activity's
         ("8-0-0", 422),
-        (Place(7, 0, 0).cursor("chain-1", "con_job_workflow", "AB"), 200),
-        (Place(9, 0, 0).cursor("chain-1", "con_job_workflow", "CD"), 200),  # not projected yet
-        (Place(7, 0, 0).cursor("chain-2", "con_job_workflow", "AB"), 422),
-        (Place(7, 0, 0).cursor("chain-1", "con_other", "AB"), 422),
-        (Place(7, 0, 0).cursor("chain-1", "con_job_workflow", "EF"), 422),
-        (Place(99, 0, 0).cursor("chain-1", "con_job_workflow", "AB"), 422),
+        (EventPosition(7, 0, 0).cursor("chain-1", "con_job_workflow", "AB"), 200),
+        (
+            EventPosition(9, 0, 0).cursor("chain-1", "con_job_workflow", "CD"),
+            200,
+        ),  # not projected yet
+        (EventPosition(7, 0, 0).cursor("chain-2", "con_job_workflow", "AB"), 422),
+        (EventPosition(7, 0, 0).cursor("chain-1", "con_other", "AB"), 422),
+        (EventPosition(7, 0, 0).cursor("chain-1", "con_job_workflow", "EF"), 422),
+        (EventPosition(99, 0, 0).cursor("chain-1", "con_job_workflow", "AB"), 422),
         ("7-0", 422),
         ("é", 422),
     ],
@@ -118,8 +121,8 @@ async def test_stream_begins_only_behind_what_is_of_its_chain(last: str, status:
     async def block(height: int) -> Block | None:
         return Block(7, "AB", "", "") if height == 7 else None
 
-    async def has_event(place: Place) -> bool:
-        return place == Place(7, 0, 0)
+    async def has_event(position: EventPosition) -> bool:
+        return position == EventPosition(7, 0, 0)
 
     async def committed(heights: set[int]) -> dict[int, Block]:
         return {height: Block(9, "CD", "", "") for height in heights if height == 9}

@@ -24,7 +24,7 @@ def test_token_file_keeps_every_token_of_concurrent_adds(tmp_path: Path) -> None
     spawn = multiprocessing.get_context("forkserver")
     with spawn.Pool(8) as pool:
         pool.starmap(_add, [(path, name) for name in names])
-    assert set(tokens.listed(path)) == set(names)
+    assert set(tokens.list_scopes(path)) == set(names)
     assert {entry.name for entry in tmp_path.iterdir()} == {"tokens.json", ".tokens.json.lock"}
 
 
@@ -35,7 +35,7 @@ def test_token_file_waits_for_another_change_and_gives_up(
     path = tmp_path / "tokens.json"
     with (
         token_file.changing(path),
-        pytest.raises(SettingError, match="being changed by another program"),
+        pytest.raises(SettingError, match="locked by another program"),
     ):
         tokens.add(path, "late", ["read"])
     tokens.add(path, "later", ["read"])
@@ -75,7 +75,7 @@ def test_token_file_keeps_its_mode(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to others")
+@pytest.mark.as_root
 def test_token_file_keeps_its_owner_when_root_changes_it(tmp_path: Path) -> None:
     path = tmp_path / "tokens.json"
     os.chown(tmp_path, 4242, 4343)
@@ -92,12 +92,16 @@ def test_token_file_is_changed_through_no_link(tmp_path: Path) -> None:
     path.symlink_to(other)
     with pytest.raises(SettingError, match="can't be read"):
         tokens.add(path, "new", ["read"])
-    assert set(tokens.listed(other)) == {"kept"}
+    assert set(tokens.list_scopes(other)) == {"kept"}
     victim = tmp_path / "victim"
     victim.write_text("kept")
     (tmp_path / "other.json.new").symlink_to(victim)
     tokens.add(other, "new", ["read"])
     assert victim.read_text() == "kept"
+    (tmp_path / ".other.json.lock").unlink()
+    (tmp_path / ".other.json.lock").symlink_to(victim)  # which others may hold
+    with pytest.raises(SettingError, match="can't be read"):
+        tokens.add(other, "newer", ["read"])
 
 
 def _garble(path: Path) -> None:
@@ -115,7 +119,7 @@ def _pipe(path: Path) -> None:
 
 def _fill(path: Path) -> None:
     with path.open("ab") as file:
-        file.truncate(token_file.MOST_BYTES + 1)
+        file.truncate(token_file.MAX_BYTES + 1)
 
 
 @pytest.mark.parametrize("spoil", [_garble, _nest, _pipe, _fill, Path.unlink])
@@ -146,4 +150,4 @@ def test_token_file_names_no_scope_that_there_is_not(tmp_path: Path) -> None:
     path = tmp_path / "tokens.json"
     path.write_text(json.dumps({"tokens": {"a": {"scopes": ["root"], "sha256": "0" * 64}}}))
     with pytest.raises(SettingError, match="is no token file"):
-        tokens.listed(path)
+        tokens.list_scopes(path)

@@ -17,7 +17,13 @@ from workflow_backend.cli import main
 
 # What the commands import when they run is imported once.
 for name in (
-    *("api.service", "api.tokens", "chain.follow", "operations.bootstrap", "operations.health"),
+    *(
+        "api.service",
+        "api.tokens",
+        "chain.event_stream",
+        "operations.bootstrap",
+        "operations.health",
+    ),
     *("operations.operator", "operations.preflight", "operations.recovery.actions"),
     *("operations.release.build", "operations.smoke", "operations.snapshots.actions"),
     *("operations.status", "operations.upgrades.actions", "operations.wallets"),
@@ -39,16 +45,16 @@ def run(argv: list[str], stdin: str) -> dict[str, Any]:
             _become(argv, given.fileno(), err.fileno())
         _, status = os.waitpid(pid, 0)
         err.seek(0)
-        said = err.read().decode(errors="backslashreplace")
+        printed = err.read().decode(errors="backslashreplace")
         code = -1 if os.WIFSIGNALED(status) else os.waitstatus_to_exitcode(status)
-        return {"code": code, "err": said}
+        return {"code": code, "err": printed}
 
 
 def _become(argv: list[str], given: int, err: int) -> None:
     signal.alarm(SECONDS)
     nothing = os.open(os.devnull, os.O_WRONLY)
-    for there, wanted in ((given, 0), (nothing, 1), (err, 2)):
-        os.dup2(there, wanted)
+    for there, target in ((given, 0), (nothing, 1), (err, 2)):
+        os.dup2(there, target)
     sys.stdin = open(0, closefd=False)  # noqa: SIM115 -- the last driver's is read already
     sys.argv = ["workflow-backend", *argv]
     code = 70

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from workflow_backend import cli
+from workflow_backend.cli import recovery
 
 NOWHERE = "http://127.0.0.1:9"
 type Run = Callable[[list[str], str], dict[str, Any]]
@@ -53,7 +55,12 @@ def leaves(
     yield words, parser
 
 
-COMMANDS = dict(leaves(cli._parser()))
+COMMANDS = {
+    words: parser
+    for called in (None, *recovery.GROUPS)
+    for words, parser in leaves(cli._parser(called))
+    if words not in [(group,) for group in recovery.GROUPS]
+}
 
 
 @st.composite
@@ -141,7 +148,7 @@ def test_a_command_ends_with_a_line_whatever_it_is_given(words: tuple[str, ...],
 
 
 @pytest.mark.parametrize(
-    ("call", "said"),
+    ("call", "message"),
     [
         (["items", "get", ""], "an item's id is 1 to 128"),
         (["items", "watch", ""], "an item's id is 1 to 128"),
@@ -153,14 +160,24 @@ def test_a_command_ends_with_a_line_whatever_it_is_given(words: tuple[str, ...],
         (["operator", "propose", "xyz"], "a public key of 64 hexadecimal digits, not 'xyz'"),
     ],
 )
-def test_what_is_wrong_is_said(call: list[str], said: str, run: Run) -> None:
+def test_wrong_call_is_explained(call: list[str], message: str, run: Run) -> None:
     done = run(call, "")
     assert done["code"] == 2
-    assert said in done["err"]
+    assert message in done["err"]
+
+
+@pytest.mark.parametrize("group", recovery.GROUPS)
+def test_help_names_every_action_that_playbooks_may_ask_for(
+    group: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    registry = import_module(f"workflow_backend.operations.{group}.actions")
+    with pytest.raises(SystemExit, match="0"):
+        cli._parser(group).parse_args([group, "--help"])
+    assert set(registry.ACTIONS) <= set(capsys.readouterr().out.split())
 
 
 def test_a_request_that_can_not_be_one_is_refused(run: Run) -> None:
-    for stdin, said in (("[" * 100_000, "nested too deeply"), ("[]", "no JSON object")):
+    for stdin, message in (("[" * 100_000, "nested too deeply"), ("[]", "no JSON object")):
         done = run(["snapshots", "list"], stdin)
         assert done["code"] == 1
-        assert said in done["err"]
+        assert message in done["err"]

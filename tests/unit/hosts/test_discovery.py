@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tests.hosts.discovery import chosen, scenarios
 
-from steps import Trouble
+from steps import SetupError
 
 FILES = (
     "roles/release/molecule/default/molecule.yml",
@@ -57,7 +57,7 @@ def test_a_word_means_a_role_or_a_scenario(repo: Path, words: list[str], meant: 
 
 
 def test_an_unknown_word_is_told_with_those_that_are_known(repo: Path) -> None:
-    with pytest.raises(Trouble, match="there is no scenario releas:") as raised:
+    with pytest.raises(SetupError, match="there is no scenario releas:") as raised:
         names(repo, "postgres", "releas")
     assert "consortium postgres release" in raised.value.remedy
 

@@ -7,7 +7,7 @@ from tests.hosts.instances import suites
 from tests.hosts.plays import inventory, read_recap
 from tests.hosts.store import LAST_NUMBER, HostRecord, Owner, Record
 
-from steps import Trouble
+from steps import SetupError
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def test_the_next_number_that_nothing_uses(
 
 
 def test_where_every_address_is_in_use_that_is_told() -> None:
-    with pytest.raises(Trouble, match="every network"):
+    with pytest.raises(SetupError, match="every network"):
         links.free_number(set(), ["10.0.0.0/8"], 0)
 
 
@@ -73,13 +73,13 @@ def test_an_image_depends_on_its_packages_and_its_set_up(monkeypatch: pytest.Mon
 
 
 def test_another_suite_is_refused() -> None:
-    with pytest.raises(Trouble, match="no image of sarge"):
+    with pytest.raises(SetupError, match="no image of sarge"):
         images.make("sarge")
 
 
 def test_whoever_is_not_root_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
-    with pytest.raises(Trouble, match="only root") as raised:
+    with pytest.raises(SetupError, match="only root") as raised:
         images.check_machine()
     assert raised.value.remedy == "sudo make test-hosts"
 
@@ -87,7 +87,7 @@ def test_whoever_is_not_root_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_missing_is_named_by_its_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 0)
     monkeypatch.setattr("shutil.which", lambda name: None if name == "systemd-nspawn" else name)
-    with pytest.raises(Trouble, match="systemd-container: not installed") as raised:
+    with pytest.raises(SetupError, match="systemd-container: not installed") as raised:
         images.check_machine()
     assert raised.value.remedy == "apt-get install --no-install-recommends systemd-container"
 

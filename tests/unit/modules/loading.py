@@ -1,27 +1,27 @@
-"""Ansible modules of this toolkit, loaded as Ansible loads them on a host."""
+"""Ansible modules of this toolkit, by the names that Ansible gives them."""
 
 import importlib
-import importlib.util
 from pathlib import Path
 from typing import Any
 
 REPO = Path(__file__).resolve().parents[3]
+COLLECTIONS = REPO / "playbooks" / "collections"
+PLUGINS = "ansible_collections.xian.workflow_backend.plugins"
 
 
 def utility(name: str) -> Any:
-    """Return a file of `module_utils`."""
-    folder = importlib.import_module("ansible.module_utils").__path__
-    if str(REPO / "module_utils") not in folder:
-        folder.append(str(REPO / "module_utils"))
-    return importlib.import_module(f"ansible.module_utils.{name}")
+    """Return a file of `plugins/module_utils`."""
+    return importlib.import_module(f"{PLUGINS}.module_utils.{name}")
 
 
 def module(name: str) -> Any:
-    """Return a file of `library`."""
-    utility("basic")
-    spec = importlib.util.spec_from_file_location(name, REPO / "library" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
+    """Return a file of `plugins/modules`."""
+    return importlib.import_module(f"{PLUGINS}.modules.{name}")
+
+
+def filters(name: str) -> dict[str, Any]:
+    """Return the filters of a file of `plugins/filter`."""
+    loaded: dict[str, Any] = (
+        importlib.import_module(f"{PLUGINS}.filter.{name}").FilterModule().filters()
+    )
     return loaded

@@ -52,7 +52,7 @@ def test_words_of_an_earlier_start_are_the_last_resort() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "text"),
     [
         (entry("no", fields={"err": "EOF", "height": 7}), "no: EOF"),
         (entry("no", exception="Traceback (most recent call last):\n  File x\nKeyError: 1"),
@@ -63,8 +63,8 @@ def test_words_of_an_earlier_start_are_the_last_resort() -> None:
         ("[" * 100_000, "[" * 2000),
     ],
 )  # fmt: skip
-def test_a_line_is_told_as_a_person_reads_it(line: str, said: str) -> None:
-    assert log.plain(line) == said
+def test_line_is_shown_as_a_person_reads_it(line: str, text: str) -> None:
+    assert log.plain(line) == text
 
 
 def test_only_the_last_lines_of_a_file_are_told(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_only_the_last_lines_of_a_file_are_told(tmp_path: Path) -> None:
     assert log.of_file(path) == "99997; 99998; 99999"
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root reads for another account")
+@pytest.mark.as_root
 def test_root_follows_no_link_and_waits_for_no_pipe_in_the_place_of_a_log(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("of root")

@@ -1,5 +1,6 @@
 """Root writes and takes nothing through what another account put in the way."""
 
+import errno
 import json
 import os
 import pwd
@@ -11,25 +12,23 @@ from typing import Any
 
 import pytest
 
-from .loading import REPO, module, utility
+from .loading import COLLECTIONS, PLUGINS, module, utility
 
 safe_files = utility("safe_files")
 text_files = module("text_files")
 account_files = module("account_files")
 
 ME = (os.geteuid(), os.getegid())
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root acts for another account")
 
 
 def run(name: str, **arguments: Any) -> dict[str, Any]:
     """Run a module as Ansible does on a host; return what it answers."""
     script = (
-        "import importlib, runpy, sys; "
-        "importlib.import_module('ansible.module_utils').__path__.append(sys.argv[1]); "
-        "sys.argv = [sys.argv[2]]; runpy.run_path(sys.argv[0], run_name='__main__')"
+        "import runpy, sys; sys.path.insert(0, sys.argv[1]); name = sys.argv[2]; "
+        "sys.argv = [name]; runpy.run_module(name, run_name='__main__')"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, REPO / "module_utils", REPO / "library" / f"{name}.py"],
+        [sys.executable, "-c", script, COLLECTIONS, f"{PLUGINS}.modules.{name}"],
         input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
         capture_output=True,
         text=True,
@@ -96,7 +95,7 @@ def test_a_link_of_roots_own_is_followed(tmp_path: Path) -> None:
     assert "symbolic links" in run("text_files", files={str(tmp_path / "loop" / "a"): ""})["msg"]
 
 
-@needs_root
+@pytest.mark.as_root
 def test_root_follows_no_link_of_an_account(nobody: Path, tmp_path: Path) -> None:
     """Neither one in the account's folder, nor one that it owns elsewhere."""
     (tmp_path / "roots").mkdir()
@@ -114,7 +113,7 @@ def test_root_follows_no_link_of_an_account(nobody: Path, tmp_path: Path) -> Non
     assert list((tmp_path / "roots").iterdir()) == []
 
 
-@needs_root
+@pytest.mark.as_root
 def test_a_folder_that_becomes_a_link_meanwhile_changes_nothing(
     nobody: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,14 +126,14 @@ def test_a_folder_that_becomes_a_link_meanwhile_changes_nothing(
         (nobody / "new").symlink_to(tmp_path / "roots")
 
     monkeypatch.setattr(os, "mkdir", races)
-    wanted = safe_files.folder(nobody / "new", make=(owner.pw_uid, owner.pw_gid))
-    with pytest.raises(OSError, match=r"Too many levels|Not a directory|is no folder"), wanted:
+    request = safe_files.folder(nobody / "new", make=(owner.pw_uid, owner.pw_gid))
+    with pytest.raises(OSError, match=r"Too many levels|Not a directory|is no folder"), request:
         pass
     assert (tmp_path / "roots").stat().st_uid == 0
     assert list((tmp_path / "roots").iterdir()) == []
 
 
-@needs_root
+@pytest.mark.as_root
 def test_a_folder_of_roots_that_comes_meanwhile_is_not_given_away(
     nobody: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,7 +155,7 @@ def test_a_folder_of_roots_that_comes_meanwhile_is_not_given_away(
         assert os.fstat(holder).st_uid == 0
 
 
-@needs_root
+@pytest.mark.as_root
 def test_only_the_accounts_own_plain_files_are_taken(nobody: Path, tmp_path: Path) -> None:
     account = pwd.getpwnam("nobody")
     (nobody / "good").write_text("state")
@@ -165,11 +164,40 @@ def test_only_the_accounts_own_plain_files_are_taken(nobody: Path, tmp_path: Pat
     (nobody / "roots").write_text("a secret")
     os.mkfifo(nobody / "fifo")
     there = tmp_path / "outgoing"
-    wanted = {"folder": str(nobody), "account": "nobody", "destination": str(there)}
+    request = {
+        "folder": str(nobody),
+        "account": "nobody",
+        "destination": str(there),
+        "most_bytes": 5,
+    }
     for _ in range(2):
-        run("account_files", names=["good"], **wanted)
+        run("account_files", names=["good"], **request)
         assert (there / "good").read_text() == "state"
     assert (there.stat().st_uid, there.stat().st_mode & 0o777) == (0, 0o700)
     for name in ("link", "fifo", "roots", "../good", "..", "gone"):
-        assert "msg" in run("account_files", names=[name], **wanted), name
+        assert "msg" in run("account_files", names=[name], **request), name
     assert [path.name for path in there.iterdir()] == ["good"]
+    too_small = run("account_files", names=["good"], **{**request, "most_bytes": 4})
+    assert "the file has 5 bytes, at most 4 are allowed" in too_small["msg"]
+
+
+@pytest.mark.as_root
+def test_account_file_on_another_disk_is_copied_within_its_limit(
+    nobody: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file may grow while it is copied: no more than it had when it was measured is taken."""
+    account = pwd.getpwnam("nobody")
+    grows = nobody / "grows"
+    grows.write_bytes(b"state")
+    os.chown(grows, account.pw_uid, account.pw_gid)
+
+    def other_disk(*_: object, **__: object) -> None:
+        with grows.open("ab") as file:
+            file.write(b" and more")
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", other_disk)
+    there = tmp_path / "outgoing"
+    taken = {"folder": str(nobody), "account": "nobody", "destination": str(there)}
+    account_files.take(names=["grows"], most_bytes=100, **taken)
+    assert (there / "grows").read_bytes() == b"state"

@@ -10,7 +10,7 @@ import pytest
 from manager_harness import Ear
 
 from workflow_backend_node import app
-from workflow_backend_node.asking import Refused
+from workflow_backend_node.requests import Refused
 
 
 def refused(*arguments: str, **environment: str) -> str:
@@ -29,12 +29,12 @@ def refused(*arguments: str, **environment: str) -> str:
     return str(entry["message"])
 
 
-def test_another_version_of_the_app_is_refused() -> None:
+def test_app_of_another_version_is_refused() -> None:
     with pytest.raises(Refused, match=r"0\.9\.4 is installed.*0\.9\.3: install 0\.9\.3, or"):
         app._check_version("0.9.4")
 
 
-def test_a_missing_home_is_one_line(tmp_path: Path) -> None:
+def test_missing_home_is_one_line(tmp_path: Path) -> None:
     assert str(tmp_path / ".cometbft" / "config" / "config.toml") in refused(
         str(tmp_path / ".cometbft")
     )
@@ -51,14 +51,14 @@ def indexed(tmp_path: Path) -> str:
     return str(tmp_path / ".cometbft")
 
 
-def test_an_index_without_a_database_is_one_line(indexed: str) -> None:
+def test_index_without_a_database_is_one_line(indexed: str) -> None:
     assert refused(indexed) == (
         "the app does not start: "
         "neither XIAN_BDS_DSN nor the credential index_dsn names the index's database"
     )
 
 
-def test_a_password_in_a_bad_dsn_is_not_shown(indexed: str) -> None:
+def test_password_in_a_bad_dsn_is_not_shown(indexed: str) -> None:
     reason = refused(indexed, XIAN_BDS_DSN="mysql://me:hunter2@host:port/x")
     assert "index_dsn is no PostgreSQL DSN" in reason
     assert "hunter2" not in reason
@@ -86,12 +86,12 @@ class Server(server.ABCIServer):
         time.sleep(3)  # other threads run meanwhile
         print("free", flush=True)
 
-app._tell_life(server, Manager())
+app._report_liveness(server, Manager())
 Server(App(), sys.argv[1]).run()
 """
 
 
-def test_only_the_loop_itself_says_that_it_lives(tmp_path: Path) -> None:
+def test_event_loop_reports_itself_that_it_is_alive(tmp_path: Path) -> None:
     with (
         Ear(patience=1) as ear,
         subprocess.Popen(

@@ -1,4 +1,4 @@
-"""CometBFT starts when the app listens, and the app's socket is asked without touching it."""
+"""The launcher of CometBFT: it starts when the app listens and stops when the app is gone."""
 
 import json
 import os
@@ -14,42 +14,7 @@ from pathlib import Path
 
 import pytest
 from manager_harness import Ear
-from node_harness import free_port
-
-from workflow_backend_node.comet import listener
-
-TABLE = Path("/proc/self/net/unix")
-
-
-def test_a_listening_socket_is_seen(tmp_path: Path) -> None:
-    path = str(tmp_path / "app.sock")
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(path)
-        assert listener(path, TABLE.read_text()) is None  # bound, but nobody would answer
-        server.listen()
-        assert listener(path, TABLE.read_text()) is not None
-
-
-def test_the_file_of_a_dead_process_is_no_listener(tmp_path: Path) -> None:
-    path = tmp_path / "app.sock"
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(path))
-        server.listen()
-    assert path.exists()
-    assert listener(str(path), TABLE.read_text()) is None
-
-
-def test_a_new_app_is_told_from_the_old(tmp_path: Path) -> None:
-    path = tmp_path / "app.sock"
-    seen = []
-    for _ in range(2):
-        path.unlink(missing_ok=True)
-        with socket.socket(socket.AF_UNIX) as server:
-            server.bind(str(path))
-            server.listen()
-            seen.append(listener(str(path), TABLE.read_text()))
-    assert None not in seen
-    assert seen[0] != seen[1]
+from processes import free_port
 
 
 class Rpc(BaseHTTPRequestHandler):
@@ -87,9 +52,9 @@ class Launched:
             text=True,
             env={**os.environ, **ear.environment},
         )
-        assert self.said() == "started"
+        assert self.read_line() == "started"
 
-    def said(self) -> str:
+    def read_line(self) -> str:
         assert self.program.stderr is not None
         entry = json.loads(self.program.stderr.readline())
         assert entry["logger"].startswith("cometbft")
@@ -133,7 +98,7 @@ def test_without_its_app_cometbft_ends(launch: Callable[[str], Launched], hangs:
     launched = launch("exec sleep 60" if hangs else "sleep 1; exit 7")
     launched.app.close()
     if hangs:
-        assert "it is killed" in launched.said()
+        assert "it is killed" in launched.read_line()
     assert launched.program.wait(20) == (128 + signal.SIGKILL if hangs else 7)
 
 
@@ -145,19 +110,19 @@ FAILURE = (
 
 def test_with_a_dead_consensus_cometbft_is_killed(launch: Callable[[str], Launched]) -> None:
     launched = launch(f"trap '' TERM; echo '{FAILURE}'; while :; do sleep 0.1; done")
-    assert launched.said() == "CONSENSUS FAILURE!!!"
-    assert "it is killed" in launched.said()
+    assert launched.read_line() == "CONSENSUS FAILURE!!!"
+    assert "it is killed" in launched.read_line()
     assert launched.program.wait(20) == 128 + signal.SIGKILL
 
 
-def test_others_may_speak_of_a_failed_consensus(launch: Callable[[str], Launched]) -> None:
+def test_consensus_failure_counts_from_cometbft_alone(launch: Callable[[str], Launched]) -> None:
     launched = launch(f"echo '{FAILURE.replace('"consensus"', '"rpc"')}'; exec sleep 60")
-    assert launched.said() == "CONSENSUS FAILURE!!!"
+    assert launched.read_line() == "CONSENSUS FAILURE!!!"
     with pytest.raises(subprocess.TimeoutExpired):
         launched.program.wait(1)
 
 
-def test_it_is_ready_and_lives_while_the_rpc_answers(
+def test_launcher_is_ready_and_alive_while_the_rpc_answers(
     launch: Callable[[str], Launched], ear: Ear
 ) -> None:
     launched = launch("exec sleep 60")
@@ -175,7 +140,7 @@ def test_it_is_ready_and_lives_while_the_rpc_answers(
 
 
 @pytest.mark.parametrize("answer", ["", "[]", '{"error": {}}', '{"result": {"sync_info": {}}}'])
-def test_an_answer_without_a_height_is_none(
+def test_answer_without_a_height_is_none(
     launch: Callable[[str], Launched], ear: Ear, answer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Rpc, "answer", answer)
@@ -185,16 +150,14 @@ def test_an_answer_without_a_height_is_none(
     assert launched.program.poll() is None
 
 
-def test_who_asks_the_launcher_to_end_asks_cometbft(
-    launch: Callable[[str], Launched], ear: Ear
-) -> None:
+def test_launcher_forwards_signals_to_cometbft(launch: Callable[[str], Launched], ear: Ear) -> None:
     launched = launch("trap 'echo asked; exit 3' TERM; while :; do sleep 0.1; done")
     launched.program.terminate()
     ear.wait_for("STOPPING", 5)
-    assert launched.said() == "asked"
+    assert launched.read_line() == "asked"
     assert launched.program.wait(5) == 3
 
 
 def test_cometbft_has_no_manager_of_its_own(launch: Callable[[str], Launched]) -> None:
     launched = launch("sleep 0.5; echo manager=$NOTIFY_SOCKET$WATCHDOG_USEC; exec sleep 60")
-    assert launched.said() == "manager="
+    assert launched.read_line() == "manager="

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from workflow_backend_node import fetch, first_start, home, homes
-from workflow_backend_node.asking import Refused
+from workflow_backend_node.requests import Refused
 
 type Request = dict[str, Any]
 
@@ -34,24 +34,24 @@ def old_home(home_request: Request, height: int) -> Path:
     return place
 
 
-def test_the_old_home_is_kept_and_what_it_signed_holds_for_the_new(home_request: Request) -> None:
+def test_old_home_is_kept_and_what_it_signed_holds_for_the_new(home_request: Request) -> None:
     place = old_home(home_request, 900)
     assert do(home_request, "clear", check=True)["changed"] == [str(place)]
     answer = do(home_request, "clear")
-    assert homes.look(place)["highest"] == 900
+    assert homes.status(place)["highest"] == 900
     assert (Path(answer["aside"]) / "data" / "blockstore.db").exists()
     assert answer["moved_aside"] == [answer["aside"]]
     assert do(home_request, "clear")["aside"] is None  # asked again after it was cut short
     home.bring({**home_request, "seen": state(500)}, check=False)
     do(home_request, "first_start", check_blocks=3, state_sync=SYNC)
-    assert homes.look(place)["signed"] == state(900)
-    assert homes.look(place)["fetching"] is True
+    assert homes.status(place)["signed"] == state(900)
+    assert homes.status(place)["fetching"] is True
     first = first_start.read(place)
     assert first is not None
     assert (first.signed, first.servers) == (900, SYNC["rpc_servers"])
     assert do(home_request, "synced") == {"changed": True}
     assert do(home_request, "synced") == {"changed": False}
-    assert homes.look(place)["fetching"] is True  # a run that is cut short here begins anew
+    assert homes.status(place)["fetching"] is True  # a run that is cut short here begins anew
     for number in range(3):
         place.with_name(f"{homes.ASIDE}-0{number}").mkdir()
     assert do(home_request, "proven", check=True, keep=2)["changed"] == [
@@ -59,23 +59,23 @@ def test_the_old_home_is_kept_and_what_it_signed_holds_for_the_new(home_request:
     ]
     proven = do(home_request, "proven", keep=2)
     assert proven["moved_aside"] == [f"{place.with_name(homes.ASIDE)}-02", answer["aside"]]
-    assert homes.look(place)["fetching"] is False
+    assert homes.status(place)["fetching"] is False
 
 
-def test_a_lost_home_begins_behind_what_peers_have_seen(home_request: Request) -> None:
+def test_lost_home_begins_behind_what_peers_have_seen(home_request: Request) -> None:
     do(home_request, "clear")
     home.bring({**home_request, "seen": state(500)}, check=False)
     do(home_request, "first_start", check_blocks=3, state_sync=SYNC)
-    assert homes.look(Path(home_request["home"]))["signed"] == state(500)
+    assert homes.status(Path(home_request["home"]))["signed"] == state(500)
 
 
 @pytest.mark.parametrize("garbled", ["", "{}", "[]", '{"height": 7}'])
-def test_an_old_signing_state_that_cannot_be_read_gives_way_to_the_peers(
+def test_old_signing_state_that_cannot_be_read_gives_way_to_the_peers(
     home_request: Request, garbled: str
 ) -> None:
     place = old_home(home_request, 900)
     (place / "data" / "priv_validator_state.json").write_text(garbled)
-    seen = homes.look(place)
+    seen = homes.status(place)
     assert (seen["signed"], seen["highest"]) == (None, 0)
     assert "priv_validator_state.json" in seen["unreadable"][0]
     do(home_request, "clear")
@@ -83,10 +83,10 @@ def test_an_old_signing_state_that_cannot_be_read_gives_way_to_the_peers(
     with pytest.raises(Refused, match="it may sign twice"):
         do(home_request, "first_start", check_blocks=0, state_sync=SYNC)
     do(home_request, "first_start", check_blocks=3, state_sync=SYNC)
-    assert homes.look(place)["signed"] == state(500)
+    assert homes.status(place)["signed"] == state(500)
 
 
-def test_a_home_that_was_pushed_in_part_is_given_up(home_request: Request) -> None:
+def test_home_that_was_pushed_in_part_is_given_up(home_request: Request) -> None:
     pushed = Path(home_request["home"]).with_name(homes.PUSHED)
     pushed.mkdir(parents=True)
     (pushed / homes.MARK).write_text("{}")
@@ -94,10 +94,10 @@ def test_a_home_that_was_pushed_in_part_is_given_up(home_request: Request) -> No
     assert not pushed.exists()
 
 
-def test_nothing_is_said_for_a_home_that_is_not_there(home_request: Request) -> None:
+def test_first_start_of_a_missing_home_is_refused(home_request: Request) -> None:
     with pytest.raises(Refused, match="has no priv_validator_state"):
         do(home_request, "first_start", check_blocks=3, state_sync=SYNC)
-    with pytest.raises(Refused, match="wanted offers, clear"):
+    with pytest.raises(Refused, match="must be offers, clear"):
         do(home_request, "x")
 
 
@@ -105,8 +105,8 @@ def test_offers_are_told(home_request: Request) -> None:
     folder = Path(home_request["home"]) / "xian" / "snapshots"
     folder.mkdir(parents=True)
     assert do(home_request, "offers") == {"offers": []}
-    told = {"height": 7, "app_hash_hex": "ab" * 32, "chain_id": "unit-1"}
-    (folder / "a.tar.gz.manifest.json").write_text(json.dumps(told))
+    manifest = {"height": 7, "app_hash_hex": "ab" * 32, "chain_id": "unit-1"}
+    (folder / "a.tar.gz.manifest.json").write_text(json.dumps(manifest))
     (folder / "b.tar.gz.manifest.json").write_text("{")
     os.mkfifo(folder / "c.tar.gz.manifest.json")
     (folder / "d.tar.gz.manifest.json").symlink_to("a.tar.gz.manifest.json")

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from workflow_backend_node import home
-from workflow_backend_node.asking import Refused
-from workflow_backend_node.turns import turn
+from workflow_backend_node.locks import folder_lock
+from workflow_backend_node.requests import Refused
 
 Request = dict[str, Any]
 
@@ -21,7 +21,7 @@ def made(request: Request) -> Path:
     return Path(request["home"])
 
 
-def test_a_new_home_is_whole_and_private(home_request: Request) -> None:
+def test_new_home_is_whole_and_private(home_request: Request) -> None:
     path = made(home_request)
     files = {f.relative_to(path).as_posix() for f in path.rglob("*") if f.is_file()}
     assert files == {
@@ -36,9 +36,9 @@ def test_a_new_home_is_whole_and_private(home_request: Request) -> None:
     assert not Path(home_request["identity"]).exists()  # the key has one place
 
 
-@pytest.mark.parametrize(("seen", "wanted"), [({}, "7"), ("5", "7"), ("9", "9")])
-def test_what_a_validator_signed_elsewhere_is_kept_and_never_lowered(
-    home_request: Request, seen: object, wanted: str
+@pytest.mark.parametrize(("seen", "expected"), [({}, "7"), ("5", "7"), ("9", "9")])
+def test_signing_state_from_elsewhere_is_kept_and_never_lowered(
+    home_request: Request, seen: object, expected: str
 ) -> None:
     signed = {"height": "7", "round": 0, "step": 3}
     state = Path(home_request["identity"]) / "priv_validator_state.json"
@@ -46,10 +46,10 @@ def test_what_a_validator_signed_elsewhere_is_kept_and_never_lowered(
     home_request["seen"] = seen and {**signed, "height": seen}
     path = made(home_request)
     found = json.loads((path / "data" / "priv_validator_state.json").read_text())
-    assert found == {**signed, "height": wanted}
+    assert found == {**signed, "height": expected}
 
 
-def test_a_home_that_others_made_is_taken_over(home_request: Request) -> None:
+def test_home_that_others_made_is_taken_over(home_request: Request) -> None:
     """Its configuration becomes ours, its keys private, and the rest stays."""
     path = made(home_request)
     (path / "config" / "config.toml").write_text('moniker = "elsewhere"\n')
@@ -68,16 +68,16 @@ def test_a_home_that_others_made_is_taken_over(home_request: Request) -> None:
     assert home.bring(home_request, check=False)["changed"] == []
 
 
-def test_the_second_time_changes_nothing(home_request: Request) -> None:
+def test_second_time_changes_nothing(home_request: Request) -> None:
     made(home_request)
     answer = home.bring(home_request, check=False)
     assert (answer["changed"], answer["diff"], answer["made"]) == ([], "", True)
 
 
-def test_two_at_once_take_turns(home_request: Request) -> None:
+def test_deployments_at_once_take_turns(home_request: Request) -> None:
     path = Path(home_request["home"])
     with ThreadPoolExecutor() as pool:
-        with turn(path.parent, check=False):
+        with folder_lock(path.parent, check=False):
             waiting = pool.submit(home.bring, home_request, False)
             with pytest.raises(TimeoutError):
                 waiting.result(timeout=0.3)
@@ -85,7 +85,7 @@ def test_two_at_once_take_turns(home_request: Request) -> None:
         assert waiting.result(timeout=30)["made"]
 
 
-def test_a_rehearsal_tells_and_writes_nothing(home_request: Request) -> None:
+def test_rehearsal_tells_and_writes_nothing(home_request: Request) -> None:
     path = made(home_request)
     before = {f: f.read_bytes() for f in path.rglob("*") if f.is_file()}
     home_request["settings"]["log_level"] = "DEBUG"
@@ -95,15 +95,13 @@ def test_a_rehearsal_tells_and_writes_nothing(home_request: Request) -> None:
     assert {f: f.read_bytes() for f in path.rglob("*") if f.is_file()} == before
 
 
-def test_a_rehearsal_on_a_fresh_host_needs_no_identity(
-    home_request: Request, tmp_path: Path
-) -> None:
+def test_rehearsal_on_a_fresh_host_needs_no_identity(home_request: Request, tmp_path: Path) -> None:
     home_request["identity"] = str(tmp_path / "nowhere")
     answer = home.bring(home_request, check=True)
     assert (answer["made"], answer["changed"]) == (False, [home_request["home"]])
 
 
-def test_what_an_earlier_run_left_of_an_identity_makes_no_home(home_request: Request) -> None:
+def test_identity_left_by_an_earlier_run_makes_no_home(home_request: Request) -> None:
     """A run that was killed may have handed over the keys and not what they signed last."""
     identity = Path(home_request["identity"])
     left = identity.with_name("left")
@@ -118,7 +116,7 @@ def test_what_an_earlier_run_left_of_an_identity_makes_no_home(home_request: Req
     assert home.bring(home_request, check=False)["made"] is True
 
 
-def test_an_identity_that_was_left_beside_its_home_is_taken_away(home_request: Request) -> None:
+def test_identity_that_was_left_beside_its_home_is_taken_away(home_request: Request) -> None:
     identity = Path(home_request["identity"])
     left = identity.with_name("left")
     shutil.copytree(identity, left)
@@ -144,7 +142,7 @@ def test_configuration_changes_and_the_rest_stays(home_request: Request) -> None
     assert before == {f: f.read_bytes() for f in before}
 
 
-def test_another_set_of_peers_is_written_and_asks_for_no_restart_by_itself(
+def test_peers_that_change_are_written_without_a_restart(
     home_request: Request,
 ) -> None:
     path = made(home_request)
@@ -157,12 +155,12 @@ def test_another_set_of_peers_is_written_and_asks_for_no_restart_by_itself(
     assert home.bring(home_request, check=False)["configuration"] != before
 
 
-def test_the_commit_timeout_suits_the_topology(home_request: Request) -> None:
+def test_commit_timeout_suits_the_topology(home_request: Request) -> None:
     config = tomllib.loads((made(home_request) / "config" / "config.toml").read_text())
     assert config["consensus"]["timeout_commit"] == "200ms"  # two validators are in the genesis
 
 
-def test_nothing_is_open_to_other_sites_or_machines(home_request: Request) -> None:
+def test_configuration_is_closed_to_other_sites_and_machines(home_request: Request) -> None:
     config = tomllib.loads((made(home_request) / "config" / "config.toml").read_text())
     assert config["rpc"]["cors_allowed_origins"] == []
     assert config["rpc"]["laddr"] == "tcp://127.0.0.9:26657"
@@ -191,13 +189,13 @@ def test_anothers_home_is_refused(
 @pytest.mark.parametrize(
     "lost", ["config/priv_validator_key.json", "data/priv_validator_state.json"]
 )
-def test_a_home_that_could_sign_twice_is_refused(home_request: Request, lost: str) -> None:
+def test_home_that_could_sign_twice_is_refused(home_request: Request, lost: str) -> None:
     (made(home_request) / lost).unlink()
     with pytest.raises(Refused, match=Path(lost).name):
         home.bring(home_request, check=False)
 
 
-def test_a_half_restored_home_is_named_before_anything_is_changed(home_request: Request) -> None:
+def test_half_restored_home_is_named_before_anything_is_changed(home_request: Request) -> None:
     journal = made(home_request).parent / "restore" / "journal.json"
     journal.parent.mkdir()
     journal.write_text(json.dumps({"phase": "swapping"}))
@@ -215,15 +213,13 @@ def test_a_half_restored_home_is_named_before_anything_is_changed(home_request: 
         ("misspelt", 1, "misspelt is unknown"),
     ],
 )
-def test_a_wrong_setting_is_named(
-    home_request: Request, name: str, value: Any, reason: str
-) -> None:
+def test_wrong_setting_is_named(home_request: Request, name: str, value: Any, reason: str) -> None:
     home_request["settings"][name] = value
     with pytest.raises(Refused, match=reason):
         home.bring(home_request, check=False)
     assert not Path(home_request["home"]).exists()
 
 
-def test_no_key_is_in_the_answer(home_request: Request) -> None:
+def test_answer_holds_no_key(home_request: Request) -> None:
     key = json.loads((Path(home_request["identity"]) / "priv_validator_key.json").read_text())
     assert key["priv_key"]["value"] not in json.dumps(home.bring(home_request, check=False))

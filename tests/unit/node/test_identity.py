@@ -20,7 +20,7 @@ from xian.node_setup import (
 )
 
 from workflow_backend_node import archives, identity, signing_state
-from workflow_backend_node.asking import Refused
+from workflow_backend_node.requests import Refused
 
 
 def prepared(folder: Path) -> tuple[Path, str, str]:
@@ -60,7 +60,7 @@ def as_zip(home: Path) -> Path:
 
 
 @pytest.mark.parametrize("form", [as_folder, as_tar, as_zip])
-def test_a_home_is_read_whatever_its_form(form: Callable[[Path], Path], tmp_path: Path) -> None:
+def test_home_is_read_whatever_its_form(form: Callable[[Path], Path], tmp_path: Path) -> None:
     home, node_id, public_key = prepared(tmp_path)
     found = identity.read(form(home))
     assert (found.node_id, found.public_key) == (node_id, public_key)
@@ -70,7 +70,7 @@ def test_a_home_is_read_whatever_its_form(form: Callable[[Path], Path], tmp_path
 
 
 @pytest.mark.parametrize("form", [as_folder, as_tar, as_zip])
-def test_what_was_signed_comes_along(form: Callable[[Path], Path], tmp_path: Path) -> None:
+def test_identity_brings_its_signing_state(form: Callable[[Path], Path], tmp_path: Path) -> None:
     home, _, _ = prepared(tmp_path)
     state = {"height": "7", "round": 0, "step": 3, "signature": "c2ln", "signbytes": "00"}
     (home / "data" / signing_state.STATE).write_text(json.dumps(state))
@@ -96,14 +96,14 @@ def test_blocks_without_what_was_signed_are_refused(
 
 
 @pytest.mark.parametrize("garbled", ["", "{}", "[]", '{"height": 7}'])
-def test_a_garbled_signing_state_is_refused(tmp_path: Path, garbled: str) -> None:
+def test_garbled_signing_state_is_refused(tmp_path: Path, garbled: str) -> None:
     home, _, _ = prepared(tmp_path)
     (home / "data" / signing_state.STATE).write_text(garbled)
     with pytest.raises(Refused, match=r"priv_validator_state\.json"):
         identity.read(home)
 
 
-def test_a_validators_key_alone_gets_a_node_key(tmp_path: Path) -> None:
+def test_validators_key_alone_gets_a_node_key(tmp_path: Path) -> None:
     home, _, public_key = prepared(tmp_path)
     alone = tmp_path / "key"
     alone.mkdir()
@@ -124,7 +124,7 @@ def test_a_validators_key_alone_gets_a_node_key(tmp_path: Path) -> None:
         ('{"priv_key": {"value": "c2VjcmV0"}}', "holds no Ed25519 key"),
     ],
 )
-def test_a_broken_key_is_named_and_not_shown(text: str, reason: str, tmp_path: Path) -> None:
+def test_broken_key_is_named_and_not_shown(text: str, reason: str, tmp_path: Path) -> None:
     home, _, _ = prepared(tmp_path)
     (home / "config" / identity.VALIDATOR_KEY).write_text(text)
     with pytest.raises(Refused, match=f"priv_validator_key.json in .*{reason}") as raised:
@@ -132,7 +132,7 @@ def test_a_broken_key_is_named_and_not_shown(text: str, reason: str, tmp_path: P
     assert "c2VjcmV0" not in str(raised.value)
 
 
-def test_another_public_key_in_the_file_is_refused(tmp_path: Path) -> None:
+def test_identity_with_a_foreign_public_key_is_refused(tmp_path: Path) -> None:
     home, _, _ = prepared(tmp_path)
     path = home / "config" / identity.VALIDATOR_KEY
     other = generate_validator_material()["priv_validator_key"]["pub_key"]
@@ -141,7 +141,7 @@ def test_another_public_key_in_the_file_is_refused(tmp_path: Path) -> None:
         identity.read(home)
 
 
-def test_what_is_no_home_is_named(tmp_path: Path) -> None:
+def test_identity_from_what_is_no_home_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refused, match=r"has no priv_validator_key\.json"):
         identity.read(tmp_path)
     with pytest.raises(Refused, match=r"there is no home in .*nowhere"):
@@ -151,7 +151,7 @@ def test_what_is_no_home_is_named(tmp_path: Path) -> None:
         identity.read(tmp_path / "text")
 
 
-def test_an_archive_of_several_homes_is_refused(tmp_path: Path) -> None:
+def test_archive_of_several_homes_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "homes.tar"
     with tarfile.open(path, "w") as archive:
         for name in ("one", "two"):
@@ -218,7 +218,7 @@ def xz(path: Path) -> str:
         *(truncated, xz),
     ],
 )
-def test_an_archive_that_is_no_honest_home_is_refused(
+def test_archive_that_is_no_honest_home_is_refused(
     make: Callable[[Path], str], tmp_path: Path
 ) -> None:
     path = tmp_path / "odd"
@@ -235,7 +235,7 @@ def test_members_of_an_archive_are_bounded(tmp_path: Path, monkeypatch: pytest.M
             identity.read(form(home))
 
 
-def test_a_folder_with_something_else_than_files_is_refused(tmp_path: Path) -> None:
+def test_folder_with_something_else_than_files_is_refused(tmp_path: Path) -> None:
     home, _, _ = prepared(tmp_path)
     key = home / "config" / identity.VALIDATOR_KEY
     key.write_text("[" * 100_000)

@@ -11,7 +11,7 @@ import pytest
 BEGIN = "import atexit, os, sys\nfrom workflow_backend_node import logs\nlogs.begin('x')\n"
 
 
-def said(program: str) -> list[dict[str, str]]:
+def log_entries(program: str) -> list[dict[str, str]]:
     done = subprocess.run(
         [sys.executable, "-c", BEGIN + program], capture_output=True, text=True, check=False
     )
@@ -30,23 +30,23 @@ def said(program: str) -> list[dict[str, str]]:
     ],
 )
 def test_everything_is_an_entry(program: str, message: str) -> None:
-    (entry,) = said(program)
+    (entry,) = log_entries(program)
     assert (entry["message"], entry["logger"]) == (message, "x")
 
 
-def test_an_error_that_nobody_catches_is_one_entry() -> None:
-    (entry,) = said("raise ValueError('no')")
+def test_error_that_nobody_catches_is_one_entry() -> None:
+    (entry,) = log_entries("raise ValueError('no')")
     assert entry["level"] == "error"
     assert entry["message"].startswith("Traceback")
     assert entry["message"].endswith("ValueError: no")
 
 
 def test_our_own_words_have_a_level() -> None:
-    (entry,) = said("logs.say('info', 'two\\nlines')")
+    (entry,) = log_entries("logs.say('info', 'two\\nlines')")
     assert (entry["level"], entry["message"]) == ("info", "two\nlines")
 
 
-def test_a_terminal_is_for_a_person() -> None:
+def test_terminal_is_for_a_person() -> None:
     master, terminal = pty.openpty()
     program = BEGIN + "logs.say('info', 'hello')"
     subprocess.run([sys.executable, "-c", program], stdout=terminal, stderr=terminal, check=True)

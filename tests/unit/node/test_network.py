@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from workflow_backend_node import identity, network
-from workflow_backend_node.asking import Refused
+from workflow_backend_node.requests import Refused
 
 from .conftest import network_request
 
@@ -39,7 +39,7 @@ def test_everything_is_for_the_owner_alone(founded: Path) -> None:
     assert len([name for name in modes if name.endswith("priv_validator_key.json")]) == 2
 
 
-def test_no_private_key_is_in_what_everybody_may_know(founded: Path) -> None:
+def test_network_file_holds_no_private_key(founded: Path) -> None:
     public = (founded / "network.json").read_text() + (founded / "genesis.json").read_text()
     secrets = [json.loads((founded / "operator.json").read_text())["private_key"]]
     keys = [json.loads(path.read_text()) for path in founded.rglob("*key.json")]
@@ -48,7 +48,7 @@ def test_no_private_key_is_in_what_everybody_may_know(founded: Path) -> None:
     assert not [secret for secret in secrets if secret in public]
 
 
-def test_the_genesis_names_the_hosts_with_power(founded: Path) -> None:
+def test_genesis_names_the_hosts_with_power(founded: Path) -> None:
     genesis = json.loads((founded / "genesis.json").read_text())
     public = json.loads((founded / "network.json").read_text())
     assert genesis["chain_id"] == "unit-1"
@@ -63,7 +63,7 @@ def test_the_genesis_names_the_hosts_with_power(founded: Path) -> None:
     ]
 
 
-def test_a_network_that_is_there_is_left_as_it_is(founded: Path) -> None:
+def test_network_that_is_there_is_left_as_it_is(founded: Path) -> None:
     before = {path: path.read_bytes() for path in founded.rglob("*.json")}
     answer = network.make(network_request(founded), check=False)
     assert answer["changed"] == []
@@ -71,12 +71,12 @@ def test_a_network_that_is_there_is_left_as_it_is(founded: Path) -> None:
     assert {path: path.read_bytes() for path in founded.rglob("*.json")} == before
 
 
-def test_another_chain_id_is_refused_with_both_named(founded: Path) -> None:
+def test_network_with_another_chain_id_is_refused(founded: Path) -> None:
     with pytest.raises(Refused, match=r"unit-1.*unit-2"):
         network.make(network_request(founded, chain_id="unit-2"), check=False)
 
 
-def test_a_host_that_came_later_gets_keys_and_no_vote(mine: Path) -> None:
+def test_host_that_came_later_gets_keys_and_no_vote(mine: Path) -> None:
     before = contents(mine)
     rehearsed = network.make(network_request(mine, hosts={"alpha": 10, "gamma": 0}), check=True)
     assert rehearsed["changed"] == [str(mine / "hosts" / "gamma")]
@@ -97,7 +97,7 @@ def test_a_host_that_came_later_gets_keys_and_no_vote(mine: Path) -> None:
     assert make(mine, hosts={"alpha": 10, "gamma": 0})["changed"] == []
 
 
-def test_a_host_that_came_later_can_not_be_given_a_vote_here(mine: Path) -> None:
+def test_host_that_came_later_can_not_be_given_a_vote_here(mine: Path) -> None:
     before = contents(mine)
     with pytest.raises(Refused, match=r"gamma is no validator of the genesis.*power 0"):
         make(mine, hosts={"alpha": 10, "gamma": 10})
@@ -113,7 +113,7 @@ def test_keys_that_an_ended_run_left_are_taken_up(mine: Path) -> None:
     assert contents(mine / "hosts" / "gamma") == left
 
 
-def test_a_network_is_joined_by_its_genesis(founded: Path, tmp_path: Path) -> None:
+def test_network_is_joined_by_its_genesis(founded: Path, tmp_path: Path) -> None:
     given = founded / "genesis.json"
     directory = tmp_path / "joined"
     answer = make(directory, hosts={"delta": 0}, contracts="", genesis=str(given))
@@ -151,7 +151,7 @@ def test_peers_are_kept_as_they_are_wanted(mine: Path) -> None:
         ({"hosts": {"delta": 10}}, "delta is no validator of the genesis"),
     ],
 )
-def test_a_network_is_not_joined_by_mistake(
+def test_network_is_not_joined_by_mistake(
     founded: Path, tmp_path: Path, changes: dict[str, Any], reason: str
 ) -> None:
     request = {"hosts": {"delta": 0}, "genesis": str(founded / "genesis.json"), **changes}
@@ -160,7 +160,7 @@ def test_a_network_is_not_joined_by_mistake(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_another_genesis_than_the_folders_is_refused(mine: Path, tmp_path: Path) -> None:
+def test_network_with_another_genesis_is_refused(mine: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     make(other)
     with pytest.raises(Refused, match="another genesis of unit-1"):
@@ -183,7 +183,7 @@ def test_homes_that_were_made_elsewhere_keep_keys_and_votes(founded: Path, tmp_p
         assert contents(tmp_path / "joined" / "hosts" / ours) == contents(keys / theirs)
 
 
-def test_a_validators_key_of_ones_own_founds_a_network(tmp_path: Path) -> None:
+def test_validators_key_of_ones_own_founds_a_network(tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.mkdir()
     mine = identity.generate()
@@ -194,13 +194,13 @@ def test_a_validators_key_of_ones_own_founds_a_network(tmp_path: Path) -> None:
     assert validator["pub_key"] == mine.validator_key["pub_key"]
 
 
-def test_a_home_of_another_network_is_refused(founded: Path, tmp_path: Path) -> None:
+def test_home_of_another_network_is_refused(founded: Path, tmp_path: Path) -> None:
     with pytest.raises(Refused, match="belongs to network unit-1 with another genesis"):
         make(tmp_path / "network", homes={"alpha": str(founded / "hosts" / "alpha")})
     assert list(tmp_path.iterdir()) == []
 
 
-def test_one_key_is_for_one_host(founded: Path, tmp_path: Path) -> None:
+def test_key_is_for_one_host(founded: Path, tmp_path: Path) -> None:
     home = str(founded / "hosts" / "alpha")
     genesis = str(founded / "genesis.json")
     with pytest.raises(Refused, match="alpha and beta have one public_key"):
@@ -208,7 +208,7 @@ def test_one_key_is_for_one_host(founded: Path, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_home_that_comes_too_late_is_refused(mine: Path, founded: Path) -> None:
+def test_home_that_comes_too_late_is_refused(mine: Path, founded: Path) -> None:
     home = str(founded / "hosts" / "beta")
     with pytest.raises(Refused, match="alpha has another key in"):
         make(mine, homes={"alpha": home})
@@ -216,18 +216,18 @@ def test_a_home_that_comes_too_late_is_refused(mine: Path, founded: Path) -> Non
     assert make(mine, homes={"alpha": "/gone/since"})["changed"] == []
 
 
-def test_a_home_without_a_host_is_refused(mine: Path) -> None:
+def test_home_without_a_host_is_refused(mine: Path) -> None:
     with pytest.raises(Refused, match="homes for omega"):
         make(mine, homes={"omega": "/home"})
 
 
-def test_a_rehearsal_writes_nothing(tmp_path: Path) -> None:
+def test_rehearsal_writes_nothing(tmp_path: Path) -> None:
     answer = network.make(network_request(tmp_path / "network"), check=True)
     assert answer["changed"] == [str(tmp_path / "network")]
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nothing_half_made_stays_behind(tmp_path: Path) -> None:
+def test_network_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     broken = tmp_path / "contracts"
     broken.mkdir()
     (broken / "contracts_local.json").write_text('{"extension": ".s.py", "contracts": []}')

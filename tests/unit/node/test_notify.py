@@ -1,4 +1,4 @@
-"""The manager is told what happens, and children of the program tell it nothing."""
+"""The manager is notified of what happens, and not by children of the program."""
 
 import os
 import socket
@@ -22,8 +22,8 @@ def manager(
         yield listening
 
 
-def test_facts_are_told(manager: socket.socket) -> None:
-    Manager().tell(READY=1, STATUS="two\nlines")
+def test_facts_are_sent(manager: socket.socket) -> None:
+    Manager().notify(READY=1, STATUS="two\nlines")
     assert manager.recv(1000) == b"READY=1\nSTATUS=two lines"
 
 
@@ -32,7 +32,7 @@ def test_children_have_no_manager(manager: socket.socket, monkeypatch: pytest.Mo
     monkeypatch.setenv("WATCHDOG_PID", str(os.getpid()))
     assert Manager().beat == 2
     assert not {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"} & os.environ.keys()
-    Manager().tell(READY=1)
+    Manager().notify(READY=1)
     with pytest.raises(BlockingIOError):
         manager.recv(1000)
 
@@ -49,9 +49,9 @@ def test_signs_of_life_are_as_frequent_as_the_manager_wants(
     assert Manager().beat == beat
 
 
-def test_a_manager_that_is_gone_is_no_trouble(manager: socket.socket) -> None:
-    told = Manager()
+def test_manager_that_is_gone_is_no_trouble(manager: socket.socket) -> None:
+    notifier = Manager()
     for _ in range(1000):  # nobody reads: the socket's queue is full long before
-        told.tell(WATCHDOG=1)
+        notifier.notify(WATCHDOG=1)
     manager.close()
-    told.tell(WATCHDOG=1)
+    notifier.notify(WATCHDOG=1)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from workflow_backend_node.asking import Refused
 from workflow_backend_node.ports import refuse_taken
+from workflow_backend_node.requests import Refused
 
 
 @pytest.fixture(params=["127.0.0.1", "0.0.0.0", "::"])  # noqa: S104 - to see that it is in the way
@@ -31,7 +31,7 @@ def test_our_own_port_is_no_trouble(listener: int) -> None:
     refuse_taken({"rpc_address": f"127.0.0.1:{listener}"}, sys.argv[0])
 
 
-def test_a_free_port_is_no_trouble() -> None:
+def test_free_port_is_no_trouble() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         free = probe.getsockname()[1]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from workflow_backend_node import first_start, home, homes, push
-from workflow_backend_node.asking import Refused
+from workflow_backend_node.requests import Refused
 
 type Request = dict[str, Any]
 
@@ -73,13 +73,13 @@ def old_home(request: Request, height: int) -> Path:
     return place
 
 
-def test_a_lost_home_is_back_and_signs_nothing_that_peers_have_seen(request_: Request) -> None:
+def test_lost_home_is_back_and_signs_nothing_that_peers_have_seen(request_: Request) -> None:
     push.answer(request_, check=False)
     assert swap(request_)["aside"] is None
     place = Path(request_["home"])
     assert (place / "xian" / "lmdb" / "data.mdb").read_text() == "state"
     assert (place / "config" / "priv_validator_key.json").stat().st_mode & 0o777 == 0o600
-    found = do(request_, "look")
+    found = do(request_, "status")
     assert (found["signed"], found["blocks"], found["running"]) == (SEEN, True, False)
     assert found["highest"] == 500
     first = first_start.read(place)
@@ -87,7 +87,7 @@ def test_a_lost_home_is_back_and_signs_nothing_that_peers_have_seen(request_: Re
     assert (first.signed, first.check_blocks) == (500, 3)
 
 
-def test_the_disk_that_the_node_needs_is_not_filled(
+def test_disk_that_the_node_needs_is_not_filled(
     request_: Request, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(push, "ROOM", 1 << 60)
@@ -96,30 +96,30 @@ def test_the_disk_that_the_node_needs_is_not_filled(
     assert [path.name for path in Path(request_["home"]).parent.iterdir()] == []
 
 
-def test_a_restore_under_way_is_told(request_: Request) -> None:
-    assert do(request_, "look")["restoring"] is False
+def test_restore_under_way_is_told(request_: Request) -> None:
+    assert do(request_, "status")["restoring"] is False
     journal = Path(request_["home"]).parent / "restore" / "journal.json"
     journal.parent.mkdir()
     journal.write_text("{}")
-    assert do(request_, "look")["restoring"] is True
+    assert do(request_, "status")["restoring"] is True
 
 
-@pytest.mark.parametrize(("old", "wanted"), [(900, "900"), (400, "500")])
-def test_the_highest_signature_holds(request_: Request, old: int, wanted: str) -> None:
+@pytest.mark.parametrize(("old", "expected"), [(900, "900"), (400, "500")])
+def test_highest_signature_holds(request_: Request, old: int, expected: str) -> None:
     old_home(request_, old)
     push.answer(request_, check=False)
     answer = swap(request_)
     assert (Path(answer["aside"]) / "old").exists()
-    assert do(request_, "look")["highest"] == int(wanted)
+    assert do(request_, "status")["highest"] == int(expected)
     assert not (Path(request_["home"]) / "old").exists()
-    assert answer["signed"]["height"] == wanted
-    assert ("signature" in answer["signed"]) == (wanted == "900")
+    assert answer["signed"]["height"] == expected
+    assert ("signature" in answer["signed"]) == (expected == "900")
 
 
-def test_an_old_signing_state_that_cannot_be_read_needs_a_peer(request_: Request) -> None:
+def test_old_signing_state_that_cannot_be_read_needs_a_peer(request_: Request) -> None:
     place = old_home(request_, 900)
     (place / "data" / "priv_validator_state.json").write_text("{}")
-    assert "tells no height" in do(request_, "look")["unreadable"][0]
+    assert "has no height" in do(request_, "status")["unreadable"][0]
     push.answer(request_, check=False)
     with pytest.raises(Refused, match="it may sign twice"):
         swap(request_, None, 0)
@@ -127,15 +127,15 @@ def test_an_old_signing_state_that_cannot_be_read_needs_a_peer(request_: Request
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("config/node_key.json", "node_key.json"),
         ("config/genesis.json", "genesis.json"),
         ("data/priv_validator_state.json", "priv_validator_state.json"),
     ],
 )
-def test_a_home_with_a_file_cut_short_is_refused_before_it_waits(
-    request_: Request, prepared: Path, name: str, said: str
+def test_home_with_a_file_cut_short_is_refused_before_it_waits(
+    request_: Request, prepared: Path, name: str, message: str
 ) -> None:
     content = (prepared / name).read_bytes()
     (prepared / name).write_bytes(content[: len(content) // 2])
@@ -143,17 +143,17 @@ def test_a_home_with_a_file_cut_short_is_refused_before_it_waits(
     with tarfile.open(archive, "w:gz") as tar:
         tar.add(prepared, ".cometbft")
     request_["sha256"] = digest(archive)
-    with pytest.raises(Refused, match=said):
+    with pytest.raises(Refused, match=message):
         push.answer(request_, check=False)
     assert [path.name for path in Path(request_["home"]).parent.iterdir()] == []
 
 
-def test_an_archive_ahead_of_its_peers_keeps_its_own(request_: Request) -> None:
+def test_archive_ahead_of_its_peers_keeps_its_own(request_: Request) -> None:
     push.answer(request_, check=False)
     assert swap(request_, {**SEEN, "height": "7"})["signed"]["height"] == "100"
 
 
-def test_a_bounded_number_of_old_homes_stays_and_what_they_signed_holds(
+def test_bounded_number_of_old_homes_stays_and_what_they_signed_holds(
     request_: Request,
 ) -> None:
     place = old_home(request_, 900)
@@ -167,7 +167,7 @@ def test_a_bounded_number_of_old_homes_stays_and_what_they_signed_holds(
     assert answer["signed"]["height"] == "2000"
 
 
-def test_where_nothing_was_proven_there_is_nothing_to_look_back_at(request_: Request) -> None:
+def test_push_without_proof_checks_no_blocks(request_: Request) -> None:
     push.answer(request_, check=False)
     swap(request_, None, 0)
     assert first_start.read(Path(request_["home"])) is None
@@ -185,7 +185,7 @@ def test_cut_short_it_goes_on(request_: Request, home_request: Request) -> None:
     assert swap(request_)["changed"] == []
 
 
-def test_a_rehearsal_writes_nothing(request_: Request, tmp_path: Path) -> None:
+def test_rehearsal_writes_nothing(request_: Request, tmp_path: Path) -> None:
     before = sorted(tmp_path.rglob("*"))
     push.answer(request_, check=True)
     assert sorted(tmp_path.rglob("*")) == before
@@ -201,7 +201,7 @@ def test_a_rehearsal_writes_nothing(request_: Request, tmp_path: Path) -> None:
         (".cometbft/device", tarfile.CHRTYPE, ""),
     ],
 )
-def test_nothing_leads_out_of_the_archive(
+def test_archive_member_that_leads_out_is_refused(
     request_: Request, tmp_path: Path, name: str, kind: bytes, link: str
 ) -> None:
     archive = Path(request_["archive"])
@@ -241,6 +241,6 @@ def test_blocks_without_what_was_signed_need_a_peer(request_: Request, prepared:
     assert swap(request_)["signed"] == SEEN
 
 
-def test_an_unknown_action_is_refused() -> None:
+def test_unknown_action_is_refused() -> None:
     with pytest.raises(Refused, match="action is 'x'"):
         push.answer({"action": "x"}, check=False)

@@ -9,7 +9,7 @@ from contracting.storage.driver import Driver
 from xian.utils.block import stage_latest_block
 
 from workflow_backend_node import rest, signing_state
-from workflow_backend_node.asking import Refused
+from workflow_backend_node.requests import Refused
 
 
 @pytest.fixture
@@ -35,12 +35,12 @@ def everything(home: Path) -> dict[str, bytes]:
 
 def test_height_hash_and_what_it_has_signed_for(home: Path) -> None:
     before = everything(home)
-    told = rest.answer({"home": str(home)}, check=False)
-    assert told == {"height": 7, "app_hash": "ab" * 32, "signed": 8}
+    answer = rest.answer({"home": str(home)}, check=False)
+    assert answer == {"height": 7, "app_hash": "ab" * 32, "signed": 8}
     assert everything(home) == before
 
 
-def test_a_node_that_runs_is_refused(home: Path, tmp_path: Path) -> None:
+def test_node_that_runs_is_refused(home: Path, tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "abci.sock"))
         listening.listen()
@@ -48,13 +48,13 @@ def test_a_node_that_runs_is_refused(home: Path, tmp_path: Path) -> None:
             rest.answer({"home": str(home)}, check=False)
 
 
-def test_a_home_without_a_state_is_refused(home: Path) -> None:
+def test_home_without_a_state_is_refused(home: Path) -> None:
     (home / "xian" / "lmdb" / "data.mdb").unlink()
     with pytest.raises(Refused, match="holds no state"):
         rest.answer({"home": str(home)}, check=False)
 
 
-def test_a_garbled_signing_state_is_named(home: Path) -> None:
+def test_garbled_signing_state_is_named(home: Path) -> None:
     signing_state.place(home).write_text("{")
     with pytest.raises(Refused, match=r"priv_validator_state\.json is not JSON"):
         rest.answer({"home": str(home)}, check=False)

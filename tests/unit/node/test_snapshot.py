@@ -13,7 +13,7 @@ from xian.state_root import compute_driver_state_root
 from xian.utils.block import stage_latest_block
 
 from workflow_backend_node import snapshot
-from workflow_backend_node.asking import Refused
+from workflow_backend_node.requests import Refused
 
 
 @pytest.fixture
@@ -43,34 +43,36 @@ def export(home: Path, archive: Path, **changes: Any) -> dict[str, Any]:
     return snapshot.answer(request | changes, check=False)
 
 
-def wanted(archive: Path, storage: Path, told: dict[str, Any], **changes: Any) -> dict[str, Any]:
+def import_request(
+    archive: Path, storage: Path, exported: dict[str, Any], **changes: Any
+) -> dict[str, Any]:
     return {
         "action": "import",
         "archive": str(archive),
         "storage": str(storage),
         "chain_id": "unit-1",
-        "height": told["height"],
-        "app_hash": told["app_hash"],
+        "height": exported["height"],
+        "app_hash": exported["app_hash"],
         **changes,
     }
 
 
-def test_what_is_read_back_is_what_was_there(home: Path, tmp_path: Path) -> None:
+def test_snapshot_that_is_imported_equals_the_exported_state(home: Path, tmp_path: Path) -> None:
     archive, storage = tmp_path / "state.tar.gz", tmp_path / "new" / "xian"
-    told = export(home, archive)
-    assert (told["height"], told["chain_id"], told["nanos"]) == (7, "unit-1", 7 * 10**9)
+    exported = export(home, archive)
+    assert (exported["height"], exported["chain_id"], exported["nanos"]) == (7, "unit-1", 7 * 10**9)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["node", "state.tar.gz"]
-    made = snapshot.answer(wanted(archive, storage, told), check=False)
-    assert (made["height"], made["app_hash"], made["keys"]) == (7, told["app_hash"], 3)
+    made = snapshot.answer(import_request(archive, storage, exported), check=False)
+    assert (made["height"], made["app_hash"], made["keys"]) == (7, exported["app_hash"], 3)
     with Driver(storage_home=storage) as driver:
         assert driver.get("con_a.value") == 7
         assert driver.get("__n.me") == 7
-        assert compute_driver_state_root(driver).hex() == told["app_hash"]
+        assert compute_driver_state_root(driver).hex() == exported["app_hash"]
     count = {"action": "count", "storage": str(storage), "prefix": "con_a."}
     assert snapshot.answer(count, check=False) == {"keys": 2}
 
 
-def test_a_rehearsal_writes_nothing(home: Path, tmp_path: Path) -> None:
+def test_rehearsal_writes_nothing(home: Path, tmp_path: Path) -> None:
     archive = tmp_path / "state.tar.gz"
     request = {"action": "export", "home": str(home), "archive": str(archive), "offers": 3}
     assert snapshot.answer(request, check=True) == {"changed": [str(archive)]}
@@ -92,14 +94,14 @@ def test_peers_are_offered_the_newest(home: Path, tmp_path: Path) -> None:
     assert len(list((home / "xian" / "snapshots").glob("*.tar.gz*"))) == 4
 
 
-def test_a_home_without_a_state_is_refused(home: Path, tmp_path: Path) -> None:
+def test_home_without_a_state_is_refused(home: Path, tmp_path: Path) -> None:
     (home / "xian" / "lmdb" / "data.mdb").unlink()
     with pytest.raises(Refused, match="holds no state"):
         export(home, tmp_path / "state.tar.gz")
     assert [path.name for path in tmp_path.iterdir()] == ["node"]
 
 
-def test_a_state_that_is_not_its_app_hashs_is_refused(home: Path, tmp_path: Path) -> None:
+def test_state_that_is_not_its_app_hashs_is_refused(home: Path, tmp_path: Path) -> None:
     with Driver(storage_home=home / "xian") as driver:
         driver.apply_writes({"con_a.value": 8})
         driver.commit()
@@ -108,51 +110,51 @@ def test_a_state_that_is_not_its_app_hashs_is_refused(home: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"chain_id": "unit-2"}, "chain_id"),
         ({"height": 8}, "not at 8"),
         ({"app_hash": "00" * 32}, "not at 7 with 0000"),
     ],
 )
-def test_another_state_is_refused(
-    home: Path, tmp_path: Path, changes: dict[str, Any], said: str
+def test_snapshot_of_another_state_is_refused(
+    home: Path, tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
     archive, storage = tmp_path / "state.tar.gz", tmp_path / "new" / "xian"
-    told = export(home, archive)
-    with pytest.raises(Refused, match=said):
-        snapshot.answer(wanted(archive, storage, told, **changes), check=False)
+    exported = export(home, archive)
+    with pytest.raises(Refused, match=message):
+        snapshot.answer(import_request(archive, storage, exported, **changes), check=False)
     assert not storage.exists()
 
 
-def test_a_damaged_archive_is_refused(home: Path, tmp_path: Path) -> None:
+def test_damaged_archive_is_refused(home: Path, tmp_path: Path) -> None:
     archive, storage = tmp_path / "state.tar.gz", tmp_path / "new" / "xian"
-    told = export(home, archive)
+    exported = export(home, archive)
     whole = archive.read_bytes()
     archive.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(Refused, match="can't be read"):
-        snapshot.answer(wanted(archive, storage, told), check=False)
+        snapshot.answer(import_request(archive, storage, exported), check=False)
     with tarfile.open(archive, "w:gz"):
         pass
     with pytest.raises((Refused, OSError)):
-        snapshot.answer(wanted(archive, storage, told), check=False)
+        snapshot.answer(import_request(archive, storage, exported), check=False)
     assert not storage.exists()
 
 
-def test_nothing_is_written_over(home: Path, tmp_path: Path) -> None:
+def test_import_overwrites_nothing(home: Path, tmp_path: Path) -> None:
     archive = tmp_path / "state.tar.gz"
-    told = export(home, archive)
+    exported = export(home, archive)
     with pytest.raises(Refused, match="written over"):
-        snapshot.answer(wanted(archive, home / "xian", told), check=False)
+        snapshot.answer(import_request(archive, home / "xian", exported), check=False)
     assert snapshot.answer({"action": "stopped", "home": str(home)}, check=False)["stopped"]
-    with pytest.raises(Refused, match="wanted one of export, import, count"):
+    with pytest.raises(Refused, match="must be one of export, import, count"):
         snapshot.answer({"action": "destroy"}, check=False)
 
 
-def test_the_indexs_tables_are_told_as_upstream_makes_them() -> None:
-    told = snapshot.answer({"action": "index_schema"}, check=False)
-    assert told["version"] == sql.SCHEMA_VERSION
-    made = " ".join(told["statements"])
+def test_indexs_tables_are_told_as_upstream_makes_them() -> None:
+    exported = snapshot.answer({"action": "index_schema"}, check=False)
+    assert exported["version"] == sql.SCHEMA_VERSION
+    made = " ".join(exported["statements"])
     names = ("bds_meta", "blocks", "transactions", "state_changes", "state", "events", "contracts")
     for name in names:
         assert f"CREATE TABLE IF NOT EXISTS {name} (" in made

@@ -57,14 +57,14 @@ def listens(url: str) -> bool:
         return probe.connect_ex((host, int(port))) == 0
 
 
-def test_it_leads_to_the_node_and_is_gone_afterwards(ssh: str) -> None:
+def test_tunnel_leads_to_the_node_and_is_gone_afterwards(ssh: str) -> None:
     with node() as url, tunnel([ssh, "-p", "22", "node-1"], url) as through:
         assert through != url
         assert urlopen(f"{through}/status").read() == b"/status"
     assert not listens(through)
 
 
-def test_it_leads_from_the_host_back_to_here(ssh: str) -> None:
+def test_reverse_tunnel_leads_from_the_host_back_to_here(ssh: str) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -74,11 +74,11 @@ def test_it_leads_from_the_host_back_to_here(ssh: str) -> None:
     assert not listens(there)
 
 
-def test_a_port_of_the_host_that_is_taken_is_told(ssh: str) -> None:
-    told = "forwarding failed for listen port"
+def test_port_of_the_host_that_is_taken_is_told(ssh: str) -> None:
+    message = "forwarding failed for listen port"
     with (
         node() as url,
-        pytest.raises(TunnelFailed, match=told),
+        pytest.raises(TunnelFailed, match=message),
         reverse([ssh, "node-1"], int(url.rpartition(":")[2]), url),
     ):
         pass
@@ -103,7 +103,7 @@ def test_settings_are_led_through_the_tunnel(ssh: str) -> None:
         ("locked", r"no login to locked: root@locked: Permission denied \(publickey\)\."),
     ],
 )
-def test_a_login_that_fails_is_told_in_a_line(ssh: str, host: str, reason: str) -> None:
+def test_login_that_fails_is_named_in_a_line(ssh: str, host: str, reason: str) -> None:
     with pytest.raises(TunnelFailed, match=reason) as raised, tunnel([ssh, host], "http://[::1]:1"):
         pass
     assert "\n" not in raised.value.explain()
@@ -123,7 +123,7 @@ def test_tunnel_ends_with_a_host_that_prints_without_end(ssh: str, host: str, re
     assert raised.value.explain().isprintable()
 
 
-def test_a_node_that_does_not_listen_is_told_in_a_line(ssh: str) -> None:
+def test_node_that_does_not_listen_is_named_in_a_line(ssh: str) -> None:
     with node() as url:
         pass
     with (
@@ -134,7 +134,7 @@ def test_a_node_that_does_not_listen_is_told_in_a_line(ssh: str) -> None:
     assert "\n" not in raised.value.explain()
 
 
-def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_program_that_is_not_there_is_named(tmp_path: Path) -> None:
     with (
         pytest.raises(TunnelFailed, match=f"{tmp_path}/none can't be started"),
         tunnel([f"{tmp_path}/none", "node-1"], "http://127.0.0.1:1"),
@@ -142,12 +142,12 @@ def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
         pass
 
 
-def test_an_address_with_tls_is_refused() -> None:
+def test_address_with_tls_is_refused() -> None:
     with pytest.raises(SettingError, match="https://node"), tunnel(["ssh", "x"], "https://node"):
         pass
 
 
-def test_the_tunnel_ends_with_the_process_that_made_it(ssh: str) -> None:
+def test_tunnel_ends_with_the_process_that_made_it(ssh: str) -> None:
     code = (
         "import sys, time\n"
         "from workflow_backend.operations.tunnel import tunnel\n"

@@ -10,7 +10,7 @@ from workflow_backend.errors import SettingError
 from workflow_backend.operations.wallets import make_wallets
 
 
-def test_what_is_missing_is_made_and_what_is_there_stays(tmp_path: Path) -> None:
+def test_wallets_that_are_missing_are_made_and_others_stay(tmp_path: Path) -> None:
     folder = tmp_path / "wallets"
     rehearsed = make_wallets(folder, ["api"], check=True)
     assert rehearsed == {"changed": True, "wallets": {"api": None}}
@@ -26,7 +26,7 @@ def test_what_is_missing_is_made_and_what_is_there_stays(tmp_path: Path) -> None
     assert again == more | {"changed": False}
 
 
-def test_a_broken_key_is_named_and_neither_shown_nor_replaced(tmp_path: Path) -> None:
+def test_broken_key_is_named_and_neither_shown_nor_replaced(tmp_path: Path) -> None:
     path = tmp_path / "api.key"
     path.write_text("not-a-key\n")
     with pytest.raises(SettingError, match=r"api\.key") as raised:
@@ -35,7 +35,7 @@ def test_a_broken_key_is_named_and_neither_shown_nor_replaced(tmp_path: Path) ->
     assert path.read_text() == "not-a-key\n"
 
 
-def test_an_encrypted_key_is_known_by_its_public_part(tmp_path: Path) -> None:
+def test_encrypted_key_is_known_by_its_public_part(tmp_path: Path) -> None:
     made = make_wallets(tmp_path, ["api-one", "api-two"], check=False)["wallets"]
     path = tmp_path / "api-one.key"
     path.write_text("$ANSIBLE_VAULT;1.1;AES256\n6162\n")
@@ -47,7 +47,7 @@ def test_an_encrypted_key_is_known_by_its_public_part(tmp_path: Path) -> None:
         make_wallets(tmp_path, ["api-one"], check=False)
 
 
-def test_a_wallet_that_is_not_asked_for_stays_known_while_its_key_is_there(tmp_path: Path) -> None:
+def test_wallet_that_is_not_asked_for_stays_known_while_its_key_is_there(tmp_path: Path) -> None:
     made = make_wallets(tmp_path, ["api-one", "api-two"], check=False)["wallets"]
     fewer = make_wallets(tmp_path, ["api-one"], check=False)
     assert fewer == {"changed": False, "wallets": {"api-one": made["api-one"]}}
@@ -57,14 +57,14 @@ def test_a_wallet_that_is_not_asked_for_stays_known_while_its_key_is_there(tmp_p
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../api", "a/b", "/api", ".api", "a\nb", "a\0b"])
-def test_what_is_no_name_of_a_file_makes_nothing(tmp_path: Path, name: str) -> None:
+def test_wallet_name_that_is_no_file_name_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(SettingError, match="no name for a wallet"):
         make_wallets(tmp_path / "wallets", ["api", name], check=False)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "5"])
-def test_an_index_that_is_none_is_named(tmp_path: Path, text: str) -> None:
+def test_index_that_is_none_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "wallets.json").write_text(text)
     with pytest.raises(SettingError, match=r"wallets\.json"):
         make_wallets(tmp_path, ["api"], check=False)

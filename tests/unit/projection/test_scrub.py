@@ -12,7 +12,7 @@ import pytest
 
 from workflow_backend.items import START, Item
 from workflow_backend.projection import scrub as module
-from workflow_backend.projection.scrub import Scrub
+from workflow_backend.projection.scrub import Scrubber
 from workflow_backend.store.sqlite import SqliteStore
 
 from ..store.records import CHAIN, CONTRACT, change, event, item
@@ -45,7 +45,7 @@ ITEMS = [item("a", client="shop"), item("b", 2, "completed"), item("c", 3)]
 @pytest.fixture
 async def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SqliteStore]:
     monkeypatch.setattr(module, "PAUSE_SECONDS", 0.0)
-    monkeypatch.setattr(module, "LEVEL_SECONDS", 0.0)
+    monkeypatch.setattr(module, "CATCH_UP_SECONDS", 0.0)
     store = SqliteStore(tmp_path / "p.sqlite3", CHAIN, CONTRACT)
     await store.prepare()
     events = [event(number, each.item_id) for number, each in enumerate(ITEMS, 1)]
@@ -60,9 +60,9 @@ def edit(tmp_path: Path, statement: str) -> None:
 
 
 async def one_round(node: Node, store: SqliteStore) -> dict[str, Any]:
-    told: list[dict[str, Any]] = []
-    await Scrub(node, store, told.append).round()  # type: ignore[arg-type]
-    return told[-1]
+    on_progress: list[dict[str, Any]] = []
+    await Scrubber(node, store, on_progress.append).round()  # type: ignore[arg-type]
+    return on_progress[-1]
 
 
 @pytest.mark.parametrize(
@@ -73,63 +73,64 @@ async def one_round(node: Node, store: SqliteStore) -> dict[str, Any]:
         "DELETE FROM items WHERE item_id = 'c'",
     ],
 )
-async def test_scrub_mends_a_row_that_is_wrong(
+async def test_scrubber_repairs_wrong_row(
     store: SqliteStore, tmp_path: Path, statement: str
 ) -> None:
     expected = [await store.item(each.item_id) for each in ITEMS]
     edit(tmp_path, statement)
     assert [await store.item(each.item_id) for each in ITEMS] != expected
-    told = await one_round(Node(*ITEMS), store)
+    on_progress = await one_round(Node(*ITEMS), store)
     assert [await store.item(each.item_id) for each in ITEMS] == expected
-    assert told["unmended"] == ""
-    assert told["mended"] >= 1
-    assert (told["compared"], told["rounds"]) == (3, 1)
-    assert all(counted == there for counted, there in (await store.recount()).values())
+    assert on_progress["unrepairable"] == ""
+    assert on_progress["repaired"] >= 1
+    assert (on_progress["compared"], on_progress["rounds"]) == (3, 1)
+    assert all(counted == there for counted, there in (await store.audit_counts()).values())
 
 
-async def test_scrub_counts_anew_what_was_counted_wrong(store: SqliteStore, tmp_path: Path) -> None:
+async def test_scrubber_recomputes_wrong_counts(store: SqliteStore, tmp_path: Path) -> None:
     edit(tmp_path, "UPDATE counts SET number = 9 WHERE status = 'submitted'")
     edit(tmp_path, "UPDATE client_counts SET number = 9")
+    edit(tmp_path, "UPDATE event_counts SET number = 9")
     await one_round(Node(*ITEMS), store)
     assert (await store.counts())["submitted"] == 2
-    assert all(counted == there for counted, there in (await store.recount()).values())
+    assert all(counted == there for counted, there in (await store.audit_counts()).values())
 
 
 @pytest.mark.parametrize("ahead", [1, 6])
-async def test_scrub_lets_be_what_is_on_its_way(store: SqliteStore, ahead: int) -> None:
+async def test_scrubber_ignores_rows_that_lag(store: SqliteStore, ahead: int) -> None:
     before = await store.item("a")
     node = Node(
         replace(ITEMS[0], status="processing", updated_at="2026-01-01 00:00:09"), *ITEMS[1:]
     )
     # The block that did it is not projected yet: the newest waits for the header behind it.
     node.height = 3 + ahead
-    told = await one_round(node, store)
+    on_progress = await one_round(node, store)
     assert await store.item("a") == before
-    assert (told["mended"], told["unmended"]) == (0, "")
+    assert (on_progress["repaired"], on_progress["unrepairable"]) == (0, "")
 
 
-async def test_scrub_names_what_only_a_rebuild_puts_right(
-    store: SqliteStore, tmp_path: Path
-) -> None:
+async def test_scrubber_names_unrepairable_item(store: SqliteStore, tmp_path: Path) -> None:
     node = Node(*ITEMS[1:])
-    assert (await one_round(node, store))["unmended"] == "a"
+    assert (await one_round(node, store))["unrepairable"] == "a"
     edit(tmp_path, "UPDATE items SET requester = 'x' WHERE item_id = 'b'")
-    assert (await one_round(Node(*ITEMS), store))["unmended"] == "b"
+    assert (await one_round(Node(*ITEMS), store))["unrepairable"] == "b"
 
 
-async def test_scrub_goes_on_where_another_row_is_in_the_place_of_one(
+async def test_scrubber_continues_after_occupied_position(
     store: SqliteStore, tmp_path: Path
 ) -> None:
     edit(tmp_path, "UPDATE items SET item_id = 'z' WHERE item_id = 'a'")
     edit(tmp_path, "UPDATE items SET status = 'failed' WHERE item_id = 'b'")
-    told = await one_round(Node(*ITEMS), store)
-    assert (told["unmended"], told["rounds"]) == ("z", 1)
+    on_progress = await one_round(Node(*ITEMS), store)
+    assert (on_progress["unrepairable"], on_progress["rounds"]) == ("z", 1)
     assert (await store.item("b") or {})["status"] == "completed"
 
 
-async def test_mend_lets_a_row_be_that_was_written_since(store: SqliteStore) -> None:
+async def test_repair_keeps_newer_row(store: SqliteStore) -> None:
     seen = await store.item("a")
     newer = replace(ITEMS[0], status="processing", updated_at="2026-01-01 00:00:04")
-    await store.apply(change((await store.cursor()).place, [event(4, "a", "ItemClaimed")], [newer]))
-    assert await store.mend(replace(ITEMS[0], status="failed"), seen)
+    await store.apply(
+        change((await store.cursor()).position, [event(4, "a", "ItemClaimed")], [newer])
+    )
+    assert await store.repair(replace(ITEMS[0], status="failed"), seen)
     assert (await store.item("a") or {})["status"] == "processing"

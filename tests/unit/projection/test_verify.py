@@ -14,11 +14,11 @@ from workflow_backend.store.sqlite import SqliteStore
 from ..store.records import CHAIN, CONTRACT, block, change, event, item
 
 
-async def test_verify_finds_blocks_of_another_history(tmp_path: Path) -> None:
+async def test_verify_finds_diverged_blocks(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "p.sqlite3", CHAIN, CONTRACT)
     await store.prepare()
-    told = [event(height, f"i-{height}") for height in (1, 2)]
-    await store.apply(change(START, told, [item(f"i-{height}", height) for height in (1, 2)]))
+    events = [event(height, f"i-{height}") for height in (1, 2)]
+    await store.apply(change(START, events, [item(f"i-{height}", height) for height in (1, 2)]))
 
     async def committed(heights: Collection[int]) -> dict[int, Block]:
         return {
@@ -29,7 +29,7 @@ async def test_verify_finds_blocks_of_another_history(tmp_path: Path) -> None:
     node: Any = SimpleNamespace(rpc=None)
     verifier = _Verifier(node, store, out)
     verifier._blocks = SimpleNamespace(committed=committed)  # type: ignore[assignment]
-    await verifier._blocks_of({1, 2, 3})
+    await verifier._compare_blocks({1, 2, 3})
     assert [json.loads(line) for line in out.getvalue().splitlines()] == [
         {"block": 2, "chain": "AB", "projection": block(2).hash}
     ]

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from .chain import Chain, Served
+from .fake_chain import Chain, Served
 
 type Serve = Callable[..., dict[str, dict[str, str]]]
 

@@ -1,18 +1,14 @@
 """A small release, made by the product's own packing, and the code of a host that installs it."""
 
-import importlib
 from pathlib import Path
-from typing import Any
+
+from tests.unit.modules.loading import utility
 
 from workflow_backend.operations.release import archive, manifest
 
-REPO = Path(__file__).resolve().parents[3]
-
-# What Ansible does when it sends a module to a host.
-importlib.import_module("ansible.module_utils").__path__.append(str(REPO / "module_utils"))
-store: Any = importlib.import_module("ansible.module_utils.release_store")
-files: Any = importlib.import_module("ansible.module_utils.release_files")
-unpacking: Any = importlib.import_module("ansible.module_utils.release_unpack")
+store = utility("release_store")
+files = utility("release_files")
+unpacking = utility("release_unpack")
 
 PROGRAM = "#!/bin/sh\necho here\n"
 SCRIPTS = (

@@ -107,18 +107,18 @@ def test_a_build_that_ends_early_leaves_no_archive(
 def test_a_release_is_packed_once_and_the_last_one_is_found(stage: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
-    said = build._pack(stage, out)
+    built = build._pack(stage, out)
     packed = out / "1.0-a.tar.gz"
     before = packed.stat().st_mtime_ns
-    assert build._pack(stage, out) == said
+    assert build._pack(stage, out) == built
     assert packed.stat().st_mtime_ns == before
     description = json.loads((out / "latest.json").read_text())
-    assert description["sha256"] == said["sha256"] == manifest.file_digest(packed)
+    assert description["sha256"] == built["sha256"] == manifest.file_digest(packed)
     assert description["path"] == HEAD["path"]
     assert description["versions"]["cometbft"] == "v1.2.3"
     packed.write_bytes(b"damaged")
     build._pack(stage, out)
-    assert manifest.file_digest(packed) == said["sha256"]
+    assert manifest.file_digest(packed) == built["sha256"]
 
 
 def test_what_it_agrees_with_is_declared_and_stays_so(stage: Path, tmp_path: Path) -> None:
@@ -126,11 +126,11 @@ def test_what_it_agrees_with_is_declared_and_stays_so(stage: Path, tmp_path: Pat
     out.mkdir()
 
     def declared(*agrees_with: str) -> list[str]:
-        said = build._pack(stage, out, agrees_with)
-        told: list[str] = json.loads(Path(said["description"]).read_text())[
+        built = build._pack(stage, out, agrees_with)
+        listed: list[str] = json.loads(Path(built["description"]).read_text())[
             "consensus_compatible_with"
         ]
-        return told
+        return listed
 
     assert declared() == []
     packed = (out / "1.0-a.tar.gz").stat().st_mtime_ns
@@ -206,8 +206,8 @@ def test_the_list_of_parts_has_each_once_with_licence_and_sum() -> None:
     assert parts["pkg:pypi/both@1"]["licenses"] == [{"expression": "MIT"}]
     assert parts["pkg:pypi/one@2"]["licenses"] == [{"license": {"name": "BSD"}}]
     assert parts["pkg:golang/example.org/comet@v1.2.3"]["hashes"][0]["content"] == "ff"
-    told = parts["pkg:golang/example.org/a@v1.0.0"]["properties"]
-    assert told == [{"name": "go.sum", "value": "h1:a"}]
+    listed = parts["pkg:golang/example.org/a@v1.0.0"]["properties"]
+    assert listed == [{"name": "go.sum", "value": "h1:a"}]
     assert set(document["dependencies"][0]["dependsOn"]) == set(parts)
 
 

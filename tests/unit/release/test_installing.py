@@ -86,7 +86,7 @@ def test_a_tampered_archive_is_never_unpacked(root: Path, release: Release) -> N
     content = bytearray(there.read_bytes())
     content[len(content) // 2] ^= 1
     there.write_bytes(content)
-    with pytest.raises(files.Trouble, match=r"SHA-256 is .* and the build says"):
+    with pytest.raises(files.ModuleError, match=r"SHA-256 is .* and the build says"):
         install(root, release)
     assert set(everything(root)) == {store.LOCK}
 
@@ -112,7 +112,7 @@ def test_a_file_that_the_manifest_does_not_know_ends_it(
     release.archive.write_bytes((tmp_path / "bad").read_bytes())
     release.description["sha256"] = store.digest(release.archive)
     release.bring(root)
-    with pytest.raises(files.Trouble, match=r"not what the manifest says|the archive lacks"):
+    with pytest.raises(files.ModuleError, match=r"not what the manifest says|the archive lacks"):
         install(root, release)
     assert not (root / "releases" / release.id).exists()
     assert not (root / "outside").exists()
@@ -123,17 +123,17 @@ def test_an_archive_that_unpacks_to_more_than_the_build_says_is_refused(
 ) -> None:
     release.bring(root)
     monkeypatch.setattr(unpacking, "MANIFEST", 8 << 10)
-    with pytest.raises(files.Trouble, match="unpacks to more than"):
+    with pytest.raises(files.ModuleError, match="unpacks to more than"):
         install(root, release, unpacked_bytes=-(8 << 10))
     monkeypatch.setattr(unpacking, "MANIFEST", 8)
-    with pytest.raises(files.Trouble, match="does not begin with its manifest"):
+    with pytest.raises(files.ModuleError, match="does not begin with its manifest"):
         install(root, release)
     assert not (root / "releases" / release.id).exists()
 
 
 def test_an_archive_with_another_manifest_is_not_the_release(root: Path, release: Release) -> None:
     release.bring(root)
-    with pytest.raises(files.Trouble, match="manifest is not the one of the build"):
+    with pytest.raises(files.ModuleError, match="manifest is not the one of the build"):
         install(root, release, manifest_sha256="0" * 64)
 
 
@@ -180,13 +180,13 @@ def test_a_program_that_does_not_start_is_told_with_its_own_words(
 ) -> None:
     release = Release(tmp_path, root, cometbft="#!/bin/sh\necho no such machine >&2; exit 3\n")
     release.bring(root)
-    with pytest.raises(files.Trouble, match=r"bin/cometbft ended with 3: no such machine"):
+    with pytest.raises(files.ModuleError, match=r"bin/cometbft ended with 3: no such machine"):
         install(root, release)
     assert store.Store(root, False).installed == []
 
 
 def test_room_is_looked_for_before_anything_is_brought(root: Path, release: Release) -> None:
-    with pytest.raises(files.Trouble, match=r"has room for \d+ MB, and this needs"):
+    with pytest.raises(files.ModuleError, match=r"has room for \d+ MB, and this needs"):
         install(root, release, brought=False, unpacked_bytes=1 << 50)
 
 
@@ -197,12 +197,12 @@ def test_other_content_under_the_same_name_is_refused(
     install(root, release)
     (tmp_path / "other").mkdir()
     other = Release(tmp_path / "other", root, release.id, content="two")
-    with pytest.raises(files.Trouble, match="holds other files"):
+    with pytest.raises(files.ModuleError, match="holds other files"):
         install(root, other)
 
 
 def test_a_release_works_only_where_it_was_built_for(tmp_path: Path, release: Release) -> None:
-    with pytest.raises(files.Trouble, match=r"made for .* alone"):
+    with pytest.raises(files.ModuleError, match=r"made for .* alone"):
         install(tmp_path / "elsewhere", release)
 
 
@@ -213,7 +213,7 @@ def test_an_installed_release_needs_no_file_and_another_one_does(
     install(root, release)
     assert install(root, release, id="2.0-b").answer is True
     release.id = "3.0-c"
-    with pytest.raises(files.Trouble, match=r"the file given tells of 1\.0-a"):
+    with pytest.raises(files.ModuleError, match=r"the file given tells of 1\.0-a"):
         install(root, release)
 
 

@@ -66,7 +66,7 @@ def test_what_is_not_installed_never_becomes_current(root: Path) -> None:
     installed(root, "1-a")
     store.Store(root, False).activate("1-a")
     (root / "releases" / "2-b").mkdir()  # without its mark
-    with pytest.raises(files.Trouble, match="not installed"):
+    with pytest.raises(files.ModuleError, match="not installed"):
         store.Store(root, False).activate("2-b")
     assert (root / "current").readlink() == Path("releases/1-a")
 
@@ -157,7 +157,7 @@ def test_two_runs_take_turns(root: Path) -> None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         with (
-            pytest.raises(files.Trouble, match="another run has been working"),
+            pytest.raises(files.ModuleError, match="another run has been working"),
             store.locked(root, 0, False),
         ):
             pass

@@ -1,4 +1,4 @@
-"""A release that is not as it was installed is told of, and never becomes the current one."""
+"""A release that is not as it was installed is named, and never becomes the current one."""
 
 import json
 import os
@@ -73,14 +73,14 @@ CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_what_was_changed_is_named_and_is_never_started_from(host: Path, name: str) -> None:
-    change, told = CHANGES[name]
+    change, message = CHANGES[name]
     store.Store(host, False).verify("1.0-a")
     store.Store(host, False).verify("2.0-b")
     change(host / "releases" / "1.0-a")
-    with pytest.raises(files.Trouble, match=told):
+    with pytest.raises(files.ModuleError, match=message):
         store.Store(host, False).verify("1.0-a")
     for back in (False, True):
-        with pytest.raises(files.Trouble, match=told):
+        with pytest.raises(files.ModuleError, match=message):
             store.Store(host, False).activate("1.0-a", back=back)
     assert (host / "current").readlink() == Path("releases/2.0-b")
 
@@ -88,7 +88,7 @@ def test_what_was_changed_is_named_and_is_never_started_from(host: Path, name: s
 def test_without_a_name_the_current_one_is_compared(host: Path) -> None:
     store.Store(host, False).verify("")
     write(host / "current/node/bin/python", "evil")
-    with pytest.raises(files.Trouble, match=r"2\.0-b are not as they were installed"):
+    with pytest.raises(files.ModuleError, match=r"2\.0-b are not as they were installed"):
         store.Store(host, False).verify("")
 
 
@@ -99,7 +99,7 @@ def test_a_release_from_before_there_were_such_lists_is_held_to_its_manifest(hos
     write(home / store.MARK, json.dumps(mark))
     store.Store(host, False).verify("1.0-a")
     write(home / "contracts/first.s.py", "another")
-    with pytest.raises(files.Trouble, match=r"contracts/first\.s\.py is another"):
+    with pytest.raises(files.ModuleError, match=r"contracts/first\.s\.py is another"):
         store.Store(host, False).verify("1.0-a")
 
 
@@ -109,5 +109,5 @@ def test_a_rehearsal_of_a_first_deployment_has_nothing_to_compare(tmp_path: Path
     rehearsed = store.Store(root, True)
     rehearsed.install(release.id, release.description, root / release.archive.name, False)
     rehearsed.verify(release.id)
-    with pytest.raises(files.Trouble, match="not installed"):
+    with pytest.raises(files.ModuleError, match="not installed"):
         store.Store(root, True).verify("")

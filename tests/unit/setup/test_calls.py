@@ -1,5 +1,6 @@
 """A program of the set-up that is called in a wrong way says so in a line."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +10,18 @@ import pytest
 REPO = Path(__file__).resolve().parents[3]
 
 
+def test_bench_without_a_stack_says_so_before_it_makes_any_tool(tmp_path: Path) -> None:
+    shutil.copy(REPO / "Makefile", tmp_path)
+    done = subprocess.run(
+        ["make", "-C", tmp_path, "bench"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert "no development stack: do this: make dev" in done.stderr
+    assert "toolchain.py" not in done.stderr
+
+
 @pytest.mark.parametrize(
-    ("call", "said"),
+    ("call", "message"),
     [
         (["release.py"], "a release needs two folders"),
         (["release.py", "one"], "a release needs two folders"),
@@ -20,7 +31,7 @@ REPO = Path(__file__).resolve().parents[3]
         (["lint_contracts.py", sys.executable], "can't be read"),
     ],
 )
-def test_a_wrong_call_is_told_in_a_line(call: list[str], said: str) -> None:
+def test_wrong_call_is_explained_in_a_line(call: list[str], message: str) -> None:
     done = subprocess.run(
         [sys.executable, REPO / "setup" / call[0], *call[1:]],
         capture_output=True,
@@ -28,5 +39,5 @@ def test_a_wrong_call_is_told_in_a_line(call: list[str], said: str) -> None:
         check=False,
     )
     assert done.returncode == 1
-    assert said in done.stderr
+    assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1

@@ -7,7 +7,7 @@ import pytest
 
 import comet
 import places
-from steps import Trouble
+from steps import SetupError
 
 REPO = Path(__file__).resolve().parents[3]
 SUMS = (REPO / "setup" / "cometbft" / "go.sum").read_text()
@@ -20,7 +20,7 @@ INFORMATION = f"""\
 """
 
 
-def test_the_pinned_module_is_taken() -> None:
+def test_pinned_module_is_taken() -> None:
     assert comet.is_pinned(INFORMATION, SUMS)
 
 
@@ -46,14 +46,14 @@ def test_anything_else_is_not(part: str, other: str) -> None:
     assert not comet.is_pinned(INFORMATION.replace(part, other), SUMS)
 
 
-def test_the_program_that_was_built_has_only_modules_that_are_pinned() -> None:
+def test_program_that_was_built_has_only_modules_that_are_pinned() -> None:
     module = f"{comet.MODULE} {comet.VERSION} {comet.CHECKSUM}"
     assert module in SUMS.splitlines()
     folder = REPO / "setup" / "cometbft"
     assert f"\t{comet.MODULE} {comet.VERSION} // indirect" in (folder / "go.mod").read_text()
 
 
-def test_what_a_shell_has_set_for_go_does_not_reach_the_build(
+def test_build_ignores_what_a_shell_has_set_for_go(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only where modules come from, and where they are kept."""
@@ -75,10 +75,10 @@ def test_what_a_shell_has_set_for_go_does_not_reach_the_build(
     (tmp_path / "setup").mkdir()
     (tmp_path / "setup" / "cometbft").symlink_to(REPO / "setup" / "cometbft")
     where = replace(places.places(REPO), repo=tmp_path)
-    with pytest.raises(Trouble, match="go build failed"):
+    with pytest.raises(SetupError, match="go build failed"):
         comet._build(where, str(go), where.cache / "cometbft" / "cometbft")
-    told = where.log("cometbft").read_text().splitlines()
-    seen = dict(line.split("=", 1) for line in told if "=" in line)
+    lines = where.log("cometbft").read_text().splitlines()
+    seen = dict(line.split("=", 1) for line in lines if "=" in line)
     assert {name: seen[name] for name in hostile} == {
         "GOSUMDB": "off",
         "GOFLAGS": "-mod=readonly -modcacherw",

@@ -33,12 +33,12 @@ def mirrors(monkeypatch: pytest.MonkeyPatch, targets: str, addresses: str) -> li
     return debian.mirrors(places.places(Path("/nowhere")))
 
 
-def test_the_mirrors_are_those_whose_lists_say_debian(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mirrors_are_those_whose_lists_say_debian(monkeypatch: pytest.MonkeyPatch) -> None:
     assert mirrors(monkeypatch, TARGETS, "") == ["http://mirror.example/debian/"]
 
 
 @pytest.mark.parametrize("targets", ["", "http://mirror.example/debian/||\n"])
-def test_a_machine_that_never_fetched_its_lists_has_sources(
+def test_machine_that_never_fetched_its_lists_has_sources(
     monkeypatch: pytest.MonkeyPatch, targets: str
 ) -> None:
     assert mirrors(monkeypatch, targets, ADDRESSES) == [
@@ -47,11 +47,11 @@ def test_a_machine_that_never_fetched_its_lists_has_sources(
     ]
 
 
-def test_a_machine_of_another_distribution_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_machine_of_another_distribution_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert mirrors(monkeypatch, "http://mirror.example/ubuntu/|Ubuntu|Ubuntu\n", ADDRESSES) == []
 
 
-def test_a_machine_without_sources_has_no_mirror(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_machine_without_sources_has_no_mirror(monkeypatch: pytest.MonkeyPatch) -> None:
     assert mirrors(monkeypatch, "", "") == []
 
 
@@ -59,7 +59,7 @@ WHERE = places.places(Path(__file__).resolve().parents[3])
 NEWER = "python3.14_3.14.9-1_amd64.deb"
 
 
-def test_every_package_of_the_interpreter_is_pinned() -> None:
+def test_packages_of_the_interpreter_are_all_pinned() -> None:
     pinned = debian.pins(WHERE)
     assert {"python3.14", "libc6", "libssl3t64"} <= {name.split("_")[0] for name in pinned}
     assert {len(bytes.fromhex(digest)) for digest in pinned.values()} == {32}
@@ -77,15 +77,15 @@ class Mirror:
     def run(self, command: list[str | Path], *, log: Path, **_: object) -> str:
         if "install" not in command:
             return ""
-        wanted = [str(word) for word in command if str(word).startswith("python3.14")]
-        self.asked += wanted
-        if wanted == [debian.exactly([self.name])[0]] or wanted == ["python3.14"]:
+        packages = [str(word) for word in command if str(word).startswith("python3.14")]
+        self.asked += packages
+        if packages == [debian.exactly([self.name])[0]] or packages == ["python3.14"]:
             folder = Path(str(command[command.index("--config-file") + 1])).parent
             (folder / "cache" / "archives" / self.name).write_text("package")
             return ""
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text("E: Version '3.14.8-1' for 'python3.14' was not found\n")
-        raise steps.Trouble("apt failed", "again")
+        raise steps.SetupError("apt failed", "again")
 
 
 def fetched(folder: Path, pinned: dict[str, str]) -> list[str]:
@@ -99,18 +99,18 @@ def fetched(folder: Path, pinned: dict[str, str]) -> list[str]:
     return sorted(debian._digests(where))
 
 
-def test_a_package_that_is_pinned_is_asked_for_and_held_to_its_sum(
+def test_package_that_is_pinned_is_asked_for_and_held_to_its_sum(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mirror = Mirror(monkeypatch, NEWER)
     digest = hashlib.sha256(b"package").hexdigest()
     assert fetched(tmp_path / "one", {NEWER: digest}) == [NEWER]
     assert mirror.asked == ["python3.14=3.14.9-1"]
-    with pytest.raises(steps.Trouble, match="is pinned"):
+    with pytest.raises(steps.SetupError, match="is pinned"):
         fetched(tmp_path / "two", {NEWER: "0" * 64})
 
 
-def test_where_the_suite_has_moved_on_the_newest_is_taken_and_that_is_said(
+def test_packages_newer_than_the_pins_are_taken_and_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mirror = Mirror(monkeypatch, NEWER)
@@ -118,3 +118,13 @@ def test_where_the_suite_has_moved_on_the_newest_is_taken_and_that_is_said(
     assert fetched(tmp_path / "one", pinned) == [NEWER]
     assert mirror.asked == ["python3.14=3.14.8-1", "python3.14"]
     assert f"Debian's signature alone ({NEWER})" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("version", ["3.14.10-1", "1%3a3.14.9-1"])
+def test_packages_older_than_the_pins_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    """Debian's signature of an old list never ends, so anybody may replay one."""
+    Mirror(monkeypatch, NEWER)
+    with pytest.raises(steps.SetupError, match="older than the pinned version"):
+        fetched(tmp_path / "one", {f"python3.14_{version}_amd64.deb": "0" * 64})

@@ -35,7 +35,7 @@ def started() -> Iterator[list[subprocess.Popen[bytes]]]:
         process.wait(timeout=10)
 
 
-def test_the_programs_of_the_stack_end_and_its_data_goes(
+def test_programs_of_the_stack_end_and_its_data_goes(
     where: Places, started: list[subprocess.Popen[bytes]]
 ) -> None:
     supervisor, orphan = (
@@ -56,7 +56,7 @@ def test_the_programs_of_the_stack_end_and_its_data_goes(
     assert where.cache.exists()
 
 
-def test_a_pid_that_went_to_another_program_is_left_alone(
+def test_pid_that_went_to_another_program_is_left_alone(
     where: Places, started: list[subprocess.Popen[bytes]]
 ) -> None:
     stranger = subprocess.Popen([SLEEP, "600"], cwd=where.data)
@@ -83,20 +83,22 @@ class InAnExec:
         return "/tools/program"
 
 
-def test_a_process_in_the_middle_of_an_exec_is_asked_again() -> None:
+def test_process_in_the_middle_of_an_exec_is_asked_again() -> None:
     assert command_of(cast("Path", InAnExec())) == [b"/tools/program", b"-c", b""]
 
 
-def test_it_may_be_said_twice(where: Places, capsys: pytest.CaptureFixture[str]) -> None:
+def test_dev_down_can_be_repeated(where: Places, capsys: pytest.CaptureFixture[str]) -> None:
     take_down(where)
-    said = capsys.readouterr().out
-    assert f"{where.dev} will be removed" in said
-    assert said.count("will be removed") == 1  # the sockets' folder lies in it
+    output = capsys.readouterr().out
+    assert f"{where.dev} will be removed" in output
+    assert output.count("will be removed") == 1  # the sockets' folder lies in it
     take_down(where)
     assert capsys.readouterr().out.startswith("Nothing to remove.")
 
 
-def test_only_tools_that_there_are_stay(where: Places, capsys: pytest.CaptureFixture[str]) -> None:
+def test_dev_down_names_only_tools_that_exist(
+    where: Places, capsys: pytest.CaptureFixture[str]
+) -> None:
     take_down(where)
     assert f"Removed. {where.venv} and {where.cache} stay.\n" in capsys.readouterr().out
     shutil.rmtree(where.venv)

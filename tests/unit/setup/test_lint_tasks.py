@@ -107,3 +107,24 @@ def test_variables_in_a_folder_are_read_as_those_of_a_file(tmp_path: Path) -> No
 def test_path_that_was_read_on_the_control_machine_is_not_found(tmp_path: Path) -> None:
     path = {"ansible.builtin.copy": {"content": "", "dest": "{{ __one.answer.name }}"}, **LOCAL}
     assert rules(tmp_path, ANSWER | LOCAL, path) == []
+
+
+def test_task_in_a_block_runs_where_the_block_does(tmp_path: Path) -> None:
+    copy = {"ansible.builtin.copy": {"content": "", "dest": "{{ __one.answer.name }}"}}
+    assert rules(tmp_path, ANSWER, {"block": [copy], **LOCAL}) == ["host-names-a-path"]
+
+
+def test_variables_of_a_block_are_those_of_its_tasks(tmp_path: Path) -> None:
+    task = {"ansible.builtin.command": {"argv": ["a", "{{ given }}"]}, "vars": {"other": 1}}
+    block = {"block": [task], "vars": {"given": "{{ one_index_dsn }}"}}
+    assert rules(tmp_path, block) == ["secret-in-arguments"]
+
+
+def test_value_is_followed_from_the_role_that_gives_it(tmp_path: Path) -> None:
+    other = tmp_path / "roles" / "two" / "tasks"
+    other.mkdir(parents=True)
+    use = {"ansible.builtin.command": {"argv": ["a", "{{ two_word }}"]}}
+    (other / "main.yml").write_text(yaml.safe_dump([use]))
+    include = {"name": "two"}
+    given = {"ansible.builtin.include_role": include, "vars": {"two_word": "{{ one_index_dsn }}"}}
+    assert rules(tmp_path, given) == ["secret-in-arguments"]

@@ -16,7 +16,7 @@ def pins(name: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.stem)
-def test_a_lock_pins_hashes_and_holds_no_address(lock: Path) -> None:
+def test_lock_pins_hashes_and_holds_no_address(lock: Path) -> None:
     entries = re.split(r"\n(?=\S)", re.sub(r"^#.*\n", "", lock.read_text(), flags=re.MULTILINE))
     assert entries
     for entry in entries:
@@ -27,11 +27,11 @@ def test_a_lock_pins_hashes_and_holds_no_address(lock: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["services", "node"])
-def test_the_tests_run_the_versions_that_are_deployed(name: str) -> None:
+def test_tests_run_the_versions_that_are_deployed(name: str) -> None:
     assert pins(name).items() <= pins("control").items()
 
 
-def test_the_set_up_reads_as_python_3_9() -> None:
+def test_set_up_reads_as_python_3_9() -> None:
     modules = [path for path in SETUP.glob("*.py") if path.name != "lint_contracts.py"]
     assert modules
     for module in modules:

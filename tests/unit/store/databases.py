@@ -61,6 +61,6 @@ async def everything(store: WritableStore) -> tuple[Any, ...]:
         (await store.events(EventFilter(), 1_000)).rows,
         await store.events_after(START),
         await store.counts(),
-        await store.position(),
+        await store.progress(),
         await store.cursor(),
     )

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from workflow_backend.chain.events import Cursor
-from workflow_backend.items import START, Block, Event, Item, Place
+from workflow_backend.items import START, Block, Event, EventPosition, Item
 from workflow_backend.store.base import Change
 from workflow_backend.times import rfc3339
 
@@ -48,7 +48,7 @@ def event(
     height: int, item_id: str, name: str = "ItemSubmitted", tx: int = 1, **data: Any
 ) -> Event:
     return Event(
-        Place(height, tx, 2), name, {"item_id": item_id, **data}, "AB", text(height), height
+        EventPosition(height, tx, 2), name, {"item_id": item_id, **data}, "AB", text(height), height
     )
 
 
@@ -57,20 +57,17 @@ def block(height: int) -> Block:
     return Block(height, f"{height:064X}", rfc3339(at(height)), rfc3339(at(height + 1)))
 
 
-def change(since: Place, events: Sequence[Event], items: Sequence[Item], height: int = 0) -> Change:
-    """A page behind a place."""
-    place = events[-1].place if events else since
-    seen = {each.name: (each.index_id, each.place) for each in events}
-    blocks = {each.place.height: block(each.place.height) for each in events}
-    height = max(height, place.height)
-    return Change(since, events, items, Cursor(place, seen), height, blocks)
+def change(
+    since: EventPosition, events: Sequence[Event], items: Sequence[Item], height: int = 0
+) -> Change:
+    """A page behind a position."""
+    position = events[-1].position if events else since
+    seen = {each.name: (each.index_id, each.position) for each in events}
+    blocks = {each.position.height: block(each.position.height) for each in events}
+    height = max(height, position.height)
+    return Change(since, events, items, Cursor(position, seen), height, blocks)
 
 
 def first_page(*events: Event, items: Sequence[Item]) -> Change:
     """A page at the beginning."""
     return change(START, events, items)
-
-
-def record_of(row: dict[str, Any]) -> Item:
-    """The contract's record in a row."""
-    return Item.from_record({name: row[name] for name in Item.__slots__})

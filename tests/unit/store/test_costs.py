@@ -9,7 +9,7 @@ import pytest
 
 from workflow_backend.items import START, STATUSES
 from workflow_backend.store import lists
-from workflow_backend.store.base import EventFilter, ItemFilter, Whose
+from workflow_backend.store.base import ClientScope, EventFilter, ItemFilter
 from workflow_backend.store.postgresql import PostgresqlStore
 from workflow_backend.store.sqlite import SqliteStore
 
@@ -30,7 +30,7 @@ EQUAL: dict[str, tuple[Any, ...]] = {
     "kind": ("job", "mail", "none"),
     "requester": ("a", "b", "none"),
     "worker": ("v", "w", "none"),
-    "whose": tuple(Whose(client, ("a", "c")) for client in ("shop", "bank", "none")),
+    "scope": tuple(ClientScope(client, ("a", "c")) for client in ("shop", "bank", "none")),
 }
 CLIENTS = ("shop", "bank")
 type Filter = ItemFilter | EventFilter
@@ -67,14 +67,14 @@ async def fill(store: SqliteStore | PostgresqlStore) -> None:
         for number in range(first, first + 1_000):
             rare = number % 500 == 0
             fields: dict[str, Any] = {
-                name: values[rare] for name, values in EQUAL.items() if name != "whose"
+                name: values[rare] for name, values in EQUAL.items() if name != "scope"
             }
             fields["client"] = CLIENTS[rare]
             items.append(item(f"i-{number}", number, **fields))
             events.append(event(number, f"i-{number}", "ItemClaimed", worker=fields["worker"]))
         page = change(since, events, items)
         await store.apply(page)
-        since = page.cursor.place
+        since = page.cursor.position
 
 
 def counting_steps(store: SqliteStore) -> Callable[[], int]:
@@ -111,10 +111,8 @@ def looked_at(plan: dict[str, Any]) -> Iterator[int]:
         yield from looked_at(part)
 
 
-async def test_a_page_looks_at_a_limited_number_of_rows(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(lists, "LOOK_THROUGH", LOOKED)
+async def test_page_reads_limited_rows(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lists, "SCAN_LIMIT", LOOKED)
     store = database.store()
     assert isinstance(store, SqliteStore | PostgresqlStore)
     await store.prepare()

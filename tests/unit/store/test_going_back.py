@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from workflow_backend.items import Place
+from workflow_backend.items import EventPosition
 from workflow_backend.store import migrations
 from workflow_backend.store.base import WritableStore
 
@@ -48,12 +48,12 @@ async def known(store: WritableStore) -> tuple[Any, ...]:
     return rows[: len(items)], rows[len(items) :], *others
 
 
-async def test_an_earlier_release_reads_and_writes_what_a_later_one_brought_up(
+async def test_earlier_release_uses_newer_schema(
     database: Database,
 ) -> None:
     running = database.store()
     await running.prepare()
-    await running.apply(change(Place(-1, -1, -1), [event(1, "a")], [item("a")]))
+    await running.apply(change(EventPosition(-1, -1, -1), [event(1, "a")], [item("a")]))
     before = await known(running)
     await bring_up(database)
     # Another host's API goes on while this one is upgraded, and so does one that went back.
@@ -61,7 +61,7 @@ async def test_an_earlier_release_reads_and_writes_what_a_later_one_brought_up(
     back = database.store()
     await back.prepare()
     assert await known(back) == before
-    await back.apply(change(Place(1, 1, 2), [event(2, "b")], [item("b")]))
+    await back.apply(change(EventPosition(1, 1, 2), [event(2, "b")], [item("b")]))
     assert [row["item_id"] for row in (await known(back))[0]] == ["b", "a"]
     await running.close()
     await back.close()
@@ -101,7 +101,7 @@ def takes_away(script: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-def test_a_step_only_adds(database: str) -> None:
+def test_migrations_only_add_within_a_layout(database: str) -> None:
     for number, script in migrations.steps(database, FIRST[database]):
         if number % migrations.LAYOUT:  # the first of a layout may take away
             assert list(takes_away(script)) == [], f"{database}, step {number}"
@@ -124,10 +124,10 @@ def test_a_step_only_adds(database: str) -> None:
         "INSERT INTO counts SELECT 1, 2",
     ],
 )
-def test_what_takes_away_is_found(statement: str) -> None:
+def test_destructive_statement_is_found(statement: str) -> None:
     assert list(takes_away(f"CREATE TABLE t (a TEXT);\n-- why\n{statement};")) == [statement]
 
 
-def test_what_adds_is_no_harm() -> None:
+def test_additive_statements_are_allowed() -> None:
     own = "CREATE TABLE t (a TEXT); CREATE UNIQUE INDEX i ON t (a); INSERT INTO t SELECT 1;"
     assert list(takes_away(LATER + own)) == []

@@ -11,9 +11,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from workflow_backend.errors import BadCursor
-from workflow_backend.items import START, STATUSES, Event, Item, Place, mark
+from workflow_backend.items import START, STATUSES, Event, EventPosition, Item, fingerprint
 from workflow_backend.store import lists
-from workflow_backend.store.base import EventFilter, ItemFilter, Listed, Whose, WritableStore
+from workflow_backend.store.base import (
+    ClientScope,
+    EventFilter,
+    ItemFilter,
+    ListPage,
+    WritableStore,
+)
 
 from .records import CHAIN, CONTRACT, at, block, change, event, item
 
@@ -42,8 +48,8 @@ EVENTS = [
     event(HEIGHTS + 1 + number // 3, each.item_id, "ItemClaimed", number % 3, worker=each.worker)
     for number, each in enumerate(ITEMS[7 * number % len(ITEMS)] for number in range(len(ITEMS)))
 ]
-CREATED = {each.item_id: each.place.height for each in EVENTS[: len(ITEMS)]}
-CHANGED = {each.item_id: each.place for each in EVENTS[len(ITEMS) :]}
+CREATED = {each.item_id: each.position.height for each in EVENTS[: len(ITEMS)]}
+CHANGED = {each.item_id: each.position for each in EVENTS[len(ITEMS) :]}
 
 
 def optional(values: tuple[str, ...]) -> st.SearchStrategy[str | None]:
@@ -51,8 +57,8 @@ def optional(values: tuple[str, ...]) -> st.SearchStrategy[str | None]:
 
 
 times = st.none() | st.integers(0, 2 * HEIGHTS + 2).map(at)
-whose = st.none() | st.builds(
-    Whose,
+scope = st.none() | st.builds(
+    ClientScope,
     client=st.sampled_from(("shop", "bank", "none")),
     requesters=st.sets(st.sampled_from(ACCOUNTS), min_size=1).map(lambda some: tuple(sorted(some))),
 )
@@ -67,7 +73,7 @@ item_filters = st.builds(
     created_before=times,
     updated_from=times,
     updated_before=times,
-    whose=whose,
+    scope=scope,
 )
 event_filters = st.builds(
     EventFilter,
@@ -79,7 +85,7 @@ event_filters = st.builds(
     id_prefix=optional(("x", "y0", "z")),
     created_from=times,
     created_before=times,
-    whose=whose,
+    scope=scope,
 )
 examples = settings(
     max_examples=60,
@@ -91,7 +97,7 @@ examples = settings(
 @pytest.fixture
 async def filled(store: WritableStore, monkeypatch: pytest.MonkeyPatch) -> WritableStore:
     """A projection of all of them, in which a page looks through eleven rows."""
-    monkeypatch.setattr(lists, "LOOK_THROUGH", 11)
+    monkeypatch.setattr(lists, "SCAN_LIMIT", 11)
     await store.apply(change(START, EVENTS, ITEMS))
     return store
 
@@ -104,7 +110,7 @@ async def all_pages(page: Callable[[int, str | None], Any], limit: int) -> list[
     rows: list[dict[str, Any]] = []
     cursor = None
     while True:
-        listed: Listed = await page(limit, cursor)
+        listed: ListPage = await page(limit, cursor)
         assert len(listed.rows) <= limit
         rows += listed.rows
         cursor = listed.next_cursor
@@ -126,7 +132,7 @@ def expected_items(which: ItemFilter) -> list[Item]:
         and each.item_id.startswith(which.id_prefix or "")
         and in_range(CREATED[each.item_id], which.created_from, which.created_before)
         and in_range(CHANGED[each.item_id].height, which.updated_from, which.updated_before)
-        and (which.whose is None or which.whose.has(each.as_dict()))
+        and (which.scope is None or which.scope.contains(each.as_dict()))
     ]
     if which.id_prefix is not None:
         return sorted(found, key=lambda each: each.item_id)
@@ -149,8 +155,8 @@ def expected_events(which: EventFilter) -> list[Event]:
             and which.requester in (None, record.requester)
             and which.worker in (None, record.worker)
             and each.item_id.startswith(which.id_prefix or "")
-            and in_range(each.place.height, which.created_from, which.created_before)
-            and (which.whose is None or which.whose.has(record.as_dict()))
+            and in_range(each.position.height, which.created_from, which.created_before)
+            and (which.scope is None or which.scope.contains(record.as_dict()))
         )
 
     return [each for each in reversed(EVENTS) if fits(each)]
@@ -158,7 +164,7 @@ def expected_events(which: EventFilter) -> list[Event]:
 
 @examples
 @given(which=item_filters, limit=st.integers(1, 15))
-async def test_the_pages_of_items_hold_what_the_filter_says(
+async def test_item_pages_match_filter(
     filled: WritableStore, which: ItemFilter, limit: int
 ) -> None:
     rows = await all_pages(lambda limit, cursor: filled.items(which, limit, cursor), limit)
@@ -167,6 +173,7 @@ async def test_the_pages_of_items_hold_what_the_filter_says(
         | {
             "created_time": block(CREATED[each.item_id]).time,
             "updated_time": block(CHANGED[each.item_id].height).time,
+            "last_event_id": str(CHANGED[each.item_id]),
         }
         for each in expected_items(which)
     ]
@@ -174,51 +181,53 @@ async def test_the_pages_of_items_hold_what_the_filter_says(
 
 @examples
 @given(which=event_filters, limit=st.integers(1, 15))
-async def test_the_pages_of_events_hold_what_the_filter_says(
+async def test_event_pages_match_filter(
     filled: WritableStore, which: EventFilter, limit: int
 ) -> None:
     rows = await all_pages(lambda limit, cursor: filled.events(which, limit, cursor), limit)
-    assert [row["id"] for row in rows] == [str(each.place) for each in expected_events(which)]
+    assert [row["event_id"] for row in rows] == [
+        str(each.position) for each in expected_events(which)
+    ]
 
 
-async def test_list_of_a_client_is_not_emptied_by_others(store: WritableStore) -> None:
+async def test_client_list_ignores_foreign_items(store: WritableStore) -> None:
     """Anybody may submit for any client on the chain: what others did is never looked through."""
     ours, theirs = [f"ours-{n}" for n in range(3)], [f"theirs-{n}" for n in range(1_200)]
     made = [item(name, 1, client="shop", requester="a" * 64) for name in ours]
     made += [item(name, 2, client="shop", requester="b" * 64) for name in theirs]
-    told = [event(1 + number, each.item_id) for number, each in enumerate(made)]
-    await store.apply(change(START, told, made))
-    mine = Whose("shop", ("a" * 64, "c" * 64))
+    made_events = [event(1 + number, each.item_id) for number, each in enumerate(made)]
+    await store.apply(change(START, made_events, made))
+    mine = ClientScope("shop", ("a" * 64, "c" * 64))
     for which in (
-        ItemFilter(whose=mine),
-        ItemFilter(whose=mine, status="submitted"),
-        ItemFilter(whose=mine, updated_from=at(0)),
+        ItemFilter(scope=mine),
+        ItemFilter(scope=mine, status="submitted"),
+        ItemFilter(scope=mine, updated_from=at(0)),
     ):
         page = await store.items(which, 10)
         assert [row["item_id"] for row in page.rows] == ours[::-1]
         assert page.next_cursor is None
-    page = await store.items(ItemFilter(whose=mine, id_prefix=""), 10)
+    page = await store.items(ItemFilter(scope=mine, id_prefix=""), 10)
     assert [row["item_id"] for row in page.rows] == ours
-    activity = await store.events(EventFilter(whose=mine), 10)
+    activity = await store.events(EventFilter(scope=mine), 10)
     assert [row["item_id"] for row in activity.rows] == ours[::-1]
     assert activity.next_cursor is None
 
 
-async def test_the_stream_goes_on_behind_any_place(filled: WritableStore) -> None:
-    places: list[str] = []
+async def test_events_after_continues_from_any_position(filled: WritableStore) -> None:
+    positions: list[str] = []
     last = START
     while rows := await filled.events_after(last, 7):
-        places += [row["id"] for row in rows]
-        last = Place(*map(int, rows[-1]["id"].split("-")))
-    assert places == [str(each.place) for each in EVENTS]
+        positions += [row["event_id"] for row in rows]
+        last = EventPosition(*map(int, rows[-1]["event_id"].split("-")))
+    assert positions == [str(each.position) for each in EVENTS]
 
 
-async def test_a_page_goes_on_where_it_was_although_newer_items_came(
+async def test_cursor_is_stable_under_new_items(
     filled: WritableStore,
 ) -> None:
     first = await filled.items(ItemFilter(), 10)
     newest = event(100, "new")
-    await filled.apply(change(EVENTS[-1].place, [newest], [item("new", 100)]))
+    await filled.apply(change(EVENTS[-1].position, [newest], [item("new", 100)]))
     second = await filled.items(ItemFilter(), 10, first.next_cursor)
     rows = [*first.rows, *second.rows]
     assert [row["item_id"] for row in rows] == [each.item_id for each in reversed(ITEMS)][:20]
@@ -235,7 +244,7 @@ async def test_a_page_goes_on_where_it_was_although_newer_items_came(
         encoded([]),
         encoded(["items.place", 1]),
         *(
-            encoded([mark(CHAIN, CONTRACT), *behind])
+            encoded([fingerprint(CHAIN, CONTRACT), *behind])
             for behind in (
                 [],
                 ["items.place"],
@@ -247,9 +256,7 @@ async def test_a_page_goes_on_where_it_was_although_newer_items_came(
         ),
     ],
 )
-async def test_a_cursor_of_another_list_or_of_none_is_refused(
-    store: WritableStore, cursor: str
-) -> None:
+async def test_cursor_of_another_list_is_refused(store: WritableStore, cursor: str) -> None:
     with pytest.raises(BadCursor):
         await store.items(ItemFilter(), 10, cursor)
 
@@ -259,12 +266,12 @@ async def test_cursor_names_its_chain_and_contract(
     store: WritableStore, other: tuple[str, str]
 ) -> None:
     behind = ["items.place", 1]
-    await store.items(ItemFilter(), 10, encoded([mark(CHAIN, CONTRACT), *behind]))
+    await store.items(ItemFilter(), 10, encoded([fingerprint(CHAIN, CONTRACT), *behind]))
     with pytest.raises(BadCursor):
-        await store.items(ItemFilter(), 10, encoded([mark(*other), *behind]))
+        await store.items(ItemFilter(), 10, encoded([fingerprint(*other), *behind]))
 
 
-async def test_a_cursor_fits_only_the_order_it_came_from(filled: WritableStore) -> None:
+async def test_cursor_is_valid_in_its_own_order_only(filled: WritableStore) -> None:
     by_time = (await filled.items(ItemFilter(), 5)).next_cursor
     by_id = (await filled.items(ItemFilter(id_prefix=""), 5)).next_cursor
     assert by_time

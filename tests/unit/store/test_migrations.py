@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from workflow_backend.errors import ProjectionMismatch, ProjectionUnavailable
-from workflow_backend.items import Place
+from workflow_backend.items import EventPosition
 from workflow_backend.store import migrations
 from workflow_backend.store.base import EventFilter, ItemFilter
 from workflow_backend.store.sqlite import SqliteStore
@@ -37,19 +37,19 @@ def first(tmp_path: Path) -> Path:
         values = (item_id, "r", "mail", "p", "m", status, worker, "", "")
         times = ("2026-01-01", "2026-01-02", 1, 60, None, height << 32)
         database.execute(_ITEM, values + times)
-    for place, name, item_id, data in (
+    for position, name, item_id, data in (
         (5 << 32, "ItemSubmitted", "a", {"item_id": "a"}),
         (6 << 32, "ItemSubmitted", "b", {"item_id": "b"}),
         (7 << 32 | 1, "ItemClaimed", "a", {"item_id": "a", "worker": "w"}),
     ):
-        told = (place, name, item_id, json.dumps(data), "AB", "2026-01-01")
-        database.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", told)
+        event = (position, name, item_id, json.dumps(data), "AB", "2026-01-01")
+        database.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", event)
     database.commit()
     database.close()
     return path
 
 
-async def test_a_projection_of_the_first_schema_keeps_its_rows(first: Path) -> None:
+async def test_first_schema_keeps_its_rows(first: Path) -> None:
     store = SqliteStore(first, CHAIN, CONTRACT)
     await store.prepare()
     rows = (await store.items(ItemFilter())).rows
@@ -59,26 +59,30 @@ async def test_a_projection_of_the_first_schema_keeps_its_rows(first: Path) -> N
     ]
     counts = await store.counts()
     assert (counts["submitted"], counts["processing"], counts["completed"]) == (1, 1, 0)
-    told = (await store.events(EventFilter(kind="mail", requester="r"))).rows
-    assert [row["id"] for row in told] == ["7-0-1", "6-0-0", "5-0-0"]
-    assert [row["id"] for row in (await store.events(EventFilter(worker="w"))).rows] == ["7-0-1"]
-    assert (await store.position()).height == 9
-    assert (await store.cursor()).seen == {"ItemClaimed": (12, Place(7, 0, 1))}
-    done = change(Place(7, 0, 1), [event(8, "a", "ItemCompleted")], [item("a", status="completed")])
+    listed = (await store.events(EventFilter(kind="mail", requester="r"))).rows
+    assert [row["event_id"] for row in listed] == ["7-0-1", "6-0-0", "5-0-0"]
+    assert [row["event_id"] for row in (await store.events(EventFilter(worker="w"))).rows] == [
+        "7-0-1"
+    ]
+    assert (await store.progress()).height == 9
+    assert (await store.cursor()).seen == {"ItemClaimed": (12, EventPosition(7, 0, 1))}
+    done = change(
+        EventPosition(7, 0, 1), [event(8, "a", "ItemCompleted")], [item("a", status="completed")]
+    )
     await store.apply(done)
     assert [row["item_id"] for row in (await store.items(ItemFilter())).rows] == ["b", "a"]
     await store.close()
 
 
-async def test_older_events_get_their_blocks(first: Path) -> None:
+async def test_blocks_of_older_events_are_backfilled(first: Path) -> None:
     store = SqliteStore(first, CHAIN, CONTRACT)
     await store.prepare()
     row = await store.item("a") or {}
     assert row["updated_time"] == "2026-01-02T00:00:00.000000Z"  # the contract's, until then
-    places = await store.without_blocks()
-    assert [str(place) for place in places] == ["5-0-0", "6-0-0", "7-0-1"]
-    await store.add_blocks(places, {height: block(height) for height in (5, 6, 7)})
-    assert await store.without_blocks() == []
+    positions = await store.positions_without_blocks()
+    assert [str(position) for position in positions] == ["5-0-0", "6-0-0", "7-0-1"]
+    await store.backfill_blocks(positions, {height: block(height) for height in (5, 6, 7)})
+    assert await store.positions_without_blocks() == []
     row = await store.item("a") or {}
     assert (row["created_time"], row["updated_time"]) == (block(5).time, block(7).time)
     for which, expected in (
@@ -89,14 +93,14 @@ async def test_older_events_get_their_blocks(first: Path) -> None:
     ):
         rows = (await store.items(which)).rows
         assert [row["item_id"] for row in rows] == expected
-    await store.apply(change(Place(7, 0, 1), [event(8, "b", "ItemClaimed")], [item("b", 8)]))
-    assert await store.without_blocks() == []
+    await store.apply(
+        change(EventPosition(7, 0, 1), [event(8, "b", "ItemClaimed")], [item("b", 8)])
+    )
+    assert await store.positions_without_blocks() == []
     await store.close()
 
 
-async def test_an_upgraded_projection_has_the_same_schema_as_a_new_one(
-    first: Path, tmp_path: Path
-) -> None:
+async def test_migrated_schema_equals_new_schema(first: Path, tmp_path: Path) -> None:
     fresh = tmp_path / "fresh.sqlite3"
     schemas = []
     for path in (first, fresh):
@@ -109,7 +113,7 @@ async def test_an_upgraded_projection_has_the_same_schema_as_a_new_one(
     assert schemas[0] == schemas[1]
 
 
-async def test_a_foreign_projection_is_not_brought_up(first: Path) -> None:
+async def test_foreign_projection_is_not_migrated(first: Path) -> None:
     store = SqliteStore(first, CHAIN, "con_other")
     with pytest.raises(ProjectionMismatch, match=r"con_job_workflow on chain-1.*con_other"):
         await store.prepare()
@@ -118,9 +122,9 @@ async def test_a_foreign_projection_is_not_brought_up(first: Path) -> None:
     database.close()
 
 
-async def test_a_reader_waits_for_the_projector_to_bring_the_schema_up(first: Path) -> None:
+async def test_reader_waits_for_migration(first: Path) -> None:
     reader, writer = SqliteStore(first, CHAIN, CONTRACT), SqliteStore(first, CHAIN, CONTRACT)
-    with pytest.raises(ProjectionUnavailable, match="schema 1, this release needs 6"):
+    with pytest.raises(ProjectionUnavailable, match="schema 1, this release needs 8"):
         await reader.counts()
     await writer.prepare()
     assert sum((await reader.counts()).values()) == 2
@@ -128,7 +132,7 @@ async def test_a_reader_waits_for_the_projector_to_bring_the_schema_up(first: Pa
     await writer.close()
 
 
-async def test_a_reader_goes_on_while_the_schema_is_brought_up(first: Path) -> None:
+async def test_reader_continues_during_migration(first: Path) -> None:
     reader = sqlite3.connect(first, isolation_level=None)
     reader.execute("BEGIN")
     assert reader.execute("SELECT count(*) FROM items").fetchone() == (2,)
@@ -139,7 +143,7 @@ async def test_a_reader_goes_on_while_the_schema_is_brought_up(first: Path) -> N
     await writer.close()
 
 
-async def test_two_that_start_at_once_bring_the_schema_up_once(database: Database) -> None:
+async def test_concurrent_starts_migrate_once(database: Database) -> None:
     stores = [database.store() for _ in range(4)]
     await asyncio.gather(*(store.prepare() for store in stores))
     states = [await everything(store) for store in stores]
@@ -148,7 +152,7 @@ async def test_two_that_start_at_once_bring_the_schema_up_once(database: Databas
         await store.close()
 
 
-async def test_the_service_manager_is_told_to_wait_for_a_step(
+async def test_migration_extends_start_timeout(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
@@ -169,7 +173,7 @@ async def test_the_service_manager_is_told_to_wait_for_a_step(
             manager.recv(1_000)
 
 
-async def test_a_projection_of_another_layout_is_refused(database: Database) -> None:
+async def test_newer_layout_is_refused(database: Database) -> None:
     store = database.store()
     await store.prepare()
     await store.close()
@@ -189,9 +193,7 @@ async def test_a_projection_of_another_layout_is_refused(database: Database) -> 
     await newer.close()
 
 
-async def test_a_step_that_fails_leaves_the_schema_as_it_was(
-    first: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_failed_step_changes_nothing(first: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         migrations, "steps", lambda *_: iter([(2, "DROP TABLE events; SELECT no_such_function();")])
     )
@@ -204,12 +206,12 @@ async def test_a_step_that_fails_leaves_the_schema_as_it_was(
     database.close()
 
 
-async def test_a_file_that_was_replaced_is_followed(tmp_path: Path) -> None:
+async def test_replaced_file_is_reopened(tmp_path: Path) -> None:
     path, beside = tmp_path / "projection.sqlite3", tmp_path / "other.sqlite3"
     for where, item_id in ((path, "old"), (beside, "new")):
         store = SqliteStore(where, CHAIN, CONTRACT)
         await store.prepare()
-        await store.apply(change(Place(-1, -1, -1), [event(1, item_id)], [item(item_id)]))
+        await store.apply(change(EventPosition(-1, -1, -1), [event(1, item_id)], [item(item_id)]))
         await store.close()
     reader = SqliteStore(path, CHAIN, CONTRACT)
     assert await reader.item("old")

@@ -18,9 +18,7 @@ def _link(path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, _link])
-async def test_store_opens_nothing_but_a_regular_file(
-    tmp_path: Path, make: Callable[[Path], None]
-) -> None:
+async def test_store_opens_regular_files_only(tmp_path: Path, make: Callable[[Path], None]) -> None:
     other = SqliteStore(tmp_path / "elsewhere.sqlite3", "chain-1", "con_job_workflow")
     await other.prepare()
     await other.close()
@@ -29,7 +27,7 @@ async def test_store_opens_nothing_but_a_regular_file(
     make(path)
     store = SqliteStore(path, "chain-1", "con_job_workflow")
     with pytest.raises(ProjectionUnavailable, match="no regular file"):
-        await store.position()
+        await store.progress()
     with pytest.raises(ProjectionUnavailable, match="no regular file"):
         await store.prepare()
     await store.close()
@@ -39,7 +37,7 @@ async def test_store_opens_nothing_but_a_regular_file(
 ENDLESS = "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n FROM r) SELECT n FROM r WHERE n = 0"
 
 
-async def test_store_runs_nothing_that_another_wrote_into_its_file(tmp_path: Path) -> None:
+async def test_store_runs_no_foreign_triggers_or_views(tmp_path: Path) -> None:
     path = tmp_path / "projection.sqlite3"
     with closing(sqlite3.connect(path)) as database:
         database.execute(f"CREATE VIEW projection AS {ENDLESS}")
@@ -47,11 +45,11 @@ async def test_store_runs_nothing_that_another_wrote_into_its_file(tmp_path: Pat
         database.commit()
     store = SqliteStore(path, "chain-1", "con_job_workflow")
     with pytest.raises(ProjectionUnavailable, match="holds views or triggers"):
-        await store.position()
+        await store.progress()
     await store.close()
 
 
-async def test_store_ends_a_read_that_does_not_end(
+async def test_store_interrupts_endless_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "READ_SECONDS", 0.05)
@@ -60,5 +58,5 @@ async def test_store_ends_a_read_that_does_not_end(
     with pytest.raises(ProjectionUnavailable, match="interrupted"):
         await store._fetch(ENDLESS)  # no question of its own is without end
     monkeypatch.undo()
-    assert (await store.position()).height == 0
+    assert (await store.progress()).height == 0
     await store.close()

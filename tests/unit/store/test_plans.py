@@ -1,4 +1,4 @@
-"""Every list walks an index in its order: no table is scanned, nothing is sorted."""
+"""Every list scans an index in its order: no table is scanned, nothing is sorted."""
 
 import json
 import sqlite3
@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from workflow_backend.store import lists
-from workflow_backend.store.base import EventFilter, ItemFilter, Whose
+from workflow_backend.store.base import ClientScope, EventFilter, ItemFilter
 from workflow_backend.store.postgresql import LIVE
 from workflow_backend.store.sqlite import SqliteStore
 
@@ -27,7 +27,7 @@ VALUES: dict[str, Any] = {
     "worker": "w-3",
     "item_id": "item-77",
     "name": "ItemClaimed",
-    "whose": Whose("c-3", ("r-3", "r-4")),
+    "scope": ClientScope("c-3", ("r-3", "r-4")),
 }
 
 
@@ -36,7 +36,7 @@ def subsets(names: tuple[str, ...]) -> Iterator[dict[str, Any]]:
         yield {name: VALUES[name] for name in some}
 
 
-def walks() -> Iterator[lists.Walk]:
+def scans() -> Iterator[lists.IndexScan]:
     """Every combination of filters, each from its beginning and behind a cursor."""
     cursors: dict[str, list[Any]] = {
         "place": ["items.place", PLACE],
@@ -44,7 +44,7 @@ def walks() -> Iterator[lists.Walk]:
         "id": ["items.item_id", "item-5"],
     }
     always = (None, None)
-    for equal in subsets(("status", "kind", "requester", "worker", "whose")):
+    for equal in subsets(("status", "kind", "requester", "worker", "scope")):
         for created in (always, WITHIN):
             for order, which in (
                 ("place", ItemFilter(**equal)),
@@ -52,34 +52,34 @@ def walks() -> Iterator[lists.Walk]:
                 ("id", ItemFilter(**equal, id_prefix="item-1")),
             ):
                 changed = WITHIN if order == "changed" else always
-                for each in lists.by_requester(which):
+                for each in lists.split_by_requester(which):
                     yield lists.items(each, created, changed, None)
                     yield lists.items(each, created, changed, cursors[order])
     behind = ["events.place", PLACE]
-    for equal in subsets(("item_id", "name", "kind", "requester", "worker", "whose")):
+    for equal in subsets(("item_id", "name", "kind", "requester", "worker", "scope")):
         for created in (always, WITHIN):
-            for one in lists.by_requester(EventFilter(**equal)):
+            for one in lists.split_by_requester(EventFilter(**equal)):
                 yield lists.events(one, created, None)
                 yield lists.events(one, created, behind)
 
 
 def queries(source: lists.Source, *, planned: bool) -> Iterator[tuple[str, lists.Query]]:
     """Every statement of these lists, and what its plan is to name."""
-    for walk in walks():
-        index = walk.index or f"{walk.table}_pkey"
-        last = walk.end(source)
+    for scan in scans():
+        index = scan.index or f"{scan.order.table}_pkey"
+        last = scan.end(source)
         if last is not None:
             yield index, last
         key = tuple(
-            {"place": 9, "last_place": 9, "item_id": "item-9"}[c] for c in walk.order.columns
+            {"place": 9, "last_place": 9, "item_id": "item-9"}[c] for c in scan.order.columns
         )
-        yield index, walk.page(source, None if last is None else key, 101, planned=planned)
+        yield index, scan.page(source, None if last is None else key, 101, planned=planned)
 
 
 @pytest.mark.parametrize("name", ["item_id", "name", "kind", "requester", "worker"])
-def test_an_index_answers_any_one_filter_of_activity(name: str) -> None:
-    walk = lists.events(EventFilter(**{name: VALUES[name]}), WITHIN, None)
-    assert (walk.looked, walk.index is not None) == ([], True)
+def test_event_filter_uses_an_index(name: str) -> None:
+    scan = lists.events(EventFilter(**{name: VALUES[name]}), WITHIN, None)
+    assert (scan.filtered, scan.index is not None) == ([], True)
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def looks_up_a_block(step: str) -> bool:
     )
 
 
-async def test_sqlite_walks_an_index(file: sqlite3.Connection) -> None:
+async def test_sqlite_scans_one_index(file: sqlite3.Connection) -> None:
     store = SqliteStore(Path("unused"), CHAIN, CONTRACT)
     seen = 0
     for index, (sql, values) in queries(store._source, planned=False):
@@ -109,8 +109,8 @@ async def test_sqlite_walks_an_index(file: sqlite3.Connection) -> None:
         assert len(rows) == 1, (sql, rows)  # one step: no sort behind it
         plan = rows[0][3]
         in_key_order = plan in {"SCAN items", "SCAN events"} and "WHERE TRUE" in sql
-        walked = "PRIMARY KEY" in plan if index.endswith("_pkey") else f" {index}" in plan
-        assert in_key_order or (walked and plan.startswith(("SEARCH", "SCAN"))), (sql, plan)
+        indexed = "PRIMARY KEY" in plan if index.endswith("_pkey") else f" {index}" in plan
+        assert in_key_order or (indexed and plan.startswith(("SEARCH", "SCAN"))), (sql, plan)
         assert "SCAN" not in plan or "WHERE TRUE" in sql, (sql, plan)
         seen += 1
     assert seen > 200
@@ -149,7 +149,7 @@ async def database(dsn: str) -> AsyncIterator[asyncpg.Connection]:
     await store.close()
 
 
-async def test_postgresql_walks_an_index(database: asyncpg.Connection) -> None:
+async def test_postgresql_scans_one_index(database: asyncpg.Connection) -> None:
     assert await database.fetchval("SELECT current_schema") == LIVE
     for _, (sql, values) in queries(lambda table, _: table, planned=True):
         plan = await database.fetchval(f"EXPLAIN (FORMAT JSON) {sql}", *values)

@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from workflow_backend.errors import ProjectionBusy, ProjectionMismatch, ProjectionMoved
-from workflow_backend.items import START, Place
+from workflow_backend.items import START, EventPosition
 from workflow_backend.store.base import EventFilter, ItemFilter, WritableStore
 
 from .databases import Database, Postgresql, Sqlite, everything
@@ -21,7 +21,9 @@ async def names(store: WritableStore) -> list[str]:
     return [row["item_id"] for row in (await store.items(ItemFilter())).rows]
 
 
-async def test_open_readers_and_the_writer_follow(store: WritableStore, database: Database) -> None:
+async def test_readers_and_writer_see_rebuilt_projection(
+    store: WritableStore, database: Database
+) -> None:
     await store.apply(OLD)
     reader, operator = database.store(), database.store()
     for _ in range(8):  # often enough for every statement to be a prepared one
@@ -30,15 +32,15 @@ async def test_open_readers_and_the_writer_follow(store: WritableStore, database
         await fresh.apply(NEW)
         assert await names(reader) == ["b", "a"]
         assert await names(fresh) == ["a"]
-        await store.apply(change(Place(2, 1, 2), [event(3, "c")], [item("c")]))
+        await store.apply(change(EventPosition(2, 1, 2), [event(3, "c")], [item("c")]))
     for _ in range(8):
         assert await names(reader) == ["a"]
     assert (await reader.item("a") or {})["kind"] == "new"
     assert (await reader.counts())["submitted"] == 1
-    assert (await reader.position()).last_event == "1-1-2"
+    assert (await reader.progress()).last_event_id == "1-1-2"
     with pytest.raises(ProjectionMoved):
-        await store.apply(change(Place(3, 1, 2), [event(4, "d")], [item("d")]))
-    since = (await store.cursor()).place
+        await store.apply(change(EventPosition(3, 1, 2), [event(4, "d")], [item("d")]))
+    since = (await store.cursor()).position
     later = [event(2, "b"), event(3, "c"), event(4, "d")]
     await store.apply(change(since, later, [item("b"), item("c"), item("d")]))
     assert await names(reader) == ["d", "c", "b", "a"]
@@ -47,7 +49,7 @@ async def test_open_readers_and_the_writer_follow(store: WritableStore, database
     await operator.close()
 
 
-async def test_a_rebuilding_that_fails_changes_nothing(store: WritableStore) -> None:
+async def test_failed_rebuild_changes_nothing(store: WritableStore) -> None:
     await store.apply(OLD)
     before = await everything(store)
 
@@ -60,11 +62,11 @@ async def test_a_rebuilding_that_fails_changes_nothing(store: WritableStore) -> 
         await fail()
     assert await everything(store) == before
     async with store.rebuilding() as fresh:
-        assert (await fresh.cursor()).place == START
+        assert (await fresh.cursor()).position == START
     assert await names(store) == []
 
 
-async def test_only_one_makes_it_anew_at_a_time(store: WritableStore, database: Database) -> None:
+async def test_rebuild_runs_once_at_a_time(store: WritableStore, database: Database) -> None:
     other = database.store()
     async with store.rebuilding() as fresh:
         await fresh.apply(NEW)
@@ -75,9 +77,7 @@ async def test_only_one_makes_it_anew_at_a_time(store: WritableStore, database: 
     await other.close()
 
 
-async def test_anothers_projection_is_not_written_over(
-    store: WritableStore, database: Database
-) -> None:
+async def test_rebuild_refuses_foreign_projection(store: WritableStore, database: Database) -> None:
     await store.apply(OLD)
     other = database.store(CHAIN, "con_other")
     with pytest.raises(ProjectionMismatch, match=r"con_job_workflow.*con_other"):
@@ -87,7 +87,7 @@ async def test_anothers_projection_is_not_written_over(
     await other.close()
 
 
-async def test_there_need_be_none_before(database: Database) -> None:
+async def test_rebuild_needs_no_projection(database: Database) -> None:
     store = database.store()
     async with store.rebuilding() as fresh:
         await fresh.apply(NEW)
@@ -95,7 +95,9 @@ async def test_there_need_be_none_before(database: Database) -> None:
     await store.close()
 
 
-async def test_reads_and_writes_go_on_under_it(store: WritableStore, database: Database) -> None:
+async def test_reads_and_writes_continue_during_rebuild(
+    store: WritableStore, database: Database
+) -> None:
     """Nobody sees half of it, and nobody fails but the writer, who is told why."""
     await store.apply(OLD)
     reader, operator = database.store(), database.store()
@@ -111,7 +113,7 @@ async def test_reads_and_writes_go_on_under_it(store: WritableStore, database: D
         while not over.is_set():
             cursor = await store.cursor()
             try:
-                await store.apply(change(cursor.place, [], [], height=9))
+                await store.apply(change(cursor.position, [], [], height=9))
             except ProjectionMoved:
                 continue
             await asyncio.sleep(0)
@@ -130,7 +132,7 @@ async def test_reads_and_writes_go_on_under_it(store: WritableStore, database: D
     await operator.close()
 
 
-async def test_what_a_killed_rebuilding_left_is_in_nobodys_way(
+async def test_rebuild_removes_leftovers_of_a_killed_one(
     store: WritableStore, database: Database
 ) -> None:
     await store.apply(OLD)
@@ -150,7 +152,7 @@ async def test_what_a_killed_rebuilding_left_is_in_nobodys_way(
         assert not list(database.path.parent.glob("*.rebuild"))
 
 
-async def test_planner_knows_every_table_of_a_new_one(dsn: str) -> None:
+async def test_rebuild_analyses_every_table(dsn: str) -> None:
     """Until PostgreSQL looks at them by itself, lists would be planned by guesses."""
     database = Postgresql(dsn)
     await database.empty()

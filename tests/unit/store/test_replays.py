@@ -7,16 +7,24 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from workflow_backend.errors import ProjectionMoved
-from workflow_backend.items import START, STATUSES, Event, Item, Place
-from workflow_backend.store.base import Change, EventFilter, ItemFilter, Whose, WritableStore
+from workflow_backend.items import START, STATUSES, Event, EventPosition, Item
+from workflow_backend.store.archived_items import item_of
+from workflow_backend.store.base import Change, ClientScope, EventFilter, ItemFilter, WritableStore
 
 from .databases import Database
-from .records import change, event, item, record_of, text
+from .records import change, event, item, text
 
 NAMES = dict(
     zip(
         STATUSES,
-        ("ItemSubmitted", "ItemClaimed", "ItemCompleted", "ItemFailed", "ItemCancelled"),
+        (
+            "ItemSubmitted",
+            "ItemClaimed",
+            "ItemCompleted",
+            "ItemFailed",
+            "ItemCancelled",
+            "ItemArchived",
+        ),
         strict=True,
     )
 )
@@ -40,9 +48,9 @@ class Chain:
         history.append(now)
         self.events.append(event(height, item_id, NAMES[now.status], tx=height % 2))
 
-    def page(self, since: Place, length: int) -> Change:
-        """What a projector at a place reads: events behind it, and records as they are now."""
-        events = [each for each in self.events if each.place > since][:length]
+    def page(self, since: EventPosition, length: int) -> Change:
+        """What a projector at a position reads: events behind it, and records as they are now."""
+        events = [each for each in self.events if each.position > since][:length]
         touched = dict.fromkeys(each.item_id for each in events)
         records = [self.history[item_id][-1] for item_id in touched if item_id]
         return change(since, events, records, height=len(self.events))
@@ -55,7 +63,7 @@ class Projectors:
         self.database = database
         self.chain = chain
         self.stores: list[WritableStore] = []
-        self.places = [START, START]
+        self.positions = [START, START]
         self.pages: list[Change] = []
 
     async def start(self, number: int) -> None:
@@ -66,26 +74,26 @@ class Projectors:
         else:
             self.stores.append(self.database.store())
         await self.stores[number].prepare()
-        self.places[number] = (await self.stores[number].cursor()).place
+        self.positions[number] = (await self.stores[number].cursor()).position
 
     async def read(self, number: int, length: int) -> Change:
-        page = self.chain.page(self.places[number], length)
+        page = self.chain.page(self.positions[number], length)
         self.pages.append(page)
         return page
 
     async def apply(self, number: int, page: Change) -> None:
         try:
             await self.stores[number].apply(page)
-            self.places[number] = page.cursor.place
+            self.positions[number] = page.cursor.position
         except ProjectionMoved:
-            self.places[number] = (await self.stores[number].cursor()).place
+            self.positions[number] = (await self.stores[number].cursor()).position
 
     async def step(self, number: int, length: int) -> None:
         await self.apply(number, await self.read(number, length))
 
     async def break_off(self, number: int, length: int) -> None:
         """Fail in the middle of a page, its events written."""
-        page = self.chain.page(self.places[number], length)
+        page = self.chain.page(self.positions[number], length)
         if page.items:
             broken = replace(page.items[-1], payload_uri=None)  # type: ignore[arg-type]
             with suppress(Exception):
@@ -123,7 +131,7 @@ happenings = st.lists(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(happenings=happenings)
-async def test_the_rows_are_those_of_the_model(
+async def test_store_matches_model_under_replays(
     database: Database, happenings: list[tuple[str, object, object]]
 ) -> None:
     await database.empty()
@@ -147,26 +155,26 @@ async def test_the_rows_are_those_of_the_model(
 
 async def holds_together(store: WritableStore, chain: Chain) -> None:
     """The events are those up to the cursor, and no record is older than its last event."""
-    place = (await store.cursor()).place
-    events = [each for each in chain.events if each.place <= place]
-    told = (await store.events(EventFilter(), 1_000)).rows
-    assert [row["id"] for row in told] == [str(each.place) for each in reversed(events)]
+    position = (await store.cursor()).position
+    events = [each for each in chain.events if each.position <= position]
+    listed = (await store.events(EventFilter(), 1_000)).rows
+    assert [row["event_id"] for row in listed] == [str(each.position) for each in reversed(events)]
     rows = {row["item_id"]: row for row in (await store.items(ItemFilter(), 1_000)).rows}
     assert rows.keys() == {each.item_id for each in events}
     for item_id, row in rows.items():
         number = sum(each.item_id == item_id for each in events)
-        assert record_of(row) in chain.history[item_id][number - 1 :]
+        assert item_of(row) in chain.history[item_id][number - 1 :]
 
 
 async def is_level(store: WritableStore, chain: Chain) -> None:
     await holds_together(store, chain)
     newest = {item_id: history[-1] for item_id, history in chain.history.items()}
     items = (await store.items(ItemFilter(), 1_000)).rows
-    assert [record_of(row) for row in items] == [*reversed(newest.values())]
+    assert [item_of(row) for row in items] == [*reversed(newest.values())]
     statuses = [each.status for each in newest.values()]
     assert await store.counts() == {status: statuses.count(status) for status in STATUSES}
-    assert all(counted == there for counted, there in (await store.recount()).values())
-    shop = await store.counts(Whose("shop", ("a" * 64,)))
+    assert all(counted == there for counted, there in (await store.audit_counts()).values())
+    shop = await store.counts(ClientScope("shop", ("a" * 64,)))
     assert sum(shop.values()) == sum(each.client == "shop" for each in newest.values())
-    assert (await store.position()).height == len(chain.events)
-    assert (await store.cursor()).place == (chain.events[-1].place if chain.events else START)
+    assert (await store.progress()).height == len(chain.events)
+    assert (await store.cursor()).position == (chain.events[-1].position if chain.events else START)

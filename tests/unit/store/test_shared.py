@@ -11,36 +11,44 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from node_harness import Toolchain
+from toolchain_harness import Toolchain
 
+from workflow_backend.errors import ProjectionUnavailable
 from workflow_backend.store import files
+from workflow_backend.store.sqlite import SqliteStore
 
 GROUP, PROJECTOR, API = 61_050, 61_001, 61_002
 
-# Does what it is told, a line each, and stays in between: with the file open.
+# Does what each line of its input says, and stays in between: with the file open.
 PROGRAM = """
 import asyncio, json, sys
 from pathlib import Path
 from workflow_backend.chain.events import Cursor
-from workflow_backend.items import Event, Item, Place
+from workflow_backend.items import Event, Item, EventPosition
+from workflow_backend.settings import Settings
+from workflow_backend.store import open_as_is
 from workflow_backend.store.base import Change, ItemFilter
-from workflow_backend.store.sqlite import SqliteStore
 
 def change(since, number):
-    place, name = Place(number, 0, 0), f"i-{number}"
-    told = Event(place, "ItemSubmitted", {"item_id": name}, "AB", "2026-01-01 00:00:00", number)
+    position, name = EventPosition(number, 0, 0), f"i-{number}"
+    event = Event(position, "ItemSubmitted", {"item_id": name}, "AB", "2026-01-01 00:00:00", number)
     at = "2026-01-01 00:00:00"
     item = Item(name, "r", "job", "p", "", "", "submitted", "", "", "", at, at, 0, 0, None)
-    return Change(since, [told], [item], Cursor(place), number, {})
+    return Change(since, [event], [item], Cursor(position), number, {})
 
 async def main():
-    store = SqliteStore(Path(sys.argv[1]), "chain-1", "con_job_workflow")
+    settings = Settings.load({
+        "XIAN_CHAIN_ID": "chain-1", "XIAN_WORKFLOW_PROJECTION_PATH": sys.argv[1]})
+    async with open_as_is(settings) as store:
+        await serve(store)
+
+async def serve(store):
     async def write(number):
         await store.prepare()
-        await store.apply(change((await store.cursor()).place, number))
+        await store.apply(change((await store.cursor()).position, number))
     async def rebuild(number):
         async with store.rebuilding() as fresh:
-            await fresh.apply(change((await fresh.cursor()).place, number))
+            await fresh.apply(change((await fresh.cursor()).position, number))
     async def read(_):
         return [row["item_id"] for row in (await store.items(ItemFilter())).rows]
     for line in sys.stdin:
@@ -50,7 +58,6 @@ async def main():
         except Exception as error:
             answer = repr(error)
         print(json.dumps(answer), flush=True)
-    await store.close()
 
 asyncio.run(main())
 """
@@ -106,7 +113,7 @@ def account(shared: Path) -> Iterator[Callable[[int, int], Account]]:
 
 
 @pytest.mark.as_root
-def test_two_accounts_and_root_share_a_projection(
+def test_projection_is_shared_by_two_accounts_and_root(
     shared: Path, account: Callable[[int, int], Account]
 ) -> None:
     projector, api = account(PROJECTOR, 0o007), account(API, 0o007)
@@ -133,19 +140,44 @@ def test_two_accounts_and_root_share_a_projection(
 
 
 @pytest.mark.as_root
-def test_root_may_be_the_first(shared: Path, account: Callable[[int, int], Account]) -> None:
+def test_projection_made_by_root_is_usable(
+    shared: Path, account: Callable[[int, int], Account]
+) -> None:
     assert account(0, 0o022)("rebuild", 1) is None
     assert account(PROJECTOR, 0o007)("write", 2) is None
     assert account(API, 0o007)("read") == ["i-2", "i-1"]
     assert {path.stat().st_uid for path in shared.iterdir()} <= {PROJECTOR, API}
 
 
+@pytest.mark.as_root
+def test_root_opens_no_more_than_the_folders_owner_may(
+    shared: Path, account: Callable[[int, int], Account]
+) -> None:
+    assert account(PROJECTOR, 0o007)("write", 1) is None
+    root, path = account(0, 0o022), shared / "projection.sqlite3"
+    assert root("read") == ["i-1"]
+    os.chown(path, 0, 0)
+    path.chmod(0o600)
+    root = account(0, 0o022)
+    for what in ("read", "rebuild"):
+        assert "ProjectionUnavailable" in str(root(what, 2)), what
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+async def test_rebuild_waits_for_no_pipe_and_follows_no_link(tmp_path: Path, kind: str) -> None:
+    store = SqliteStore(tmp_path / "projection.sqlite3", "chain-1", "con_job_workflow")
+    lock = tmp_path / "projection.sqlite3.rebuild.lock"
+    (tmp_path / "elsewhere").touch()
+    lock.symlink_to(tmp_path / "elsewhere") if kind == "link" else os.mkfifo(lock)
+    with pytest.raises(ProjectionUnavailable, match=f"{lock} is no regular file"):
+        async with store.rebuilding():
+            pass
+
+
 @pytest.mark.parametrize(
     ("folder", "file"), [(0o700, 0o600), (0o755, 0o640), (0o770, 0o660), (0o777, 0o660)]
 )
-def test_a_file_is_as_open_as_its_folder_but_to_strangers(
-    tmp_path: Path, folder: int, file: int
-) -> None:
+def test_file_mode_follows_its_folder(tmp_path: Path, folder: int, file: int) -> None:
     tmp_path.chmod(folder)
     path = tmp_path / "projection.sqlite3"
     files.make(path)

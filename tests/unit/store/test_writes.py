@@ -15,23 +15,23 @@ from workflow_backend.store.sqlite import SqliteStore
 from .records import CHAIN, CONTRACT, change, event, item
 
 
-async def test_write_waits_for_another_one_of_its_process(
+async def test_write_waits_for_another_write(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = SqliteStore(tmp_path / "p.sqlite3", CHAIN, CONTRACT)
     await store.prepare()
-    loop, take_in = asyncio.get_running_loop(), changes.take_in
+    loop, apply_statements = asyncio.get_running_loop(), changes.apply_statements
     others: list[Future[None]] = []
 
     def taken_in(*given: Any) -> Iterator[Any]:
         # In the middle of this transaction the comparison with the chain counts anew.
-        others.append(asyncio.run_coroutine_threadsafe(store.count_anew(), loop))
+        others.append(asyncio.run_coroutine_threadsafe(store.rebuild_counts(), loop))
         wait(others, timeout=0.5)
-        yield from take_in(*given)
+        yield from apply_statements(*given)
 
-    monkeypatch.setattr(changes, "take_in", taken_in)
+    monkeypatch.setattr(changes, "apply_statements", taken_in)
     assert await store.apply(change(START, [event(1, "a")], [item("a")]))
     await asyncio.wrap_future(others[0])
     assert (await store.counts())["submitted"] == 1
-    assert all(counted == there for counted, there in (await store.recount()).values())
+    assert all(counted == there for counted, there in (await store.audit_counts()).values())
     await store.close()

@@ -4,9 +4,9 @@ import pytest
 
 from workflow_backend.errors import RecoveryRefused
 from workflow_backend.operations.upgrades import releases
-from workflow_backend.operations.upgrades.releases import Installed
+from workflow_backend.operations.upgrades.releases import InstalledReleases
 
-from .made import VERSIONS, host
+from .installed import VERSIONS, host
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from .made import VERSIONS, host
         ([("old", "old"), ("old", "old")], "old"),  # it is done
     ],
 )
-def test_the_release_before(hosts: list[tuple[str, str]], target: str) -> None:
+def test_previous_release_is_the_same_for_all(hosts: list[tuple[str, str]], target: str) -> None:
     found = {str(number): host(*pair) for number, pair in enumerate(hosts)}
     assert releases.before(found) == target
 
@@ -35,14 +35,16 @@ def test_the_release_before(hosts: list[tuple[str, str]], target: str) -> None:
         [("new", "old"), ("old", "older"), ("older", "oldest")],
     ],
 )
-def test_where_it_is_not_clear_it_has_to_be_named(hosts: list[tuple[str, str | None]]) -> None:
+def test_previous_release_has_to_be_named_where_hosts_differ(
+    hosts: list[tuple[str, str | None]],
+) -> None:
     found = {str(number): host(*pair) for number, pair in enumerate(hosts)}
     with pytest.raises(RecoveryRefused, match="do not name one release") as refused:
         releases.before(found)
     assert "-e upgrade_to=ID" in refused.value.hint
 
 
-def test_what_consensus_hangs_on() -> None:
+def test_differences_are_of_what_consensus_depends_on() -> None:
     assert releases.differences(VERSIONS, VERSIONS | {"uvicorn": "2", "python": "3.14.9"}) == []
     assert releases.differences(VERSIONS, VERSIONS | {"cometbft": "v2"}) == ["cometbft v1 -> v2"]
     assert releases.differences(VERSIONS, VERSIONS | {"python": "3.15.0"}) == [
@@ -55,32 +57,53 @@ def test_what_consensus_hangs_on() -> None:
     ]
 
 
-def test_what_is_declared_to_agree_is_left_out() -> None:
+def test_incompatibilities_leave_out_declared_releases() -> None:
     other = VERSIONS | {"cometbft": "v2"}
     hosts = {"a": host("old", "older"), "b": host("older")}
 
-    def unlike(*declared: str) -> list[str]:
-        return releases.unlike(hosts, "new", other, declared)
+    def incompatibilities(*declared: str) -> list[str]:
+        return releases.incompatibilities(hosts, "new", other, declared)
 
-    assert unlike() == unlike("old") == unlike("older") == ["cometbft v1 -> v2"]
-    assert unlike("old", "older") == []
+    assert (
+        incompatibilities()
+        == incompatibilities("old")
+        == incompatibilities("older")
+        == ["cometbft v1 -> v2"]
+    )
+    assert incompatibilities("old", "older") == []
 
 
-def test_a_host_knows_what_its_releases_agree_with_there_and_back() -> None:
+def test_incompatibilities_know_declarations_there_and_back() -> None:
     other = VERSIONS | {"cometbft": "v2"}
-    new = Installed(
+    new = InstalledReleases(
         current="new",
         previous="old",
         releases={"old": VERSIONS, "new": other},
         compatible={"new": ("old",), "old": ()},
     )
-    assert releases.unlike({"a": new}, "old", VERSIONS) == []
+    assert releases.incompatibilities({"a": new}, "old", VERSIONS) == []
     back = new.model_copy(update={"current": "old", "previous": "old"})
-    assert releases.unlike({"a": back}, "new", other) == []
+    assert releases.incompatibilities({"a": back}, "new", other) == []
     silent = new.model_copy(update={"compatible": {}})
-    assert releases.unlike({"a": silent}, "old", VERSIONS) == ["cometbft v2 -> v1"]
+    assert releases.incompatibilities({"a": silent}, "old", VERSIONS) == ["cometbft v2 -> v1"]
 
 
-def test_a_release_that_a_host_lacks() -> None:
+def test_installed_release_is_required_on_every_host() -> None:
     with pytest.raises(RecoveryRefused, match="release x is not on a, b"):
         releases.require_installed({"a": host("new"), "b": host("new")}, "x")
+
+
+@pytest.mark.parametrize("liar", ["a", "b", "c"])
+def test_no_host_says_alone_what_is_in_an_installed_release(liar: str) -> None:
+    honest = host("new", "old", **{"xian-tech-abci": "0.9"})
+    hosts = dict.fromkeys("abc", honest) | {liar: host("new", "old")}
+    with pytest.raises(RecoveryRefused, match="do not say the same of release old") as refused:
+        releases.require_installed(hosts, "old")
+    for name in "abc":
+        said = "1.0" if name == liar else "0.9"
+        assert f"{name}: xian-tech-abci {said}" in str(refused.value)
+
+
+def test_installed_release_may_differ_in_what_no_block_depends_on() -> None:
+    hosts = {"a": host("new", "old"), "b": host("new", "old", uvicorn="2")}
+    assert releases.require_installed(hosts, "old")["cometbft"] == "v1"

@@ -1,7 +1,7 @@
 """Preflight: everything that would stop a deployment half-way, found before anything is changed.
 
 Ansible tells what each host's variables are and what was seen on it; here it is judged, and all of
-it comes out as one report. `judge` is pure: it is given what the files of the control machine say.
+it comes out as one report. `check` is pure: it is given what the files of the control machine say.
 """
 
 import platform
@@ -13,18 +13,18 @@ from typing import Any
 from pydantic import Field
 
 from ...errors import SettingError
-from ..asking import Request, parse
+from ..requests import Request, parse
 from . import (
     addresses,
     certificates,
+    control_files,
     credentials,
     databases,
     exposure,
     hosts,
     machines,
     networks,
-    plain,
-    reading,
+    plaintext_secrets,
     releases,
     variables,
     wallets,
@@ -40,8 +40,8 @@ class Given(Request):
 
     `closed` are files in the network folder that Ansible can't read or decrypt, `validator` is the
     public key in the one that holds the validator's, in base64, `wallets` the private keys of its
-    services there. `machine` is what the module machine_facts said, or `trouble` why it could not
-    be asked.
+    services there. `machine` is the answer of the module machine_facts, `trouble` why there is
+    none.
     """
 
     groups: list[str]
@@ -59,8 +59,8 @@ class Asked(Request):
 
     `roles` is the folder of the roles, `prefixes` are the beginnings of their variables' names,
     `variables` those that playbooks use beside them. `sources` are the inventory's files,
-    `playbooks` the folder of the playbook. `folder` is where Ansible was called: a path may be
-    said from there. `accepted` names checks whose problems are known.
+    `playbooks` the folder of the playbook. `folder` is where Ansible was called, and
+    where a relative path starts. `accepted` names checks whose problems are known.
     `change` tells that hosts which run another release are to get the one given.
     """
 
@@ -89,7 +89,7 @@ def preflight(
     token's name and entry that the API would not take.
     """
     asked = parse(Asked, request, "preflight")
-    catalogue = reading.catalogue(asked.roles, asked.variables)
+    catalogue = control_files.read_catalogue(asked.roles, asked.variables)
     known = {
         name: Host.parse(name, given.model_dump(), catalogue) for name, given in asked.hosts.items()
     }
@@ -98,7 +98,7 @@ def preflight(
         known,
         frozenset(asked.play),
         networks_of,
-        reading.inventory_files(asked.sources, asked.playbooks),
+        control_files.read_inventory_files(asked.sources, asked.playbooks),
         _releases(known, asked.folder, asked.roles.parent / "dist" / "latest.json"),
         _absent(known),
         _wrong_handlers(known, read_handlers),
@@ -106,7 +106,7 @@ def preflight(
         {name: certificates.read(host) for name, host in known.items()},
     )
     control = Control(time.time(), platform.machine())
-    found += judge(
+    found += check(
         inventory, catalogue, asked.prefixes, control, rehearsal=rehearsal, change=asked.change
     )
     findings = merged(accept(found, asked.accepted))
@@ -117,7 +117,7 @@ def preflight(
     }
 
 
-def judge(
+def check(
     inventory: Inventory,
     catalogue: Catalogue,
     prefixes: Sequence[str],
@@ -128,18 +128,18 @@ def judge(
 ) -> list[Finding]:
     """Return what is wrong with the hosts that the deployment is about."""
     found = [
-        *variables.judge(inventory, catalogue, prefixes, rehearsal=rehearsal),
-        *hosts.judge(inventory),
-        *releases.judge(inventory, change=change),
-        *networks.judge(inventory, rehearsal=rehearsal),
-        *addresses.judge(inventory),
-        *credentials.judge(inventory),
-        *databases.judge(inventory),
-        *wallets.judge(inventory),
-        *exposure.judge(inventory),
-        *certificates.judge(inventory),
-        *plain.judge(inventory, catalogue.secrets),
-        *machines.judge(inventory, control),
+        *variables.check(inventory, catalogue, prefixes, rehearsal=rehearsal),
+        *hosts.check(inventory),
+        *releases.check(inventory, change=change),
+        *networks.check(inventory, rehearsal=rehearsal),
+        *addresses.check(inventory),
+        *credentials.check(inventory),
+        *databases.check(inventory),
+        *wallets.check(inventory),
+        *exposure.check(inventory),
+        *certificates.check(inventory),
+        *plaintext_secrets.check(inventory, catalogue.secrets),
+        *machines.check(inventory, control),
     ]
     return [f for f in found if not f.hosts or inventory.play.intersection(f.hosts)]
 
@@ -151,7 +151,7 @@ def _releases(known: dict[str, Host], folder: Path, usual: Path) -> dict[str, Re
         for host in known.values()
         if host.systemd
     }
-    read = {file: reading.release(file) for file in set(files.values())}
+    read = {file: control_files.read_release(file) for file in set(files.values())}
     return {name: read[file] for name, file in files.items()}
 
 
@@ -166,7 +166,11 @@ def _wrong_handlers(known: dict[str, Host], read: Callable[[Path], object]) -> d
     found: dict[str, str] = {}
     for host in known.values():
         path = host.text("workflow_services_handlers")
-        if "handlers" in host.services and path.startswith("/") and reading.is_plain(Path(path)):
+        if (
+            "handlers" in host.services
+            and path.startswith("/")
+            and control_files.is_unencrypted(Path(path))
+        ):
             try:
                 read(Path(path))
             except SettingError as error:
@@ -195,7 +199,7 @@ def _networks(known: dict[str, Host]) -> tuple[list[Finding], dict[str, Network 
     networks_of: dict[str, Network | None] = {}
     for folder in {host.folder for host in known.values() if host.folder}:
         try:
-            networks_of[folder] = reading.network(Path(folder))
+            networks_of[folder] = control_files.read_network(Path(folder))
         except SettingError as error:
             found.append(Finding("network", (), str(error), "move it away, or put it right"))
     return found, networks_of

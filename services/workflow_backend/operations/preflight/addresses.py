@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from itertools import combinations
-from urllib.parse import urlsplit
 
+from ..dsn import PORT, Dsn
 from .findings import Finding, Level
 from .inventory import Host, Inventory
 
@@ -51,7 +51,7 @@ def endpoints(host: Host) -> list[Endpoint]:
     return found
 
 
-def judge(inventory: Inventory) -> Iterator[Finding]:
+def check(inventory: Inventory) -> Iterator[Finding]:
     """Find addresses that are none, and two programs of one host on one port."""
     for host in inventory.hosts.values():
         for name, text in _listened(host):
@@ -59,11 +59,11 @@ def judge(inventory: Inventory) -> Iterator[Finding]:
                 _endpoint(name, text)
             except ValueError:
                 hint = "an IPv6 address is in brackets: [fd00::5]:PORT"
-                what = f"{name} is {text!r}, wanted IP-ADDRESS:PORT"
+                what = f"{name} is {text!r}, it must be IP-ADDRESS:PORT"
                 yield Finding(CHECK, (host.name,), what, hint)
         outside = host.text("xian_node_p2p_external_address") if host.node else ""
         if outside and not _OUTSIDE.fullmatch(outside):
-            what = f"xian_node_p2p_external_address is {outside!r}, wanted one HOST:PORT"
+            what = f"xian_node_p2p_external_address is {outside!r}, it must be one HOST:PORT"
             yield Finding(CHECK, (host.name,), what, "an IPv6 address is in brackets")
         for one, other in combinations([*endpoints(host), *_databases(host)], 2):
             if one.variable != other.variable and one.meets(other.ip, other.port):
@@ -101,11 +101,13 @@ def _databases(host: Host) -> Iterator[Endpoint]:
     shown: dict[tuple[Ip, int], str] = {}
     for name in sorted(host.names):
         if name.endswith("_dsn") and name in host.values:
+            dsn = Dsn.parse(host.text(name))
+            if dsn is None:
+                continue
+            address = "127.0.0.1" if dsn.host == "localhost" else dsn.host
             try:
-                parts = urlsplit(host.text(name))
-                address = "127.0.0.1" if parts.hostname == "localhost" else parts.hostname or ""
                 # Two DSNs may well lead to one database.
-                shown.setdefault((ip_address(address), parts.port or 5432), name)
+                shown.setdefault((ip_address(address), dsn.port or PORT), name)
             except ValueError:
                 continue  # it is a socket's, or another machine's by its name
     for (ip, port), name in shown.items():

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from . import reading
+from . import control_files
 from .findings import Finding, Level
 from .inventory import Host, Inventory, Pem
 
@@ -40,7 +40,7 @@ def read(host: Host) -> Pem:
     )
 
 
-def judge(inventory: Inventory) -> Iterator[Finding]:
+def check(inventory: Inventory) -> Iterator[Finding]:
     """Look at the certificate, its key and the authorities of each host."""
     now = time.time()
     for name, files in inventory.certificates.items():
@@ -145,7 +145,7 @@ def _key(host: Host) -> str:
 
 def _content(path: str) -> bytes | None:
     """Return what is in a plain file of the control machine; None where it can't be looked into."""
-    if not path.startswith("/") or not reading.is_plain(Path(path)):
+    if not path.startswith("/") or not control_files.is_unencrypted(Path(path)):
         return None
     with Path(path).open("rb") as file:
         return file.read(LARGEST)

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from urllib.parse import parse_qs, unquote, urlsplit
 
+from ..dsn import Dsn
 from .findings import Finding, Level
 from .inventory import Host, Inventory
 
@@ -27,7 +27,6 @@ WORDS = frozenset(
 # fmt: on
 
 _KEY = re.compile(r"[0-9a-fA-F]{64}")
-_HERE = frozenset({None, "", "localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +64,10 @@ def secrets(host: Host) -> Iterator[Secret]:
                     yield Secret(host.name, label, text.strip(), (label,))
 
 
-def password_of(dsn: str) -> str | None:
-    """Return the password in a DSN, either form of one; None where it has none."""
-    if "://" not in dsn:
-        match = re.search(r"""\bpassword\s*=\s*(?:'([^']*)'|(\S+))""", dsn)
-        return (match[1] or match[2]) if match else None
-    try:
-        parts = urlsplit(dsn)
-    except ValueError:
-        return None
-    if parts.password:
-        return unquote(parts.password)
-    return parse_qs(parts.query).get("password", [None])[0]
+def password_of(text: str) -> str | None:
+    """Return the password in a DSN; None where it has none."""
+    dsn = Dsn.parse(text)
+    return dsn.password if dsn else None
 
 
 def weakness(secret: str, names: tuple[str, ...] = ()) -> str:
@@ -100,7 +91,7 @@ def weakness(secret: str, names: tuple[str, ...] = ()) -> str:
     return ""
 
 
-def judge(inventory: Inventory) -> Iterator[Finding]:
+def check(inventory: Inventory) -> Iterator[Finding]:
     """Find what can be guessed, and what opens two things."""
     found = [secret for host in inventory.hosts.values() for secret in secrets(host)]
     for secret in found:
@@ -139,17 +130,10 @@ def _shared(group: list[Secret]) -> Finding:
     )
 
 
-def _of_dsn(host: Host, label: str, dsn: str) -> Iterator[Secret]:
-    password = password_of(dsn)
-    if password is None:
+def _of_dsn(host: Host, label: str, text: str) -> Iterator[Secret]:
+    dsn = Dsn.parse(text)
+    if dsn is None or not dsn.password:
         return
-    if "://" in dsn:
-        parts = urlsplit(dsn)
-        user, database = parts.username or "", parts.path.strip("/")
-        server, port = parts.hostname, str(parts.port or "")
-    else:
-        words = dict(re.findall(r"(\w+)\s*=\s*(\S+)", dsn))
-        user, database = words.get("user", ""), words.get("dbname", "")
-        server, port = words.get("host"), words.get("port", "")
-    where = host.name if server in _HERE or str(server).startswith("/") else str(server)
-    yield Secret(host.name, label, password, (user, where, port), (user, database))
+    where = host.name if dsn.is_local else dsn.host
+    door = (dsn.user, where, str(dsn.port or ""))
+    yield Secret(host.name, label, dsn.password, door, (dsn.user, dsn.database))

@@ -9,7 +9,7 @@ from .inventory import Host, Inventory
 CHECK = "exposure"
 
 
-def judge(inventory: Inventory) -> Iterator[Finding]:
+def check(inventory: Inventory) -> Iterator[Finding]:
     """Look at the API of each host that has one."""
     for host in inventory.hosts.values():
         if "api" in host.services:

@@ -6,7 +6,7 @@ from .findings import Finding
 from .inventory import Inventory
 
 
-def judge(inventory: Inventory) -> Iterator[Finding]:
+def check(inventory: Inventory) -> Iterator[Finding]:
     """Find two names of one machine: the second would be put over the first."""
     names: dict[tuple[str, str], list[str]] = {}
     for host in inventory.hosts.values():

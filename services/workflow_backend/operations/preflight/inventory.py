@@ -7,7 +7,7 @@ from os.path import normpath
 from pathlib import Path
 from typing import Any
 
-from . import answers
+from . import machine_answer
 from .catalogue import Catalogue
 
 ROLES = {
@@ -42,7 +42,7 @@ class Host:
     @classmethod
     def parse(cls, name: str, given: Mapping[str, Any], catalogue: Catalogue) -> Host:
         """Make it of the request's JSON, in which every value is a JSON text of its own."""
-        machine, trouble = answers.machine(given.get("machine"))
+        machine, trouble = machine_answer.parse_machine(given.get("machine"))
         return cls(
             name,
             catalogue,

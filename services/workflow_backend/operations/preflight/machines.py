@@ -7,18 +7,13 @@ from ipaddress import ip_address
 from pathlib import PurePosixPath
 from typing import Any
 
-from ..judge import DISK_FAILED, DISK_WARNING
+from . import disks, homes
 from .addresses import endpoints
 from .findings import Finding, Level
 from .inventory import Host, Inventory, Release
 
-GIB = 1 << 30
-
 OLDEST_SYSTEMD = 252
 OLDEST_SYSTEM = {"debian": (12,), "ubuntu": (22, 4)}
-FILES = 20_000
-"""Files that a release has, about, and a node's database makes in months."""
-
 MEMORY_LEAST = 900 << 20
 MEMORY_ENOUGH = 1800 << 20
 CLOCK_SECONDS = 5.0
@@ -41,8 +36,8 @@ REACHING = {
 OURS = re.compile(r"releases|current|previous|.*\.tar\.gz|\..*")
 """What is in the folder of the releases, with what was not finished."""
 
-SAID = 1000
-"""Characters at most of why a host could not be looked at."""
+REASON_CHARACTERS = 1000
+"""How many characters of the reason why a host can't be checked are shown."""
 
 UNIT = re.compile(r"workflow-backend-[a-z]+\.service")
 
@@ -55,14 +50,14 @@ class Control:
     machine: str
 
 
-def judge(inventory: Inventory, control: Control) -> Iterator[Finding]:
+def check(inventory: Inventory, control: Control) -> Iterator[Finding]:
     """Look at what was seen on every host that was asked."""
     for host in inventory.hosts.values():
         if host.trouble:
             yield _trouble(host)
         elif host.machine is not None:
             yield from _host(host, host.machine, inventory, control)
-    yield from _one_key_each(inventory)
+    yield from homes.judge_identities(inventory)
 
 
 def _host(
@@ -75,23 +70,24 @@ def _host(
         yield from _strange(host, seen)
     if not host.local:
         yield from _clock(host, seen, control)
-    yield from _disks(host, seen, inventory.releases.get(host.name, Release()))
+    yield from disks.check(host, seen, inventory.releases.get(host.name, Release()))
     if seen["root"] or not host.systemd:
-        # Who is not root is not told whose a socket is, and our own would seem another's.
+        # Only root can see the owner of a socket; to others our own would look foreign.
         yield from _ports(host, seen)
     if host.node:
-        yield from _home(host, seen["home"], inventory)
+        yield from homes.check(host, seen["home"], inventory)
 
 
 def _trouble(host: Host) -> Finding:
     """A host that could not be looked at."""
-    said = " ".join(host.trouble.split()).removeprefix("Task failed: ")
+    reason = " ".join(host.trouble.split()).removeprefix("Task failed: ")
     hint = f"try: ansible -i INVENTORY {host.name} -m ansible.builtin.ping"
     for pattern, better in REACHING.items():
-        if re.search(pattern, said):
+        if re.search(pattern, reason):
             hint = better
             break
-    return Finding("reach", (host.name,), f"it can't be looked at: {said[:SAID]}", hint)
+    what = f"it can't be looked at: {reason[:REASON_CHARACTERS]}"
+    return Finding("reach", (host.name,), what, hint)
 
 
 def _system(host: Host, seen: Mapping[str, Any], control: Control) -> Iterator[Finding]:
@@ -126,7 +122,7 @@ def _memory(host: Host, total: int) -> Iterator[Finding]:
         yield Finding(
             "memory",
             (host.name,),
-            f"it has {total / GIB:.1f} GiB of memory",
+            f"it has {total / disks.GIB:.1f} GiB of memory",
             f"{2 * share:g} GiB are enough for what runs there",
             Level.PROBLEM if short else Level.WARNING,
         )
@@ -151,50 +147,6 @@ def _clock(host: Host, seen: Mapping[str, Any], control: Control) -> Iterator[Fi
             "apt-get install systemd-timesyncd, or chrony",
             Level.WARNING,
         )
-
-
-def _disks(host: Host, seen: Mapping[str, Any], release: Release) -> Iterator[Finding]:
-    """Each file system has room for all that comes onto it."""
-    paths = list(seen["places"])
-    if not host.systemd or release.name in seen["releases"]:
-        paths.remove(seen["release"])  # it is there already, or there will be none
-    systems: dict[int, list[str]] = {}
-    for path in paths:
-        systems.setdefault(seen["places"][path]["device"], []).append(path)
-    for on in systems.values():
-        room = seen["places"][on[0]]
-        data = [path for path in on if path != seen["release"]]
-        needed = DISK_FAILED * bool(data) + release.needs * (seen["release"] in on)
-        wished = needed + (DISK_WARNING - DISK_FAILED) * bool(data)
-        names = " and ".join(_outermost(on))
-        if room["free"] < wished:
-            short = room["free"] < needed
-            yield Finding(
-                "disk",
-                (host.name,),
-                f"{room['free'] / GIB:.1f} GiB are free for {names}",
-                f"{(needed if short else wished) / GIB:.1f} GiB are "
-                f"{'needed' if short else 'better'}: a full disk stops a node",
-                Level.PROBLEM if short else Level.WARNING,
-            )
-        files = FILES * (bool(data) + (seen["release"] in on))
-        if room["inodes"] and room["inodes_free"] < files:
-            yield Finding(
-                "disk",
-                (host.name,),
-                f"the file system of {names} has room for {room['inodes_free']} files more",
-                f"{files} are needed: remove small files, or give it more inodes",
-            )
-
-
-def _outermost(paths: list[str]) -> list[str]:
-    """Leave out those that are below another one."""
-    pure = {path: PurePosixPath(path) for path in paths}
-    return [
-        path
-        for path in paths
-        if not any(other != path and pure[path].is_relative_to(other) for other in paths)
-    ]
 
 
 def _ports(host: Host, seen: Mapping[str, Any]) -> Iterator[Finding]:
@@ -242,7 +194,7 @@ def _release(host: Host, seen: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _strange(host: Host, seen: Mapping[str, Any]) -> Iterator[Finding]:
     """Data that lies where nothing was deployed yet came from elsewhere."""
-    for path in _outermost([path for path in seen["places"] if path != seen["release"]]):
+    for path in disks.outermost([path for path in seen["places"] if path != seen["release"]]):
         place = seen["places"][path]
         if place["entries"] and not seen["deployed"]:
             yield Finding(
@@ -252,52 +204,4 @@ def _strange(host: Host, seen: Mapping[str, Any]) -> Iterator[Finding]:
                 f"{', '.join(place['entries'][:5])}",
                 "it is taken over as it is; move it away where it is not meant to be",
                 Level.WARNING,
-            )
-
-
-def _home(host: Host, home: Mapping[str, Any], inventory: Inventory) -> Iterator[Finding]:
-    """A home is of this network and this host, or there is none yet."""
-
-    def found(what: str, hint: str) -> Finding:
-        return Finding("data", (host.name,), what, hint)
-
-    path = host.text("xian_node_home")
-    network = inventory.network(host)
-    if home["problem"]:
-        yield found(f"{path} is no node's home: {home['problem']}", "move it away, or mend it")
-    elif home["chain_id"] and network:
-        identity = network.hosts.get(host.name, {})
-        if home["chain_id"] != network.chain_id:
-            what = f"{path} is a home of the chain {home['chain_id']}, not {network.chain_id}"
-            yield found(what, "move it away, or set the chain id back")
-        elif home["genesis_sha256"] != network.genesis_sha256:
-            what = f"{path} has another genesis of {home['chain_id']} than the network folder"
-            yield found(what, "move it away, or bring back the folder it was made of")
-        elif identity and home["validator"] and home["validator"] != identity["public_key"]:
-            what = f"{path} holds the key of another validator than the network gives this host"
-            yield found(what, "one of the two is another host's: a key may sign in one place only")
-        elif home["fee_mode"] and home["fee_mode"] != (mode := host.text("xian_node_fee_mode")):
-            yield Finding(
-                "consensus",
-                (host.name,),
-                f"xian_node_fee_mode is {mode}, the chain in {path} was made with "
-                f"{home['fee_mode']}",
-                "set it back: a chain keeps the one that it was made with",
-            )
-
-
-def _one_key_each(inventory: Inventory) -> Iterator[Finding]:
-    """No two machines sign with one key."""
-    owners: dict[str, list[str]] = {}
-    for host in inventory.nodes:
-        if host.machine and (key := host.machine["home"]["validator"]):
-            owners.setdefault(key, []).append(host.name)
-    for names in owners.values():
-        if len(names) > 1:
-            yield Finding(
-                "identity",
-                tuple(names),
-                f"the homes on {' and '.join(names)} hold one validator's key",
-                "stop all but one of them at once, then move their homes away: two sign against "
-                "each other",
             )

@@ -23,7 +23,7 @@ UNWISE = (
 CHAIN_IDS = ("xian_network_chain_id", "workflow_contract_chain_id", "workflow_services_chain_id")
 
 
-def judge(inventory: Inventory, *, rehearsal: bool) -> Iterator[Finding]:
+def check(inventory: Inventory, *, rehearsal: bool) -> Iterator[Finding]:
     """Look at network folders, identities and settings of consensus."""
     for host in inventory.hosts.values():
         if "xian_network" in host.roles:
@@ -33,6 +33,7 @@ def judge(inventory: Inventory, *, rehearsal: bool) -> Iterator[Finding]:
         if network:
             yield from _identities(network)
             yield from _keys(folder, network, inventory)
+            yield from _elsewhere(folder, network, inventory)
     yield from _same(inventory, CRITICAL, "consensus", Level.PROBLEM)
     yield from _same(inventory, UNWISE, "settings", Level.WARNING)
     for host in inventory.nodes:
@@ -66,10 +67,10 @@ def _folder(host: Host, inventory: Inventory, rehearsal: bool) -> Iterator[Findi
             "name it as the network does, or let playbooks/prepare-network.yml add it",
         )
     for name in CHAIN_IDS:
-        wanted = host.values.get(name, network.chain_id)
-        if wanted != network.chain_id:
+        chain_id = host.values.get(name, network.chain_id)
+        if chain_id != network.chain_id:
             yield found(
-                f"{name} is {wanted}, the network in {host.folder} is {network.chain_id}",
+                f"{name} is {chain_id}, the network in {host.folder} is {network.chain_id}",
                 "set the chain id back, or name another folder",
             )
 
@@ -135,6 +136,21 @@ def _keys(folder: str, network: Network, inventory: Inventory) -> Iterator[Findi
             (),
             f"{len(network.plain)} keys in {folder} are not encrypted",
             "playbooks/prepare-network.yml encrypts them when it is given a vault password",
+            Level.WARNING,
+        )
+
+
+def _elsewhere(folder: str, network: Network, inventory: Inventory) -> Iterator[Finding]:
+    """A host that only the network names is another inventory's, or was taken out too early."""
+    workers = {name for name in network.hosts if f"processor-{name}" in network.wallets}
+    if others := sorted(workers - inventory.hosts.keys()):
+        yield Finding(
+            "inventory",
+            (),
+            f"the network in {folder} has workers on {', '.join(others)}, which this inventory "
+            "does not name: they keep their right to claim",
+            "right where another inventory deploys them; a host that was removed goes into the "
+            "group retired for one deployment",
             Level.WARNING,
         )
 

@@ -12,7 +12,7 @@ FIRST = "workflow-backend-postgres"
 """It is there before the node is: a deployment that got no further has brought nothing to run."""
 
 
-def judge(inventory: Inventory, *, change: bool) -> Iterator[Finding]:
+def check(inventory: Inventory, *, change: bool) -> Iterator[Finding]:
     """Find hosts without a release and, unless this is to change it, those that run another one."""
     for name, release in inventory.releases.items():
         host = inventory.hosts[name]

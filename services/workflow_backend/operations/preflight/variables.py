@@ -21,7 +21,7 @@ FILES = (
 """What names a file on the control machine."""
 
 
-def judge(
+def check(
     inventory: Inventory, catalogue: Catalogue, prefixes: Sequence[str], *, rehearsal: bool
 ) -> Iterator[Finding]:
     """Look at every variable that begins as the roles' own do: a misspelt one must not be lost."""

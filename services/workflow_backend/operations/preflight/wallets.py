@@ -27,7 +27,7 @@ class Writer:
     where: str
 
 
-def judge(inventory: Inventory) -> Iterator[Finding]:
+def check(inventory: Inventory) -> Iterator[Finding]:
     """Find writers without a wallet, and wallets with two writers.
 
     Keys are compared, not the names of their files: a copy under another name is the same wallet.

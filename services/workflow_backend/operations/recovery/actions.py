@@ -1,49 +1,30 @@
-"""What `workflow-backend recovery` does, by the name of the action."""
+"""The actions of `workflow-backend recovery`, by name."""
 
-from collections.abc import Callable
-from typing import Any
+from functools import partial
 
-from ...errors import WorkflowError
-from ..asking import Object, parse
-from ..upgrades import report
-from . import alone, gate, homes, index, new_home, sync, trust
-from .reported import Reported
+from ..network.report import Actions, Note, note, run_action
+from .double_sign_guard import DoubleSignGuard, guard
+from .home_archive import HomeArchive, verify_home
+from .index import CurrentIndex, LoadIndex, current_index, load_index
+from .index_blocks import IndexBlocks, find_index_blocks
+from .new_home import NewHome, new_home
+from .rollback_guard import RollbackGuard, require_no_rollback
+from .sync_tunnels import SyncTunnels, hold_tunnels
+from .trusted_height import TrustedHeight, find_trusted_height
 
-
-class Note(Reported):
-    """Something to write down."""
-
-    what: str
-    told: Object
-
-
-def note(wanted: Note, *, check: bool) -> Object:
-    """Write down what a playbook did."""
-    del check
-    return {"what": wanted.what, **wanted.told}
-
-
-ACTIONS: dict[str, tuple[type[Reported], Callable[..., Object]]] = {
-    "gate": (gate.Gate, gate.gate),
-    "new-home": (new_home.NewHome, new_home.new_home),
-    "home": (homes.Home, homes.home),
-    "alone": (alone.Alone, alone.alone),
-    "trust": (trust.Trust, trust.trust),
-    "sync": (sync.Sync, sync.sync),
-    "index-now": (index.Now, index.now),
-    "index": (index.Load, index.load),
+ACTIONS: Actions = {
+    "double-sign-guard": (DoubleSignGuard, guard),
+    "new-home": (NewHome, new_home),
+    "home-archive": (HomeArchive, verify_home),
+    "rollback-guard": (RollbackGuard, require_no_rollback),
+    "trusted-height": (TrustedHeight, find_trusted_height),
+    "index-blocks": (IndexBlocks, find_index_blocks),
+    "sync-tunnels": (SyncTunnels, hold_tunnels),
+    # These two run on a host, with the release that it has: their names and fields have to stay.
+    "index-now": (CurrentIndex, current_index),
+    "index": (LoadIndex, load_index),
     "note": (Note, note),
 }
 
-
-def act(action: str, request: dict[str, Any], *, check: bool) -> Object:
-    """Do what a request asks and write down what came of it; raises WorkflowError."""
-    kind, run = ACTIONS[action]
-    wanted = parse(kind, request, action)
-    try:
-        answer = run(wanted, check=check)
-    except WorkflowError as error:
-        report.add(wanted.report, action, {"refused": error.explain()})
-        raise
-    report.add(wanted.report, action, answer)
-    return answer
+act = partial(run_action, ACTIONS)
+"""Do what a request asks, by the name of the action."""

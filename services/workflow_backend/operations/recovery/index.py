@@ -1,34 +1,38 @@
-"""The index of a node that fetched its state: its own where it goes on from there, or a peer's.
+"""The index of a node that fetched its state: the one that its host still has, or a peer's copy.
 
-Such a node has no blocks from before its state, so it can't index them. An index that has all up to
-that state, and is of this chain, is kept; else a peer's copy takes its place.
+Such a node has no blocks from before its state, so it can't index them. An index of this chain that
+reaches that state is kept. Otherwise a peer's copy replaces it.
 """
 
 from dataclasses import asdict
 from pathlib import Path
 
+import asyncpg
 from pydantic import Field, SecretStr
 
 from ...errors import RecoveryRefused
-from ..asking import Object
-from ..snapshots import files, index, manifest
-from ..snapshots.manifest import IndexPart
-from .reported import Reported
+from ..network.report import Reported
+from ..requests import Object
+from ..snapshots import files, index
+from ..snapshots.index_blocks import Compared, require_same_blocks
+from ..snapshots.manifest import INDEX, MANIFEST, IndexPart, parse_manifest, read_manifest
+from .index_blocks import read_blocks
 
 ASIDE = "before_recovery"
 
 
-class Now(Reported):
+class CurrentIndex(Reported):
     """The index's database, and PostgreSQL's programs on the host whose index it is."""
 
     postgres_bin: Path
     dsn: SecretStr
 
 
-class Load(Now):
-    """A peer's snapshot, whose manifest the control machine has seen, and the least height.
+class LoadIndex(CurrentIndex):
+    """A peer's snapshot, whose manifest the control machine has verified, and the least height.
 
-    `node_python` is the interpreter of the node's environment.
+    `node_python` is the interpreter of the node's environment. The file `blocks` has what other
+    peers say of the index's blocks.
     """
 
     snapshot: Path
@@ -36,54 +40,70 @@ class Load(Now):
     manifest_sha256: str
     chain_id: str
     least: int = Field(ge=1)
+    blocks: Path
 
 
-def now(wanted: Now, *, check: bool) -> Object:
-    """Answer with the newest block of the index, None where there is none."""
+def current_index(request: CurrentIndex, *, check: bool) -> Object:
+    """Return the newest block of the index, None where there is none."""
     del check
-    found = index.named(wanted.dsn.get_secret_value(), wanted.postgres_bin).ask(index.newest)
+    found = index.named(request.dsn.get_secret_value(), request.postgres_bin).ask(index.newest)
     return {"index": asdict(found) if found else None}
 
 
-def load(wanted: Load, *, check: bool) -> Object:
-    """Put a peer's copy in the place of the index, in one transaction; the node is stopped.
+def load_index(request: LoadIndex, *, check: bool) -> Object:
+    """Replace the index by a peer's copy, in one transaction; the node is stopped.
 
-    Raises RecoveryRefused where the copy is another one, or does not reach far enough.
+    `compared` says how much of it was compared with the blocks of other peers. Raises
+    RecoveryRefused where the copy is another one, does not reach far enough, or has other blocks.
     """
-    part = _verified(wanted)
-    database = index.named(wanted.dsn.get_secret_value(), wanted.postgres_bin)
+    part = _verified_part(request)
+    known = read_blocks(request.blocks)
+    database = index.named(request.dsn.get_secret_value(), request.postgres_bin)
     found = database.ask(index.newest)
     if found is not None and found.part() == part:
         return {"changed": [], "index": part.model_dump(), "before": asdict(found)}
+    compared: list[Compared] = []
+
+    async def compare(connection: asyncpg.Connection) -> None:
+        try:
+            compared.append(await require_same_blocks(known, None, connection))
+        except RecoveryRefused as error:  # what it advises is for a restore
+            raise RecoveryRefused(str(error), hint=_OTHER_PEER) from error
+
     if not check:
         database.run(f"DROP SCHEMA IF EXISTS {ASIDE} CASCADE")
-        dump = wanted.snapshot / manifest.INDEX
-        database.put_in_place(dump, index.schema(wanted.node_python, part), ASIDE)
+        dump = request.snapshot / INDEX
+        database.put_in_place(dump, index.schema(request.node_python, part, compare), ASIDE)
         database.run(f"DROP SCHEMA IF EXISTS {ASIDE} CASCADE")
     return {
         "changed": [index.SCHEMA],
         "index": part.model_dump(),
         "before": asdict(found) if found else None,
+        "compared": asdict(compared[0]) if compared else None,
     }
 
 
-def _verified(wanted: Load) -> IndexPart:
-    given = manifest.read(wanted.snapshot)
-    told = manifest.parse(given, wanted.snapshot)
-    where = f"{wanted.snapshot} on this host"
-    if files.measure(wanted.snapshot / manifest.NAME).sha256 != wanted.manifest_sha256:
-        raise RecoveryRefused(f"{where} is another snapshot than the peer's", hint=_AGAIN)
-    if told.chain_id != wanted.chain_id or told.index is None:
-        raise RecoveryRefused(f"{where} has no index of {wanted.chain_id}", hint=_AGAIN)
-    if files.measure(wanted.snapshot / manifest.INDEX) != told.files[manifest.INDEX]:
-        raise RecoveryRefused(f"{where}: {manifest.INDEX} is damaged", hint=_AGAIN)
-    if told.index.height < wanted.least:
+def _verified_part(request: LoadIndex) -> IndexPart:
+    given = read_manifest(request.snapshot)
+    snapshot = parse_manifest(given, request.snapshot)
+    where = f"{request.snapshot} on this host"
+    if files.measure(request.snapshot / MANIFEST).sha256 != request.manifest_sha256:
+        raise RecoveryRefused(f"{where} is another snapshot than the peer's", hint=_RETRY)
+    if snapshot.chain_id != request.chain_id or snapshot.index is None:
+        raise RecoveryRefused(f"{where} has no index of {request.chain_id}", hint=_RETRY)
+    if files.measure(request.snapshot / INDEX) != snapshot.files[INDEX]:
+        raise RecoveryRefused(f"{where}: {INDEX} is damaged", hint=_RETRY)
+    if snapshot.index.height < request.least:
         raise RecoveryRefused(
-            f"{where} has the index up to {told.index.height}, the state is of {wanted.least}: "
-            "the blocks between would be missing",
-            hint=_AGAIN,
+            f"{where} has the index up to {snapshot.index.height}, the state is of "
+            f"{request.least}: the blocks between would be missing",
+            hint=_RETRY,
         )
-    return told.index
+    return snapshot.index
 
 
-_AGAIN = "run this again: it makes another copy on a peer"
+_RETRY = "run this again: it makes another copy on a peer"
+_OTHER_PEER = (
+    "the peer that it was copied from differs from the others: find out which of them is wrong, "
+    "stop that one, then run this again"
+)

@@ -26,8 +26,8 @@ def modules(program: Path) -> list[tuple[str, str, str]]:
     text = listing[_SENTINEL:-_SENTINEL].decode("utf-8", "replace")
     # A module that another one replaces is followed by that one, and that one is what is built.
     part = r"\t([^\t\n]+)\t([^\t\n]+)(?:\t([^\t\n]*))?"
-    found = re.findall(rf"^dep{part}(?:\n=>{part})?$", text, re.MULTILINE)
-    return [one[3:] if one[3] else one[:3] for one in found]
+    modules = re.findall(rf"^dep{part}(?:\n=>{part})?$", text, re.MULTILINE)
+    return [one[3:] if one[3] else one[:3] for one in modules]
 
 
 def _text(data: bytes, at: int) -> tuple[bytes, int]:

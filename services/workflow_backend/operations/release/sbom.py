@@ -15,8 +15,8 @@ type Component = dict[str, Any]
 
 
 def describe(head: Manifest, go_modules: list[tuple[str, str, str]], cometbft_sha256: str) -> str:
-    """The document for the release that `head` tells of; the same release has the same one."""
-    found = {part["bom-ref"]: part for part in _parts(head, go_modules, cometbft_sha256)}
+    """Return the document of the release that `head` describes, the same one each time."""
+    components = {part["bom-ref"]: part for part in _parts(head, go_modules, cometbft_sha256)}
     own = {
         "type": "application",
         "bom-ref": "release",
@@ -30,8 +30,8 @@ def describe(head: Manifest, go_modules: list[tuple[str, str, str]], cometbft_sh
         "serialNumber": f"urn:uuid:{uuid.uuid5(_SPACE, head['id'])}",
         "version": 1,
         "metadata": {"component": own},
-        "components": [found[name] for name in sorted(found)],
-        "dependencies": [{"ref": "release", "dependsOn": sorted(found)}],
+        "components": [components[name] for name in sorted(components)],
+        "dependencies": [{"ref": "release", "dependsOn": sorted(components)}],
     }
     return json.dumps(document, indent=1, sort_keys=True) + "\n"
 

@@ -1,6 +1,6 @@
-"""Snapshots of a host: the app's state, the index and the projection, signed as one.
+"""Snapshots of a host: the app's state, the index and the projection, signed together.
 
-`making` makes one, `signatures` and `verifying` say whether it is to be trusted, `restoring` puts
-one in the place of a state, `drill` tries one out, `levels` compares the heights afterwards.
-docs/snapshots.md tells how they go together.
+`create` makes one; `signatures` and `verify` decide whether it can be trusted; `prepare_restore`
+and `swap` put its state and index in the place of a node's; `drill` tries it out; `heights`
+compares chain, index and projection afterwards. docs/snapshots.md is the operator's guide.
 """

@@ -7,19 +7,19 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from ...settings import Settings
-from ..asking import Object, Request, parse
+from ..network.app_hashes import AppHashQuestion, agree
+from ..requests import Object, Request, parse
 from . import (
-    admitting,
-    choosing,
+    admit,
+    choose,
+    create,
     drill,
-    levels,
-    making,
-    peers,
+    heights,
+    prepare_restore,
     projection,
-    restoring,
     retention,
-    swapping,
-    verifying,
+    swap,
+    verify,
 )
 
 
@@ -29,7 +29,7 @@ class Listing(Request):
     directory: Path
 
 
-def listing(wanted: Listing, *, check: bool) -> Object:
+def listing(request: Listing, *, check: bool) -> Object:
     """Return the snapshots of a folder, the newest first."""
     del check
     return {
@@ -40,11 +40,11 @@ def listing(wanted: Listing, *, check: bool) -> Object:
                 "made_at": one.manifest.made_at,
                 "host": one.manifest.host,
                 "bytes": sum(part.size for part in one.manifest.files.values()),
-                "files": sorted(one.manifest.files),
+                "files": {name: part.size for name, part in one.manifest.files.items()},
                 "signed": one.signed,
                 "verified": one.verified,
             }
-            for one in retention.kept(wanted.directory)
+            for one in retention.kept(request.directory)
         ]
     }
 
@@ -55,9 +55,9 @@ class Prune(Listing):
     keep: Annotated[int, Field(ge=1)]
 
 
-def prune(wanted: Prune, *, check: bool) -> Object:
+def prune(request: Prune, *, check: bool) -> Object:
     """Remove the others."""
-    superfluous = retention.superfluous(retention.kept(wanted.directory), wanted.keep)
+    superfluous = retention.superfluous(retention.kept(request.directory), request.keep)
     return {
         "changed": [str(one.path) for one in superfluous if check or retention.remove(one.path)]
     }
@@ -67,27 +67,27 @@ def prune(wanted: Prune, *, check: bool) -> Object:
 _PLAIN: dict[str, tuple[type[Request], Callable[..., Object]]] = {
     "list": (Listing, listing),
     "prune": (Prune, prune),
-    "verify": (verifying.Verify, verifying.verify),
-    "sign": (verifying.Sign, verifying.sign),
-    "admit": (admitting.Admit, admitting.admit),
-    "countersign": (admitting.Countersign, admitting.countersign),
-    "agree": (peers.Agree, peers.agree),
+    "verify": (verify.Verify, verify.verify),
+    "sign": (verify.Sign, verify.sign),
+    "admit": (admit.Admit, admit.admit),
+    "countersign": (admit.Countersign, admit.countersign),
+    "agree": (AppHashQuestion, agree),
     "drill": (drill.Drill, drill.drill),
-    "choose": (choosing.Choose, choosing.choose),
-    "prepare": (restoring.Restore, restoring.prepare),
-    "status": (restoring.Step, restoring.status),
-    "swap": (restoring.Step, swapping.swap),
-    "undo": (restoring.Step, swapping.undo),
-    "finish": (restoring.Step, swapping.finish),
+    "choose": (choose.Choose, choose.choose),
+    "prepare": (prepare_restore.Restore, prepare_restore.prepare),
+    "status": (prepare_restore.Step, prepare_restore.status),
+    "swap": (prepare_restore.Step, swap.swap),
+    "undo": (prepare_restore.Step, swap.undo),
+    "finish": (prepare_restore.Step, swap.finish),
 }
 _WITH_SETTINGS: dict[str, tuple[type[Request], Callable[..., Object]]] = {
-    "make": (making.Make, making.make),
-    "levels": (levels.Levels, levels.levels),
+    "make": (create.Create, create.create),
+    "levels": (heights.HeightsRequest, heights.heights),
     "projection": (projection.Restore, projection.restore),
 }
 
 
-ACTIONS = (*_PLAIN, *_WITH_SETTINGS)
+ACTIONS = _PLAIN | _WITH_SETTINGS
 
 
 def act(action: str, request: dict[str, Any], *, check: bool) -> Object:

@@ -5,24 +5,22 @@ For the newest block it is only in the node's own record of that block's results
 """
 
 import asyncio
-import hashlib
 import re
 import subprocess
 import tomllib
-from base64 import b64decode
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
+from ...chain.cometbft import CometBft
 from ...chain.rpc import Rpc
 from ...errors import NodeRefused, NodeUnavailable, RecoveryRefused
-from .. import answers
+from ..network.app_hashes import app_hash_after
+from .index_blocks import KnownBlock, ask_blocks
 
 INSPECT_SECONDS = 30.0
-RESULTS_SECONDS = 10.0
 POLL_SECONDS = 0.05
 _LOWEST = re.compile(r"lowest height is (\d+)")
 
@@ -43,7 +41,7 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Inspection:
     """The store and what it says of one height, and the hashes of the blocks asked for.
 
     Beside them are the hashes of those blocks' transactions. What the store has not is None, or not
@@ -64,46 +62,56 @@ class OwnStore:
         self._home = home
         self._cometbft = cometbft
 
-    def look(self, height: int, *blocks: int) -> Look:
+    def inspect(self, height: int, *blocks: int) -> Inspection:
         """Return the app hash behind a height and its block's time, and the hashes of blocks.
 
         Raises RecoveryRefused for a store without blocks, NodeUnavailable for one that can't be
         read.
         """
-        return asyncio.run(self._look(height, blocks))
+        return asyncio.run(self._inspect(height, blocks))
 
-    async def _look(self, height: int, blocks: Sequence[int]) -> Look:
-        async with self._rpc() as (rpc, running):
-            store = await _store(rpc, running=running)
+    def known_blocks(self, heights: Sequence[int]) -> dict[int, KnownBlock]:
+        """Return what the store says of these sorted heights; raises NodeUnavailable."""
+
+        async def ask() -> dict[int, KnownBlock]:
+            async with self._node() as (node, _):
+                return await ask_blocks(node, heights)
+
+        return asyncio.run(ask())
+
+    async def _inspect(self, height: int, blocks: Sequence[int]) -> Inspection:
+        async with self._node() as (node, running):
+            store = await _store(node, running=running)
             app_hash, block_time = None, None
             if store.base - 1 <= height <= store.height:
-                app_hash = await app_hash_behind(rpc, height, store.height)
+                app_hash = await app_hash_after(node, height, store.height)
             if store.base <= height <= store.height:
-                block_time = (await _header(rpc, height))["time"]
+                block_time = (await node.header(height)).time
             hashes, transactions = {}, {}
             for block in blocks:
                 if store.base <= block <= store.height:
-                    answer = await rpc.call("block", height=str(block))
-                    hashes[block] = answer["block_id"]["hash"].lower()
-                    transactions[block] = frozenset(map(_digest, _transactions(answer)))
-        return Look(store, app_hash, block_time, hashes, transactions)
+                    answer = await node.block(block)
+                    hashes[block] = answer.hash
+                    transactions[block] = answer.transactions
+        return Inspection(store, app_hash, block_time, hashes, transactions)
 
     @asynccontextmanager
-    async def _rpc(self) -> AsyncIterator[tuple[Rpc, bool]]:
+    async def _node(self) -> AsyncIterator[tuple[CometBft, bool]]:
         url = rpc_url(self._home)
         async with Rpc(url) as rpc:
+            node = CometBft(rpc)
             try:
-                await rpc.call("health")
+                await node.require_health()
             except NodeUnavailable:
                 pass
             else:
-                yield rpc, True
+                yield node, True
                 return
-        async with self._inspected() as rpc:
-            yield rpc, False
+        async with self._inspected() as node:
+            yield node, False
 
     @asynccontextmanager
-    async def _inspected(self) -> AsyncIterator[Rpc]:
+    async def _inspected(self) -> AsyncIterator[CometBft]:
         """Serve the store of a stopped node, to this process, for as long as the block runs."""
         if not (self._home / "data" / "blockstore.db").is_dir():
             raise RecoveryRefused(f"{self._home} has no block store", hint=OTHER_WAYS)
@@ -117,24 +125,25 @@ class OwnStore:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
         )
-        said = asyncio.ensure_future(_last_line(process))
+        last_line = asyncio.ensure_future(_last_line(process))
         try:
             async with Rpc(f"http://127.0.0.1:{port}") as rpc:
-                await self._wait(rpc, process, said)
-                yield rpc
+                node = CometBft(rpc)
+                await self._wait(node, process, last_line)
+                yield node
         finally:
             if process.returncode is None:
                 process.terminate()
             await process.wait()
-            await said
+            await last_line
 
     async def _wait(
-        self, rpc: Rpc, process: asyncio.subprocess.Process, said: asyncio.Future[str]
+        self, node: CometBft, process: asyncio.subprocess.Process, last_line: asyncio.Future[str]
     ) -> None:
         deadline = asyncio.get_running_loop().time() + INSPECT_SECONDS
         while True:
             try:
-                await rpc.call("health")
+                await node.require_health()
             except NodeRefused:
                 return
             except NodeUnavailable:
@@ -142,20 +151,12 @@ class OwnStore:
             else:
                 return
             if process.returncode is not None or asyncio.get_running_loop().time() > deadline:
-                reason = await said if process.returncode is not None else "it does not answer"
+                reason = await last_line if process.returncode is not None else "it does not answer"
                 raise NodeUnavailable(
                     f"the block store of {self._home} can't be read: {reason}",
                     hint="where its node runs without an RPC, stop it",
                 )
             await asyncio.sleep(POLL_SECONDS)
-
-
-def _transactions(answer: dict[str, Any]) -> list[str]:
-    return answer["block"]["data"]["txs"] or []
-
-
-def _digest(transaction: str) -> str:
-    return hashlib.sha256(b64decode(transaction)).hexdigest()
 
 
 async def _last_line(process: asyncio.subprocess.Process) -> str:
@@ -190,21 +191,19 @@ def rpc_url(home: Path) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-async def _store(rpc: Rpc, *, running: bool) -> Store:
+async def _store(node: CometBft, *, running: bool) -> Store:
     try:
-        newest = await rpc.call("blockchain")
+        newest = await node.newest_headers()
     except NodeRefused as error:
         raise RecoveryRefused("the node's block store is empty", hint=OTHER_WAYS) from error
-    height = int(newest["last_height"])
-    if height < 1 or not newest["block_metas"]:
+    if newest.height < 1 or not newest.headers:
         raise RecoveryRefused("the node's block store is empty", hint=OTHER_WAYS)
-    chain_id = newest["block_metas"][0]["header"]["chain_id"]
-    return Store(chain_id, await _base(rpc), height, running)
+    return Store(newest.headers[0].chain_id, await _base(node), newest.height, running)
 
 
-async def _base(rpc: Rpc) -> int:
+async def _base(node: CometBft) -> int:
     try:
-        await rpc.call("header", height="1")
+        await node.header(1)
     except NodeRefused as error:
         lowest = _LOWEST.search(str(error))
         if lowest is None:
@@ -213,31 +212,9 @@ async def _base(rpc: Rpc) -> int:
     return 1
 
 
-async def _header(rpc: Rpc, height: int) -> dict[str, Any]:
-    header: dict[str, Any] = (await rpc.call("header", height=str(height)))["header"]
-    return header
-
-
-async def app_hash_behind(rpc: Rpc, height: int, newest: int) -> str:
-    """Return the app hash behind a block of a chain whose newest block is `newest`."""
-    if height < newest:
-        header = await answers.ask(rpc, answers.Header, "header", height=str(height + 1))
-        return header.header.app_hash
-    # The newest block's results are there once the app has run it, its header a little before.
-    deadline = asyncio.get_running_loop().time() + RESULTS_SECONDS
-    while True:
-        try:
-            results = await answers.ask(rpc, answers.Results, "block_results", height=str(height))
-            return results.app_hash.hex()
-        except NodeRefused:
-            if asyncio.get_running_loop().time() > deadline:
-                raise
-            await asyncio.sleep(POLL_SECONDS)
-
-
-def require_on_chain(chain_id: str, height: int, app_hash: str, look: Look) -> None:
+def require_on_chain(chain_id: str, height: int, app_hash: str, inspection: Inspection) -> None:
     """Raise RecoveryRefused where the node's blocks do not lead to a snapshot and on from it."""
-    store = look.store
+    store = inspection.store
     if store.chain_id != chain_id:
         raise RecoveryRefused(
             f"the snapshot is of chain {chain_id!r}, the node of {store.chain_id!r}",
@@ -257,9 +234,9 @@ def require_on_chain(chain_id: str, height: int, app_hash: str, look: Look) -> N
             hint="use a newer snapshot; or let the node fetch state and blocks from its peers "
             "(bootstrap-state-sync.yml)",
         )
-    if look.app_hash != app_hash:
+    if inspection.app_hash != app_hash:
         raise RecoveryRefused(
-            f"the chain has the app hash {look.app_hash} behind block {height}, "
+            f"the chain has the app hash {inspection.app_hash} behind block {height}, "
             f"the snapshot {app_hash}",
             hint="it is of another chain of this name, or forged: use another one",
         )

@@ -6,13 +6,11 @@ many items the state and the projection must have at their heights.
 """
 
 import os
-import sqlite3
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import asdict
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +18,12 @@ import asyncpg
 
 from ...errors import RecoveryRefused
 from ...store.postgresql import LIVE
-from . import index, node_programs, projection, retention, verifying
-from .holding import held
+from . import index, node_programs, projection, retention, verify
+from .locks import shared_lock
 from .manifest import INDEX, POSTGRESQL, SQLITE
-from .peers import ask_peers, require_agreement
 from .postgres import Database, DatabaseFailed
-from .verifying import Verified, Verify
+from .projection_copy import count_items
+from .verify import Verified, Verify
 
 START_SECONDS = 30.0
 _UNTIL = """
@@ -49,40 +47,37 @@ class Drill(Verify):
     contract: str
 
 
-def drill(wanted: Drill, *, check: bool) -> Object:
+def drill(request: Drill, *, check: bool) -> Object:
     """Try the snapshot out; return what was found, with the seconds of each step.
 
     Raises WorkflowError with the first thing that is wrong; nothing is left of it then either.
     """
-    wanted = wanted.model_copy(update={"snapshot": _newest(wanted.snapshot)})
-    with held(wanted.snapshot):
-        return _drill(wanted, check=check)
+    request = request.model_copy(update={"snapshot": _newest(request.snapshot)})
+    with shared_lock(request.snapshot):
+        return _drill(request, check=check)
 
 
-def _drill(wanted: Drill, *, check: bool) -> Object:
+def _drill(request: Drill, *, check: bool) -> Object:
     clock = _Clock()
-    found = verifying.verified(wanted)
-    told = found.manifest
-    peers = ask_peers(wanted.peers, told.chain_id, told.height)
-    require_agreement(told.height, told.app_hash, peers, wanted.agree)
+    found = verify.verified(request)
+    manifest = found.manifest
     clock.passed("verify")
     report: Object = {
         "changed": [],
-        "snapshot": str(wanted.snapshot),
-        "height": told.height,
-        "app_hash": told.app_hash,
-        "made_at": told.made_at,
+        "snapshot": str(request.snapshot),
+        "height": manifest.height,
+        "app_hash": manifest.app_hash,
+        "made_at": manifest.made_at,
         "trusted_for": found.trusted_for,
-        "peers": [asdict(peer) for peer in peers],
     }
     if not check:
-        wanted.scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
+        request.scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
         # A short name: a socket's path has 107 bytes at most.
-        with tempfile.TemporaryDirectory(prefix="d", dir=wanted.scratch) as scratch:
-            report |= _Trial(wanted, found, Path(scratch), clock).run()
+        with tempfile.TemporaryDirectory(prefix="d", dir=request.scratch) as scratch:
+            report |= _Trial(request, found, Path(scratch), clock).run()
         # What was brought for the drill is another account's, and is not kept.
         if found.folder is not None and os.access(found.folder, os.W_OK):
-            verifying.note(found.folder)
+            verify.note(found.folder)
     return report | {"seconds": clock.seconds}
 
 
@@ -105,8 +100,8 @@ class _Clock:
 
 
 class _Trial:
-    def __init__(self, wanted: Drill, found: Verified, scratch: Path, clock: _Clock) -> None:
-        self._wanted = wanted
+    def __init__(self, request: Drill, found: Verified, scratch: Path, clock: _Clock) -> None:
+        self._request = request
         self._found = found
         self._manifest = found.manifest
         self._scratch = scratch
@@ -117,7 +112,7 @@ class _Trial:
         self._clock.passed("state")
         files = self._manifest.files
         if SQLITE in files and self._found.folder:
-            report["projection"] = {"items": _count_file(self._found.folder / SQLITE)}
+            report["projection"] = {"items": count_items(self._found.folder / SQLITE)}
             self._clock.passed("projection")
         if INDEX in files or POSTGRESQL in files:
             with self._database() as database:
@@ -127,7 +122,7 @@ class _Trial:
 
     def _state(self) -> Object:
         made = node_programs.ask(
-            self._wanted.node_python,
+            self._request.node_python,
             {
                 "action": "import",
                 "archive": str(self._found.state),
@@ -138,35 +133,35 @@ class _Trial:
             },
         )
         counted = node_programs.ask(
-            self._wanted.node_python,
+            self._request.node_python,
             {"action": "count", "storage": str(self._scratch / "xian"), "prefix": self._prefix},
         )
         return {"keys": made["keys"], "items": counted["keys"]}
 
     @property
     def _prefix(self) -> str:
-        return f"{self._wanted.contract}.items:"
+        return f"{self._request.contract}.items:"
 
     def _load(self, database: Database, report: Object) -> None:
-        folder, told = self._found.folder, self._manifest
-        if folder and told.index and INDEX in told.files:
-            schema = index.schema(self._wanted.node_python, told.index)
+        folder, manifest = self._found.folder, self._manifest
+        if folder and manifest.index and INDEX in manifest.files:
+            schema = index.schema(self._request.node_python, manifest.index)
             database.put_in_place(folder / INDEX, schema, "aside")
             self._clock.passed("index")
-        if folder and POSTGRESQL in told.files:
+        if folder and POSTGRESQL in manifest.files:
             rows = folder / POSTGRESQL
-            schema = projection.schema(rows, self._wanted.postgres_bin)
+            schema = projection.schema(rows, self._request.postgres_bin)
             database.put_in_place(rows, schema, "aside_too")
             report["projection"] = {"items": database.ask(_count_rows)}
             self._clock.passed("projection")
-        if told.index:
+        if manifest.index:
             report["index"] = {
-                "height": told.index.height,
-                "items": self._require_same(database, told.height, report["state"], "state"),
+                "height": manifest.index.height,
+                "items": self._require_same(database, manifest.height, report["state"], "state"),
             }
-            if told.projection and report["projection"]:
+            if manifest.projection and report["projection"]:
                 self._require_same(
-                    database, told.projection.height, report["projection"], "projection"
+                    database, manifest.projection.height, report["projection"], "projection"
                 )
             self._clock.passed("compare")
 
@@ -186,10 +181,11 @@ class _Trial:
     @contextmanager
     def _database(self) -> Iterator[Database]:
         """A PostgreSQL of its own, for as long as the block runs."""
-        programs = self._wanted.postgres_bin
+        programs = self._request.postgres_bin
         if programs is None:
             raise RecoveryRefused(
-                "nobody said where PostgreSQL's programs are", hint="give postgres_bin"
+                "the folder of PostgreSQL's programs is not known",
+                hint="set snapshots_postgres_bin to the folder of initdb and pg_restore",
             )
         data = self._scratch / "data"
         initdb = ("--auth=trust", "--encoding=UTF8", "--no-sync", "--username=drill")
@@ -234,12 +230,6 @@ def _wait(database: Database, server: subprocess.Popen[bytes]) -> None:
             time.sleep(0.05)
         else:
             return
-
-
-def _count_file(file: Path) -> int:
-    with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as database:
-        (items,) = database.execute("SELECT count(*) FROM items").fetchone()
-    return int(items)
 
 
 async def _count_rows(connection: asyncpg.Connection) -> int:

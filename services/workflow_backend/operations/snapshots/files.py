@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import RecoveryRefused
-from .manifest import NAME, SIGNATURES, VERIFIED, FilePart, Manifest
+from .manifest import MANIFEST, SIGNATURES, VERIFIED, FilePart, Manifest
 
 _ANOTHER = "copy it again from where it was made, or use another one"
 
@@ -36,9 +36,9 @@ def require_plain(folder: Path) -> None:
 
 
 def require_same(folder: Path, manifest: Manifest) -> None:
-    """Raise RecoveryRefused where the files are not those that the manifest tells."""
-    told = {NAME, SIGNATURES, VERIFIED, *manifest.files}
-    strangers = sorted(path.name for path in folder.iterdir() if path.name not in told)
+    """Raise RecoveryRefused where the files are not those of the manifest."""
+    known = {MANIFEST, SIGNATURES, VERIFIED, *manifest.files}
+    strangers = sorted(path.name for path in folder.iterdir() if path.name not in known)
     if strangers:
         raise RecoveryRefused(
             f"{folder} holds {', '.join(strangers)}, of which its manifest says nothing",

@@ -9,20 +9,12 @@ import asyncpg
 
 from ...errors import RecoveryRefused, SettingError
 from . import node_programs
-from .blocks import Look
 from .manifest import IndexPart
 from .postgres import Database, Schema
 
 SCHEMA = "public"
 DSN = "XIAN_BDS_DSN"
 _NEWEST = "SELECT height, lower(block_hash) AS hash FROM blocks ORDER BY height DESC LIMIT 1"
-_BLOCKS = "SELECT height, lower(block_hash) AS hash FROM blocks WHERE height = ANY($1::bigint[])"
-_TRANSACTIONS = """
-SELECT block_height, lower(hash) AS hash FROM transactions WHERE block_height = ANY($1::bigint[])
-"""
-_SPAN = """
-SELECT count(*) AS blocks, min(height) AS first, max(height) AS last FROM blocks WHERE height > 0
-"""
 _VERSION = "SELECT value FROM bds_meta WHERE key = 'schema_version'"
 
 
@@ -71,9 +63,9 @@ async def newest(connection: asyncpg.Connection) -> IndexNow | None:
 def schema(
     python: Path,
     part: IndexPart,
-    compare: Callable[[asyncpg.Connection], Awaitable[None]] | None = None,
+    compare: Callable[[asyncpg.Connection], Awaitable[object]] | None = None,
 ) -> Schema:
-    """Return the index's schema as this release's app makes it, to be what a manifest tells.
+    """Return the index's schema as this release's app makes it, for the index of a manifest.
 
     `python` is the interpreter of the node's environment. Raises RecoveryRefused where the
     manifest's index is of another release's schema.
@@ -83,7 +75,8 @@ def schema(
         raise RecoveryRefused(
             f"the snapshot's index has the schema {part.schema_version}, this release's app "
             f"{made['version']}",
-            hint="restore with the release that made it, or without the index (index: never)",
+            hint="restore with the release that made it, or keep the index: "
+            "-e snapshots_restore_index=never",
         )
     return Schema(SCHEMA, made["statements"], condition(part), compare)
 
@@ -93,37 +86,3 @@ def condition(part: IndexPart) -> str:
     block = f"({part.height}, '{part.block_hash}')"
     newest = f"FROM {SCHEMA}.blocks ORDER BY height DESC LIMIT 1"
     return f"SELECT (height, lower(block_hash)) = {block} {newest}"
-
-
-async def require_on_chain(look: Look, connection: asyncpg.Connection) -> None:
-    """Raise RecoveryRefused where an index has other blocks or transactions than a node.
-
-    Each transaction that it has has to be in the block; not every one of a block has to be there,
-    since the app leaves out what it can't read.
-    """
-    heights = sorted(look.block_hashes)
-    for row in await connection.fetch(_BLOCKS, heights):
-        known = look.block_hashes[row["height"]]
-        if row["hash"] != known:
-            raise RecoveryRefused(
-                f"the snapshot's index has the block {row['hash']} at height {row['height']}, "
-                f"the chain {known}",
-                hint=_OTHER,
-            )
-    for row in await connection.fetch(_TRANSACTIONS, heights):
-        if row["hash"] not in look.transactions[row["block_height"]]:
-            raise RecoveryRefused(
-                f"the snapshot's index has a transaction {row['hash']} in block "
-                f"{row['block_height']}, the chain has none such",
-                hint=_OTHER,
-            )
-    found = await connection.fetchrow(_SPAN)
-    if found["blocks"] != found["last"] - found["first"] + 1:
-        raise RecoveryRefused(
-            f"the snapshot's index has {found['blocks']} blocks from {found['first']} to "
-            f"{found['last']}: some are missing",
-            hint=_OTHER,
-        )
-
-
-_OTHER = "use another snapshot, or leave the index (index: never)"

@@ -11,8 +11,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ...errors import RecoveryRefused
-from ..asking import problems
-from ..regular import read_regular
+from ...validation import problems
+from ..regular_files import read_regular_file
 from . import files
 from .manifest import MOST_BYTES, IndexPart
 
@@ -55,7 +55,7 @@ class Journal:
     def read(self) -> Entry | None:
         """Return what is under way, None where nothing is; raises RecoveryRefused."""
         try:
-            text = read_regular(self.path, MOST_BYTES)
+            text = read_regular_file(self.path, MOST_BYTES)
         except FileNotFoundError:
             return None
         try:

@@ -6,11 +6,11 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ...errors import RecoveryRefused
-from ..asking import problems
-from ..regular import read_regular
+from ...validation import problems
+from ..regular_files import read_regular_file
 
 FORMAT = 1
-NAME = "manifest.json"
+MANIFEST = "manifest.json"
 SIGNATURES = "signatures.json"
 VERIFIED = "verified.json"
 STATE: Final = "state.tar.gz"
@@ -87,23 +87,23 @@ class Manifest(_Part):
         return self.model_dump_json(indent=2) + "\n"
 
 
-def read(folder: Path) -> bytes:
+def read_manifest(folder: Path) -> bytes:
     """Return the bytes of a snapshot's manifest; raises RecoveryRefused where there is none."""
     try:
-        return read_regular(folder / NAME, MOST_BYTES)
+        return read_regular_file(folder / MANIFEST, MOST_BYTES)
     except OSError as error:
         raise RecoveryRefused(
-            f"{folder} is no snapshot: {NAME} can't be read ({error.strerror})",
+            f"{folder} is no snapshot: {MANIFEST} can't be read ({error.strerror})",
             hint="give the folder that holds it",
         ) from error
 
 
-def parse(given: bytes, where: Path) -> Manifest:
+def parse_manifest(given: bytes, where: Path) -> Manifest:
     """Return what a manifest says; raises RecoveryRefused where it is none that is known here."""
     try:
         manifest = Manifest.model_validate_json(given)
     except ValidationError as error:
-        raise RecoveryRefused(f"{where / NAME} is no manifest: {problems(error)}") from None
+        raise RecoveryRefused(f"{where / MANIFEST} is no manifest: {problems(error)}") from None
     if manifest.format != FORMAT:
         raise RecoveryRefused(
             f"{where} has format {manifest.format}, this release knows {FORMAT}",

@@ -1,6 +1,6 @@
 """A schema of a PostgreSQL database: into a file, and from a file into the place of the old one.
 
-PostgreSQL's own programs write and read the file; `loading` has what is taken of it. The DSN may
+PostgreSQL's own programs write and read the file; `dump_rows` has what is taken of it. The DSN may
 hold a password, so they get it by their environment.
 """
 
@@ -14,16 +14,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote
 
 import asyncpg
 
 from ...errors import RecoveryRefused, SettingError, WorkflowError
-from . import loading
-from .loading import Rows, SequenceValue
+from ..dsn import Dsn
+from . import dump_rows
+from .dump_rows import Rows, SequenceValue
 
 CONNECT_SECONDS = 10
-_SAID = 1 << 16
+_STDERR_BYTES = 1 << 16
 _VARIABLES = {
     "host": "PGHOST",
     "port": "PGPORT",
@@ -50,26 +51,20 @@ def environment(dsn: str, name: str) -> dict[str, str]:
 
     Raises SettingError naming the setting `name`, and never what is in it.
     """
-    parts = urlsplit(dsn)
-    wrong = SettingError(f"{name} is no PostgreSQL DSN, such as postgresql://user@host/database")
-    if parts.scheme not in {"postgres", "postgresql"}:
-        raise wrong
-    try:
-        given = {
-            "host": parts.hostname,
-            "port": str(parts.port) if parts.port else None,
-            "user": parts.username,
-            "password": parts.password,
-            "dbname": parts.path.removeprefix("/"),
-        }
-    except ValueError:
-        raise wrong from None
-    found = {_VARIABLES[key]: unquote(value) for key, value in given.items() if value}
-    for key, value in parse_qsl(parts.query):
-        if key not in _VARIABLES:
-            raise SettingError(f"{name} has the parameter {key!r}, which is not known here")
-        found[_VARIABLES[key]] = value
-    return found
+    parts = Dsn.parse(dsn)
+    if parts is None or not parts.is_address or len(parts.servers) > 1:
+        raise SettingError(f"{name} is no PostgreSQL DSN, such as postgresql://user@host/database")
+    if unknown := next((key for key in parts.options if key not in _VARIABLES), None):
+        raise SettingError(f"{name} has the parameter {unknown!r}, which is not known here")
+    given = {
+        "host": parts.host,
+        "port": str(parts.port or ""),
+        "user": parts.user,
+        "password": parts.password,
+        "dbname": unquote(parts.database),
+        **parts.options,
+    }
+    return {_VARIABLES[key]: value for key, value in given.items() if value}
 
 
 def check(dump: Path, programs: Path) -> None:
@@ -89,7 +84,7 @@ class Schema:
     name: str
     statements: Sequence[str]
     condition: str = "true"
-    compare: Callable[[asyncpg.Connection], Awaitable[None]] | None = None
+    compare: Callable[[asyncpg.Connection], Awaitable[object]] | None = None
 
 
 class Database:
@@ -139,9 +134,9 @@ class Database:
             stderr=subprocess.PIPE,
             env={**os.environ, **self._environment},
         )
-        _, said = await process.communicate()
+        _, stderr = await process.communicate()
         if process.returncode != 0:
-            raise DatabaseFailed(f"pg_dump fails: {_last(said)}")
+            raise DatabaseFailed(f"pg_dump fails: {_last(stderr)}")
 
     def put_in_place(self, dump: Path, schema: Schema, aside: str) -> None:
         """Load a dump's rows as a schema; what has that name now is called `aside` then.
@@ -174,7 +169,7 @@ class Database:
             await connection.execute(f"CREATE SCHEMA {aside}")
         await connection.execute(f"CREATE SCHEMA {schema.name}")
         with reading(self._programs, dump) as rows:
-            await loading.load(connection, schema.name, schema.statements, rows, str(dump))
+            await dump_rows.load(connection, schema.name, schema.statements, rows, str(dump))
         if not await connection.fetchval(f"SELECT ({schema.condition}) IS TRUE"):
             raise DatabaseFailed(f"what was loaded from {dump} is not what the manifest tells")
         if schema.compare is not None:
@@ -236,7 +231,7 @@ def reading(programs: Path, dump: Path, *only: str) -> Iterator[Iterator[Rows | 
     tables = [f"--table={table}" for table in only]
     with _restoring(programs, dump, "--data-only", *tables) as (process, output, require_whole):
         try:
-            yield loading.read(output, str(dump))
+            yield dump_rows.read(output, str(dump))
         except RecoveryRefused:
             # What a damaged dump gives ends somewhere, and the program knows why.
             output.close()
@@ -253,9 +248,9 @@ def _restoring(
     """Give the program that writes a dump as a text, and what reads it to its end and judges it."""
     arguments = (*more, "--no-owner", "--no-privileges", "--no-comments", "--file=-", str(dump))
     with (
-        tempfile.TemporaryFile() as said,
+        tempfile.TemporaryFile() as stderr,
         subprocess.Popen(
-            [str(programs / "pg_restore"), *arguments], stdout=subprocess.PIPE, stderr=said
+            [str(programs / "pg_restore"), *arguments], stdout=subprocess.PIPE, stderr=stderr
         ) as process,
     ):
         if process.stdout is None:
@@ -266,8 +261,8 @@ def _restoring(
             while not output.closed and output.read(1 << 20):
                 pass
             if process.wait() != 0:
-                said.seek(0)
-                reason = _last(said.read(_SAID))
+                stderr.seek(0)
+                reason = _last(stderr.read(_STDERR_BYTES))
                 raise RecoveryRefused(
                     f"{dump} is truncated or damaged: {reason}", hint="use another snapshot"
                 )
@@ -279,8 +274,8 @@ def _restoring(
             raise
 
 
-def _last(said: bytes) -> str:
-    """The reason among what a program said: what is behind it is where in the dump it was."""
-    lines = [line.strip() for line in said.decode(errors="replace").splitlines() if line.strip()]
+def _last(stderr: bytes) -> str:
+    """Return the reason in what a program wrote; later lines only say where in the dump it was."""
+    lines = [line.strip() for line in stderr.decode(errors="replace").splitlines() if line.strip()]
     reasons = [line for line in lines if "ERROR:" in line or "error:" in line]
     return next(iter(reasons or lines[-1:]), "it says nothing")

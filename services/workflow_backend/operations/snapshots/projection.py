@@ -10,17 +10,17 @@ import asyncpg
 
 from ...errors import ProjectionUnavailable, RecoveryRefused
 from ...settings import Settings
-from ...store import migrations, the_store
-from ...store.base import Position
+from ...store import migrations, open_as_is
+from ...store.base import ProjectionProgress
 from ...store.postgresql import LIVE
 from ...store.sqlite import SqliteStore
 from . import postgres
-from .holding import held
-from .loading import Rows
+from .dump_rows import Rows
+from .locks import shared_lock
 from .manifest import POSTGRESQL, SQLITE, ProjectionPart
 from .postgres import Database, Schema
-from .projected import POSITION, REBUILD
-from .verifying import Verify, verified
+from .projection_copy import POSITION, REBUILD
+from .verify import Verify, verified
 
 ASIDE = "workflow_projection_before"
 
@@ -42,13 +42,13 @@ def copy(settings: Settings, folder: Path, programs: Path | None) -> ProjectionP
     return ProjectionPart(height=found.height, contract=found.contract)
 
 
-def position(settings: Settings) -> Position | None:
+def progress(settings: Settings) -> ProjectionProgress | None:
     """Return how far the projection in use is; None where there is none to be used."""
 
-    async def ask() -> Position | None:
-        async with the_store(settings) as store:
+    async def ask() -> ProjectionProgress | None:
+        async with open_as_is(settings) as store:
             try:
-                return await store.position()
+                return await store.progress()
             except ProjectionUnavailable:
                 return None
 
@@ -56,32 +56,32 @@ def position(settings: Settings) -> Position | None:
 
 
 class Restore(Verify):
-    """A snapshot whose projection is wanted in the place of the one in use."""
+    """A snapshot whose projection replaces the one in use; with `always` even one that has more."""
 
     always: bool = False
 
 
-def restore(settings: Settings, wanted: Restore, *, check: bool) -> Object:
+def restore(settings: Settings, request: Restore, *, check: bool) -> Object:
     """Put the snapshot's projection in the place of the one in use, unless that has more.
 
     The services may run: readers go on, and the projector goes on from there.
     """
-    with held(wanted.snapshot):
-        found = verified(wanted)
+    with shared_lock(request.snapshot):
+        found = verified(request)
         part = found.manifest.projection
         if part is None or found.folder is None:
             raise RecoveryRefused("the snapshot has no projection", hint=REBUILD)
-        if (wanted.chain_id, part.contract) != (settings.chain_id, settings.contract):
+        if (request.chain_id, part.contract) != (settings.chain_id, settings.contract):
             raise RecoveryRefused(
-                f"the snapshot's projection is of {part.contract} on {wanted.chain_id}, "
+                f"the snapshot's projection is of {part.contract} on {request.chain_id}, "
                 f"not of {settings.contract} on {settings.chain_id}",
                 hint=REBUILD,
             )
-        now = position(settings)
-        if now is not None and now.height >= part.height and not wanted.always:
+        now = progress(settings)
+        if now is not None and now.height >= part.height and not request.always:
             return {"changed": [], "height": now.height, "restored": False}
         if not check:
-            _put_in_place(settings, found.folder, wanted.postgres_bin)
+            _put_in_place(settings, found.folder, request.postgres_bin)
         return {"changed": ["projection"], "height": part.height, "restored": True}
 
 
@@ -110,7 +110,8 @@ def schema(dump: Path, programs: Path | None, condition: str = "true") -> Schema
     """
     if programs is None:
         raise RecoveryRefused(
-            "nobody said where PostgreSQL's programs are", hint="give postgres_bin"
+            "the folder of PostgreSQL's programs is not known",
+            hint="set snapshots_postgres_bin to the folder of pg_dump and pg_restore",
         )
     version = 0
     try:
@@ -126,7 +127,7 @@ def schema(dump: Path, programs: Path | None, condition: str = "true") -> Schema
 
 
 async def _take_over(settings: Settings, file: Path) -> None:
-    async with the_store(settings) as store:
+    async with open_as_is(settings) as store:
         if isinstance(store, SqliteStore):
             await store.take_over(file)
     await _bring_up(settings)
@@ -134,7 +135,7 @@ async def _take_over(settings: Settings, file: Path) -> None:
 
 async def _bring_up(settings: Settings) -> None:
     """Give what an earlier release had made this one's schema: a projector that runs does not."""
-    async with the_store(settings) as store:
+    async with open_as_is(settings) as store:
         await store.prepare()
 
 
@@ -155,20 +156,24 @@ def _copy_file(settings: Settings, target: Path) -> ProjectionPart:
 def _database(dsn: str, programs: Path | None) -> Database:
     if programs is None:
         raise RecoveryRefused(
-            "the projection is in PostgreSQL, and nobody said where PostgreSQL's programs are",
-            hint="give postgres_bin",
+            "the projection is in PostgreSQL, and the folder of its programs is not known",
+            hint="set snapshots_postgres_bin to the folder of pg_dump and pg_restore",
         )
     return Database(dsn, "XIAN_WORKFLOW_PROJECTION_DSN", programs)
 
 
-async def _position(connection: asyncpg.Connection) -> Position | None:
+async def _position(connection: asyncpg.Connection) -> ProjectionProgress | None:
     if await connection.fetchval("SELECT to_regclass($1)", f"{LIVE}.projection") is None:
         return None
     row = await connection.fetchrow(f"SELECT chain_id, contract, height FROM {LIVE}.projection")  # noqa: S608
-    return None if row is None else Position(row["chain_id"], row["contract"], row["height"], None)
+    return (
+        None
+        if row is None
+        else ProjectionProgress(row["chain_id"], row["contract"], row["height"], None)
+    )
 
 
-def _require_own(found: Position, settings: Settings) -> None:
+def _require_own(found: ProjectionProgress, settings: Settings) -> None:
     if (found.chain_id, found.contract) != (settings.chain_id, settings.contract):
         raise RecoveryRefused(
             f"the projection is of {found.contract} on {found.chain_id}, "

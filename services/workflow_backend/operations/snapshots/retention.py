@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import RecoveryRefused
-from . import manifest
-from .holding import free
-from .manifest import SIGNATURES, VERIFIED, Manifest
+from .locks import try_exclusive_lock
+from .manifest import SIGNATURES, VERIFIED, Manifest, parse_manifest, read_manifest
 
 MAKING = ".making-"
 """How the name of a snapshot begins that is not whole."""
@@ -31,9 +30,9 @@ def kept(directory: Path) -> list[Kept]:
         if path.name.startswith(".") or path.is_symlink() or not path.is_dir():
             continue
         with suppress(RecoveryRefused):
-            told = manifest.parse(manifest.read(path), path)
+            manifest = parse_manifest(read_manifest(path), path)
             found.append(
-                Kept(path, told, (path / SIGNATURES).is_file(), (path / VERIFIED).is_file())
+                Kept(path, manifest, (path / SIGNATURES).is_file(), (path / VERIFIED).is_file())
             )
     return sorted(found, key=lambda one: (one.manifest.height, one.manifest.made_at), reverse=True)
 
@@ -52,7 +51,7 @@ def remove(snapshot: Path) -> bool:
 
     A removal that is cut short leaves nothing that looks like a snapshot.
     """
-    with free(snapshot) as is_free:
+    with try_exclusive_lock(snapshot) as is_free:
         if is_free:
             half = snapshot.with_name(f"{MAKING}{snapshot.name}")
             snapshot.rename(half)

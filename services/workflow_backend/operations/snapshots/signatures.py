@@ -15,8 +15,9 @@ from xian_py import Wallet
 from xian_py.wallet import verify_msg
 
 from ...errors import RecoveryRefused, SettingError
-from ..asking import Request, problems
-from ..regular import read_regular
+from ...validation import problems
+from ..regular_files import read_regular_file
+from ..requests import Request
 from .manifest import MOST_BYTES, SIGNATURES, Digest
 
 type Signatures = Annotated[
@@ -71,7 +72,8 @@ def require(manifest: bytes, signatures: Mapping[str, str], trust: Trust, host: 
     if not signatures:
         raise RecoveryRefused(
             "nobody has signed this snapshot",
-            hint="sign it on the control machine, or give its manifest's sum by manifest_sha256",
+            hint="sign it on the control machine, or pin its manifest: "
+            "-e snapshots_manifest_sha256=SHA256",
         )
     trusted = trust.keys_for(host)
     known = {key: text for key, text in signatures.items() if key in trusted}
@@ -79,7 +81,8 @@ def require(manifest: bytes, signatures: Mapping[str, str], trust: Trust, host: 
         raise RecoveryRefused(
             f"no trusted key has signed this snapshot of {host}, only {', '.join(signatures)}",
             hint="a host's key vouches for its own snapshots alone; "
-            "sign it on the control machine, or give its manifest's sum by manifest_sha256",
+            "sign it on the control machine, or pin its manifest: "
+            "-e snapshots_manifest_sha256=SHA256",
         )
     for key, signature in known.items():
         if not _valid(key, manifest, signature):
@@ -94,7 +97,7 @@ def read(folder: Path) -> dict[str, str]:
     """Return the signatures beside a manifest; raises RecoveryRefused where they are none."""
     path = folder / SIGNATURES
     try:
-        given = read_regular(path, MOST_BYTES)
+        given = read_regular_file(path, MOST_BYTES)
     except FileNotFoundError:
         return {}
     except OSError as error:

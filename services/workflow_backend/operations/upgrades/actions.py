@@ -1,171 +1,169 @@
-"""What `workflow-backend upgrades` does, by the name of the action."""
+"""The actions of `workflow-backend upgrades`, by name. All of them run on the control machine."""
 
 import asyncio
-from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 from typing import Any, Literal
 
 from pydantic import Field
 
-from ...errors import WorkflowError
-from ..asking import Object, Request, parse
-from . import gate, level, planning, quorum, report
-from .nodes import Way, look, reached
+from ..network import quorum
+from ..network.endpoints import NodeAddress, open_endpoints
+from ..network.node_status import NodeStatus, read_statuses
+from ..network.report import Actions, Note, Reported, note, run_action
+from ..requests import Object
+from . import planning
+from .quiesce import quiesce
+from .stopped_nodes import assert_same_height, read_answers
+from .wait_healthy import wait_healthy
 
 
-class Network(Request):
-    """The nodes of an inventory, and where the report is."""
+class Network(Reported):
+    """The nodes of an inventory."""
 
     chain_id: str
-    nodes: dict[str, Way]
-    report: Path | None = None
+    nodes: dict[str, NodeAddress]
+
+    def statuses(self) -> dict[str, NodeStatus]:
+        """Ask all nodes what they say of themselves and of the chain."""
+        with open_endpoints(self.nodes) as endpoints:
+            return asyncio.run(read_statuses(endpoints, self.chain_id))
 
 
-class Planned(Network):
-    """A change to plan."""
+class PlanRelease(Network):
+    """A change of the release to plan."""
 
-    change: planning.Plan
+    change: planning.ReleaseChange
 
 
-class Verb(Network):
+class PlanVerb(Network):
     """Hosts to restart, stop or start."""
 
     verb: Literal["restart", "stop", "start"]
     hosts: list[str]
 
 
-class Restarts(Network):
+class PlanRestarts(Network):
     """The programs that a deployment restarts on each host, and those that leave it."""
 
     programs: dict[str, list[str]]
     leaving: dict[str, list[str]] = Field(default_factory=dict)
 
 
-class Host(Network):
+class CheckQuorum(Network):
     """A host that is about to be taken down."""
 
     host: str
 
 
-class Gate(Network):
-    """Hosts that have to be well again."""
+class WaitHealthy(Network):
+    """Hosts that have to be healthy again."""
 
     hosts: list[str]
     seconds: float = Field(gt=0)
     blocks: bool
 
 
-class Level(Network):
+class Quiesce(Network):
     """Nodes that have to come to one height."""
 
     seconds: float = Field(gt=0)
     blocks: bool
 
 
-class Stopped(Request):
-    """Nodes that were stopped, and the height that they have to be at, if it is known."""
+class AssertSameHeight(Reported):
+    """What hosts say of their stopped nodes, and the height that they have to be at, if known.
 
-    rests: dict[str, level.Rest]
+    `powers` and `total` are what `quiesce` returned: with them a node that differs can be left out.
+    """
+
+    nodes: dict[str, Any]
     height: int | None = None
-    report: Path | None = None
+    powers: dict[str, int] = Field(default_factory=dict)
+    total: int = 0
 
 
-class Note(Request):
-    """Something to write down."""
-
-    what: str
-    told: Object
-    report: Path
+def _as_dicts(statuses: dict[str, NodeStatus]) -> dict[str, Any]:
+    return {host: status.as_dict() for host, status in statuses.items()}
 
 
-def plan(wanted: Planned) -> Object:
+def plan(request: PlanRelease, *, check: bool) -> Object:
     """Plan a change of the release."""
-    with reached(wanted.nodes) as ways:
-        seen = asyncio.run(look(ways, wanted.chain_id))
-    nodes = {host: one.as_dict() for host, one in seen.items()}
-    return planning.plan(wanted.change, seen) | {"nodes": nodes}
+    del check
+    statuses = request.statuses()
+    return planning.plan_release(request.change, statuses) | {"nodes": _as_dicts(statuses)}
 
 
-def verb(wanted: Verb) -> Object:
-    """Say what it means to restart, stop or start."""
-    with reached(wanted.nodes) as ways:
-        seen = asyncio.run(look(ways, wanted.chain_id))
-    nodes = {host: one.as_dict() for host, one in seen.items()}
-    return planning.verb(wanted.verb, wanted.hosts, seen) | {"nodes": nodes}
+def plan_verb(request: PlanVerb, *, check: bool) -> Object:
+    """Plan a restart, a stop or a start."""
+    del check
+    statuses = request.statuses()
+    planned = planning.plan_verb(request.verb, request.hosts, statuses)
+    return planned | {"nodes": _as_dicts(statuses)}
 
 
-def restarts(wanted: Restarts) -> Object:
-    """Say what a deployment restarts; the nodes are asked only where one of them is concerned."""
-    touched = planning.with_a_node(wanted.programs) + planning.with_a_node(wanted.leaving)
-    if not touched:
-        return planning.restarts(wanted.programs, wanted.leaving, {})
-    with reached(wanted.nodes) as ways:
-        seen = asyncio.run(look(ways, wanted.chain_id))
-    return planning.restarts(wanted.programs, wanted.leaving, seen)
+def plan_restarts(request: PlanRestarts, *, check: bool) -> Object:
+    """Plan what a deployment restarts; the nodes are asked only where one of them is concerned."""
+    del check
+    touched = planning.with_a_node(request.programs) + planning.with_a_node(request.leaving)
+    statuses = request.statuses() if touched else {}
+    return planning.plan_restarts(request.programs, request.leaving, statuses)
 
 
-def take_down(wanted: Host) -> Object:
+def check_quorum(request: CheckQuorum, *, check: bool) -> Object:
     """Say what becomes of the chain without a host; refuses where it would stand still."""
-    with reached(wanted.nodes) as ways:
-        seen = asyncio.run(look(ways, wanted.chain_id))
-    if wanted.host not in wanted.nodes:
-        return {"host": wanted.host, "sentence": f"{wanted.host} has no node"}
-    if all(one.powers is None for one in seen.values()):
-        return {"host": wanted.host, "sentence": "no node answers: the chain stands still already"}
-    found = quorum.require(wanted.host, seen)
+    del check
+    host = request.host
+    if host not in request.nodes:
+        return {"host": host, "sentence": f"{host} has no node"}
+    statuses = request.statuses()
+    if all(status.powers is None for status in statuses.values()):
+        return {"host": host, "sentence": "no node answers: the chain stands still already"}
+    power = quorum.require_quorum_without(host, statuses)
     return {
-        "host": wanted.host,
-        "sentence": found.sentence(),
-        "power": {"total": found.total, "left": found.left, "own": found.own},
-        "nodes": {host: one.as_dict() for host, one in seen.items()},
+        "host": host,
+        "sentence": power.sentence(),
+        "power": {"total": power.total, "left": power.remaining, "own": power.own},
+        "nodes": _as_dicts(statuses),
     }
 
 
-def well(wanted: Gate) -> Object:
-    """Wait until hosts are well again."""
-    hosts = [host for host in wanted.hosts if host in wanted.nodes]
-    with reached(wanted.nodes) as ways:
-        return asyncio.run(
-            gate.wait(ways, wanted.chain_id, hosts, wanted.seconds, blocks=wanted.blocks)
-        ) | {"hosts": wanted.hosts}
+def healthy(request: WaitHealthy, *, check: bool) -> Object:
+    """Wait until hosts are healthy again."""
+    del check
+    hosts = [host for host in request.hosts if host in request.nodes]
+    with open_endpoints(request.nodes) as endpoints:
+        waited = asyncio.run(
+            wait_healthy(endpoints, request.chain_id, hosts, request.seconds, blocks=request.blocks)
+        )
+    return waited | {"hosts": request.hosts}
 
 
-def rest(wanted: Level) -> Object:
+def quiet(request: Quiesce, *, check: bool) -> Object:
     """Wait until all nodes are at one height."""
-    with reached(wanted.nodes) as ways:
-        return asyncio.run(level.wait(ways, wanted.chain_id, wanted.seconds, blocks=wanted.blocks))
+    del check
+    with open_endpoints(request.nodes) as endpoints:
+        return asyncio.run(
+            quiesce(endpoints, request.chain_id, request.seconds, blocks=request.blocks)
+        )
 
 
-def stopped(wanted: Stopped) -> Object:
+def same_height(request: AssertSameHeight, *, check: bool) -> Object:
     """Prove that all stopped nodes are at one height."""
-    return level.require_one(wanted.rests, wanted.height)
+    del check
+    nodes, unreadable = read_answers(request.nodes)
+    return assert_same_height(nodes, request.height, request.powers, request.total, unreadable)
 
 
-def note(wanted: Note) -> Object:
-    """Write down what a playbook did."""
-    return {"what": wanted.what, **wanted.told}
-
-
-ACTIONS: dict[str, tuple[Any, Callable[..., Object]]] = {
-    "plan": (Planned, plan),
-    "verb": (Verb, verb),
-    "restarts": (Restarts, restarts),
-    "take-down": (Host, take_down),
-    "well": (Gate, well),
-    "rest": (Level, rest),
-    "stopped": (Stopped, stopped),
+ACTIONS: Actions = {
+    "plan": (PlanRelease, plan),
+    "plan-verb": (PlanVerb, plan_verb),
+    "plan-restarts": (PlanRestarts, plan_restarts),
+    "check-quorum": (CheckQuorum, check_quorum),
+    "wait-healthy": (WaitHealthy, healthy),
+    "quiesce": (Quiesce, quiet),
+    "assert-same-height": (AssertSameHeight, same_height),
     "note": (Note, note),
 }
 
-
-def act(action: str, request: dict[str, Any]) -> Object:
-    """Do what a request asks and write down what came of it; raises WorkflowError."""
-    kind, run = ACTIONS[action]
-    wanted = parse(kind, request, action)
-    try:
-        answer = run(wanted)
-    except WorkflowError as error:
-        report.add(wanted.report, action, {"refused": error.explain()})
-        raise
-    report.add(wanted.report, action, answer)
-    return answer
+act = partial(run_action, ACTIONS)
+"""Do what a request asks, by the name of the action."""

@@ -5,112 +5,120 @@ from collections.abc import Collection, Mapping, Sequence
 from pydantic import Field
 
 from ...errors import RecoveryRefused
-from ..asking import Object, Request
-from . import quorum, releases
-from .nodes import Seen
-from .releases import Installed
+from ..network import quorum
+from ..network.node_status import NodeStatus, Statuses
+from ..requests import Object, Request
+from . import releases
+from .releases import InstalledReleases
 
 NODE = frozenset({"abci", "cometbft"})
 """The programs without which a validator signs nothing."""
 
 
-class Plan(Request):
-    """A change that is wanted: to a release, or where none is named, back to the one before."""
+class ReleaseChange(Request):
+    """A change of the release: to `target`, or where none is named, back to the one before.
 
-    hosts: dict[str, Installed]
-    wanted: str = ""
+    `versions` and `compatible_with` are what the build says of a release that hosts do not have
+    yet. `forks` is how many hosts Ansible works on at once.
+    """
+
+    hosts: dict[str, InstalledReleases]
+    target: str = ""
     back: bool = False
-    # What the build says of a release that hosts do not have yet.
     versions: dict[str, str] = Field(default_factory=dict)
     compatible_with: tuple[str, ...] = ()
     declared: bool = False
     together: bool = False
-    # How many hosts Ansible works on at once.
     forks: int = 5
 
 
-def plan(wanted: Plan, seen: Mapping[str, Seen]) -> Object:
-    """Return release, way, order and what happens on each host; raises RecoveryRefused."""
-    new = [name for name, host in wanted.hosts.items() if host.current is None]
+def plan_release(change: ReleaseChange, statuses: Statuses) -> Object:
+    """Return release, order of the hosts and what happens on each; raises RecoveryRefused."""
+    new = [name for name, host in change.hosts.items() if host.current is None]
     if new:
         raise RecoveryRefused(
             f"there is no release on {', '.join(new)}", hint="deploy it first: playbooks/deploy.yml"
         )
-    release, versions = _target(wanted)
-    moved = [name for name, host in wanted.hosts.items() if host.current != release]
-    together = _together_now(wanted, moved, seen)
-    if wanted.together and moved and _answered(seen) and wanted.forks < len(wanted.hosts):
+    release, versions = _target(change)
+    moved = [name for name, host in change.hosts.items() if host.current != release]
+    together = _together_now(change, moved, statuses)
+    if change.together and moved and _any_answers(statuses) and change.forks < len(change.hosts):
         raise RecoveryRefused(
-            f"{len(wanted.hosts)} hosts can't stop together with {wanted.forks} forks",
-            hint=f"give ansible-playbook -f {len(wanted.hosts)}",
+            f"{len(change.hosts)} hosts can't stop together with {change.forks} forks",
+            hint=f"give ansible-playbook -f {len(change.hosts)}",
         )
-    if not wanted.together and not wanted.declared:
-        _require_alike(wanted, release, versions)
-    order = _order(wanted.hosts, seen)
+    if not change.together and not change.declared:
+        _require_compatible(change, release, versions)
+    order = _order(change.hosts, statuses)
     what = {
-        name: "its release changes" if name in moved else "has the release, is looked at"
+        name: "its release changes" if name in moved else "has the release, is checked"
         for name in order
     }
-    told = _together(order, moved) if together else _in_turn(order, seen, what)
+    lines = _together(order, moved) if together else _in_turn(order, statuses, what)
     return {
         "release": release,
         "together": together,
         # Releases that may disagree on a block may change at one height alone.
-        "one_height": wanted.together and bool(moved),
+        "one_height": change.together and bool(moved),
         "order": order,
         "moved": moved,
-        "from": {name: _from(host, release) for name, host in wanted.hosts.items()},
-        "report": [_headline(wanted.hosts, release, moved, together), *told],
+        "from": {name: _from(host, release) for name, host in change.hosts.items()},
+        "report": [_headline(change.hosts, release, moved, together), *lines],
     }
 
 
-def verb(name: str, hosts: Sequence[str], seen: Mapping[str, Seen]) -> Object:
+def plan_verb(verb: str, hosts: Sequence[str], statuses: Statuses) -> Object:
     """Return the order of a restart, a stop or a start, and what happens on each host.
 
     Raises RecoveryRefused where the chain would stand still for a restart, or for a stop that
     leaves nodes behind.
     """
-    order = _order(hosts, seen)
-    if name == "restart":
-        told = _in_turn(
-            order, seen, dict.fromkeys(order, "its programs stop in order and start again")
+    order = _order(hosts, statuses)
+    if verb == "restart":
+        lines = _in_turn(
+            order, statuses, dict.fromkeys(order, "its programs stop in order and start again")
         )
-    elif name == "stop":
-        told = [
+    elif verb == "stop":
+        lines = [
             f"{host}: its services finish what they do and stop, then its node" for host in order
         ]
-        told += [quorum.require_stop(order, seen).sentence()] if _answered(seen) else []
+        lines += (
+            [quorum.require_may_stop(order, statuses).sentence()] if _any_answers(statuses) else []
+        )
     else:
-        told = [
+        lines = [
             f"{host}: its node starts, then its services, where they do not run" for host in order
         ]
-    return {"order": order, "together": name != "restart", "report": told}
+    return {"order": order, "together": verb != "restart", "report": lines}
 
 
 type Programs = Mapping[str, Sequence[str]]
 """Programs by their names on each host."""
 
 
-def restarts(programs: Programs, leaving: Programs, seen: Mapping[str, Seen]) -> Object:
+def plan_restarts(programs: Programs, leaving: Programs, statuses: Statuses) -> Object:
     """Return which hosts a deployment takes in turn, and what it stops and restarts on each host.
 
     In turn go those whose node it restarts, once what leaves has left. Raises RecoveryRefused where
     the chain would stand still for one of them.
     """
-    told = []
+    lines = []
     for host, names in leaving.items():
         if names:
             why = ""
-            if host in with_a_node(leaving) and _answered(seen):
-                why = f"; {_require_leave(host, seen).sentence()}"
-                address = seen[host].address if host in seen else ""
-                seen = {**seen, host: Seen(host, problem="it leaves", address=address)}
-            told.append(f"{host}: stops and removes {', '.join(names)}, defined no more{why}")
-    order = _order(with_a_node(programs), seen)
+            if host in with_a_node(leaving) and _any_answers(statuses):
+                why = f"; {_require_may_leave(host, statuses).sentence()}"
+                validator = statuses[host].validator if host in statuses else ""
+                statuses = {
+                    **statuses,
+                    host: NodeStatus(host, problem="it leaves", validator=validator),
+                }
+            lines.append(f"{host}: stops and removes {', '.join(names)}, defined no more{why}")
+    order = _order(with_a_node(programs), statuses)
     what = {host: f"restarts {', '.join(names)}" for host, names in programs.items() if names}
-    told += [f"{host}: {text}" for host, text in what.items() if host not in order]
-    told += _in_turn(order, seen, {host: f"in turn, {what[host]}" for host in order})
-    return {"order": order, "together": False, "report": told}
+    lines += [f"{host}: {text}" for host, text in what.items() if host not in order]
+    lines += _in_turn(order, statuses, {host: f"in turn, {what[host]}" for host in order})
+    return {"order": order, "together": False, "report": lines}
 
 
 def with_a_node(programs: Programs) -> list[str]:
@@ -118,90 +126,113 @@ def with_a_node(programs: Programs) -> list[str]:
     return [host for host, names in programs.items() if not NODE.isdisjoint(names)]
 
 
-def _require_leave(host: str, seen: Mapping[str, Seen]) -> quorum.Without:
-    found = quorum.require(host, seen)
-    if found.alone and found.own:
+def _require_may_leave(host: str, statuses: Statuses) -> quorum.RemainingPower:
+    power = quorum.require_quorum_without(host, statuses)
+    if power.is_all and power.own:
         raise RecoveryRefused(
             f"{host} has all the voting power: without its node there is no chain",
             hint="leave it in the group xian_node, or stop all for good: playbooks/stop.yml",
         )
-    return found
+    return power
 
 
-def _target(wanted: Plan) -> tuple[str, Mapping[str, str]]:
-    if not wanted.back:
-        return wanted.wanted, wanted.versions
-    release = wanted.wanted or releases.before(wanted.hosts)
-    return release, releases.require_installed(wanted.hosts, release)
+def _target(change: ReleaseChange) -> tuple[str, Mapping[str, str]]:
+    if not change.back:
+        return change.target, change.versions
+    release = change.target or releases.before(change.hosts)
+    return release, releases.require_installed(change.hosts, release)
 
 
-def _together_now(wanted: Plan, moved: Collection[str], seen: Mapping[str, Seen]) -> bool:
-    """Tell whether all go at once: as it is wanted, or because one alone would wait for the others.
+def _together_now(change: ReleaseChange, moved: Collection[str], statuses: Statuses) -> bool:
+    """Whether all hosts change at once: by request, or because one alone would wait for the others.
 
-    A run of that kind that was cut short has moved the releases and left the nodes stopped, so what
-    runs counts here and not what is current. Raises RecoveryRefused where nodes are left out.
+    What runs counts, not the current release: such a run that was cut short has moved the releases
+    and left the nodes stopped. Raises RecoveryRefused where nodes are left out.
     """
-    left_out = [name for name in seen if name not in wanted.hosts]
-    down = [name for name, one in seen.items() if not one.up]
-    if wanted.together and left_out:
+    left_out = [name for name in statuses if name not in change.hosts]
+    down = [name for name, status in statuses.items() if not status.is_up]
+    if change.together and left_out:
         raise RecoveryRefused(
             "upgrade_together changes the release of all nodes at one height, and this run leaves "
             f"out {', '.join(left_out)}: it would go on with another one",
             hint="run it without --limit",
         )
-    if wanted.together:
+    if change.together:
+        if moved and not change.declared:
+            _require_all_validators(statuses)
         return bool(moved or down)
-    if left_out or len(seen) < 2:
+    if left_out or len(statuses) < 2:
         return False
-    return not _answered(seen) or (not moved and quorum.without([], seen).stands_still)
+    return not _any_answers(statuses) or (
+        not moved and quorum.remaining_power([], statuses).stands_still
+    )
 
 
-def _require_alike(wanted: Plan, release: str, versions: Mapping[str, str]) -> None:
-    unlike = releases.unlike(wanted.hosts, release, versions, wanted.compatible_with)
-    if unlike:
+def _require_all_validators(statuses: Statuses) -> None:
+    """Raise RecoveryRefused where others have voting power: they would keep the earlier release."""
+    answering = [status for status in statuses.values() if status.powers is not None]
+    if not answering:
+        return
+    powers = quorum.majority_view(answering)[0].powers or {}
+    ours = {status.validator for status in statuses.values()}
+    foreign = sum(power for validator, power in powers.items() if validator not in ours)
+    if foreign:
         raise RecoveryRefused(
-            f"release {release} has another app, VM or CometBFT ({', '.join(unlike)}): nodes that "
-            "run the one and the other at once may disagree on a block",
+            f"{foreign} of {sum(powers.values())} voting power is of validators that this "
+            "inventory does not name: they would go on with another release",
+            hint="name their hosts, so that all change at one height; or, where it is known that "
+            "the releases agree, -e upgrade_consensus_compatible=true",
+        )
+
+
+def _require_compatible(change: ReleaseChange, release: str, versions: Mapping[str, str]) -> None:
+    differences = releases.incompatibilities(
+        change.hosts, release, versions, change.compatible_with
+    )
+    if differences:
+        raise RecoveryRefused(
+            f"release {release} has another app, VM or CometBFT ({', '.join(differences)}): nodes "
+            "that run the one and the other at once may disagree on a block",
             hint="stop all at one height: -e upgrade_together=true; or, where it is known that "
             "they agree, build it with --consensus-compatible-with ID or give "
             "-e upgrade_consensus_compatible=true",
         )
 
 
-def _order(hosts: Collection[str], seen: Mapping[str, Seen]) -> list[str]:
-    """Those that are down come first: each of them that is mended leaves the chain safer."""
-    down = [name for name in hosts if name in seen and not seen[name].up]
+def _order(hosts: Collection[str], statuses: Statuses) -> list[str]:
+    """Put hosts that are down first: the chain is safer with each that is up again."""
+    down = [name for name in hosts if name in statuses and not statuses[name].is_up]
     return down + [name for name in hosts if name not in down]
 
 
-def _from(host: Installed, release: str) -> str:
-    """The release to go back to where the change fails; empty where this run changes nothing.
+def _from(host: InstalledReleases, release: str) -> str:
+    """Return the release to go back to when the change fails; empty where this run changes nothing.
 
-    What was not moved is not moved back, whatever fails then. The way back of what was moved leads
-    to what it ran before, and that has been compared with the release as the way on.
+    A host that was not moved is not moved back, whatever fails. One that was goes back to what it
+    ran before, which was compared with the release already.
     """
-    found = host.current if host.current != release else None
-    return found if found and found in host.releases else ""
+    earlier = host.current if host.current != release else None
+    return earlier if earlier and earlier in host.releases else ""
 
 
-def _in_turn(order: Sequence[str], seen: Mapping[str, Seen], what: Mapping[str, str]) -> list[str]:
-    told, mended = [], frozenset[str]()
+def _in_turn(order: Sequence[str], statuses: Statuses, what: Mapping[str, str]) -> list[str]:
+    lines, mended = [], frozenset[str]()
     for name in order:
-        why = f"; {_why(name, seen, mended)}" if name in seen else ""
-        told.append(f"{name}: {what[name]}{why}")
+        why = f"; {_why(name, statuses, mended)}" if name in statuses else ""
+        lines.append(f"{name}: {what[name]}{why}")
         mended |= {name}
-    return told
+    return lines
 
 
-def _why(name: str, seen: Mapping[str, Seen], mended: frozenset[str]) -> str:
-    if not _answered(seen):
+def _why(name: str, statuses: Statuses, mended: frozenset[str]) -> str:
+    if not _any_answers(statuses):
         return "no node answers: the chain stands still already"
-    prefix = "" if seen[name].up else "first, because its node is down; "
-    return prefix + quorum.require(name, seen, mended).sentence()
+    prefix = "" if statuses[name].is_up else "first, because its node is down; "
+    return prefix + quorum.require_quorum_without(name, statuses, mended).sentence()
 
 
-def _answered(seen: Mapping[str, Seen]) -> bool:
-    return any(one.powers is not None for one in seen.values())
+def _any_answers(statuses: Statuses) -> bool:
+    return any(status.powers is not None for status in statuses.values())
 
 
 def _together(order: Sequence[str], moved: Collection[str]) -> list[str]:
@@ -210,11 +241,11 @@ def _together(order: Sequence[str], moved: Collection[str]) -> list[str]:
 
 
 def _headline(
-    hosts: Mapping[str, Installed], release: str, moved: Sequence[str], together: bool
+    hosts: Mapping[str, InstalledReleases], release: str, moved: Sequence[str], together: bool
 ) -> str:
     if not moved:
-        way = "all are brought to run it at once" if together else "each is brought to run it"
-        return f"every host has release {release}; {way} and looked at"
+        way = "all start with it at once and are" if together else "each is made to run it and is"
+        return f"every host has release {release}; {way} checked"
     earlier = dict.fromkeys(str(hosts[name].current) for name in moved)
     way = "all at once, the chain stands still meanwhile" if together else "one host at a time"
     return f"from release {', '.join(earlier)} to {release}, {way}"

@@ -1,6 +1,6 @@
-"""Handlers: what is done with an item, in a process that knows neither the wallet nor the node.
+"""Handlers do the work of items, in a process that knows neither the wallet nor the node.
 
-Whoever writes a handler in Python needs `Job`, `Fail` and `Retry`, nothing else of this package.
+A handler in Python needs `Job`, `Fail` and `Retry`, and nothing else of this package.
 """
 
 from .job import Fail, Job, Retry

@@ -1,12 +1,12 @@
 """The program in which a Python handler runs: `python -m ...child package.module:function`.
 
-Lines of JSON come in and go out, as between processor and handlers' process; the first that goes
-out tells whether the function is asynchronous, or why it can't be loaded. A synchronous function
-gets one job at a time, from whoever started this. Standard output is the function's no more: what
-it prints goes to standard error, and from there to the log.
+It reads and writes lines of JSON, as the processor and the handlers' process do. Its first line
+tells whether the function is asynchronous, or why it can't be loaded. The parent process gives a
+synchronous function one job at a time. Standard output carries the protocol, so what the function
+prints goes to standard error, and from there to the log.
 
-Whatever the function does ends in an answer that counts as a try; that a job is cancelled is known
-to the other side, which asked for it.
+Whatever the function does ends in an answer that counts as a try. The answer of a cancelled job
+counts no more: the parent, which cancelled it, ignores it.
 """
 
 import asyncio
@@ -19,8 +19,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from .job import Answer, Job, completed, judge
-from .words import MAX_PROGRESS, MAX_REASON, describe, public
+from .job import Answer, Job, answer_to_error, completed
+from .public_text import MAX_PROGRESS, MAX_REASON, describe, public
 
 
 class _Worker:
@@ -29,12 +29,12 @@ class _Worker:
         self._out = out
         self._running: dict[int, asyncio.Task[None]] = {}
 
-    def say(self, **message: Any) -> None:
+    def send(self, **message: Any) -> None:
         line = memoryview(json.dumps(message).encode() + b"\n")
         while line:
             line = line[os.write(self._out, line) :]
 
-    def take(self, message: dict[str, Any]) -> None:
+    def receive(self, message: dict[str, Any]) -> None:
         if "cancel" in message:
             task = self._running.get(message["cancel"])
             if task is not None:
@@ -47,11 +47,11 @@ class _Worker:
         task.add_done_callback(lambda _: self._running.pop(number))
 
     def _progress(self, number: int, text: str) -> None:
-        self.say(progress=number, text=public(str(text), MAX_PROGRESS))
+        self.send(progress=number, text=public(str(text), MAX_PROGRESS))
 
     async def _run(self, number: int, job: Job) -> None:
         answer = await self._answer(job)
-        self.say(done=number, outcome=answer.outcome, text=answer.text, after=answer.after)
+        self.send(done=number, outcome=answer.outcome, text=answer.text, after=answer.after)
 
     async def _answer(self, job: Job) -> Answer:
         try:
@@ -63,8 +63,8 @@ class _Worker:
 
 def _judge(error: BaseException) -> Answer:
     try:
-        return judge(error)
-    except BaseException:  # an error may be made to raise when it is looked at
+        return answer_to_error(error)
+    except BaseException:  # the text of an exception may raise as well
         return Answer("retry", type(error).__name__)
 
 
@@ -72,7 +72,7 @@ def _load(target: str) -> Callable[[Job], Any]:
     module, _, name = target.partition(":")
     function = functools.reduce(getattr, name.split("."), importlib.import_module(module))
     if not callable(function):
-        raise TypeError(f"{target} is no function")
+        raise TypeError(f"{target} is not a function")
     return function
 
 
@@ -80,16 +80,16 @@ async def _main(target: str, lines: int, out: int) -> None:
     try:
         function = _load(target)
     except BaseException as error:
-        _Worker(print, out).say(refused=public(describe(error), MAX_REASON))
+        _Worker(print, out).send(refused=public(describe(error), MAX_REASON))
         return
     worker = _Worker(function, out)
-    worker.say(ready=1, asynchronous=inspect.iscoroutinefunction(function))
+    worker.send(ready=1, asynchronous=inspect.iscoroutinefunction(function))
     reader = asyncio.StreamReader(limit=1 << 20)
     await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(lines, "rb")
     )
     while line := await reader.readline():
-        worker.take(json.loads(line))
+        worker.receive(json.loads(line))
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
-"""The handler `command`: a program gets the job as JSON on its standard input.
+"""The handler `command`: a program that gets the job as JSON on its standard input.
 
-Exit code 0 completes the item, 65 (EX_DATAERR) fails it for good; any other, and an end by a
-signal, is tried again.
+Exit code 0 completes the item and 65 (EX_DATAERR) fails it. After any other exit code, or a signal,
+it is tried again.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from .output import KeptStream, LoggedStream, ended, source
 
 MAX_OUTPUT = 65536
 MAX_LINE = 1 << 20
-"""Bytes of a line, which may be progress and not kept."""
+"""Bytes of a line. It is larger than MAX_OUTPUT because lines of progress are not kept."""
 
 FAILED = 65
 
@@ -29,10 +29,10 @@ class Command:
         self._argv = argv
 
     async def start(self) -> None:
-        """Nothing is needed."""
+        """Need no preparation."""
 
     async def close(self) -> None:
-        """Each run ends what it began."""
+        """Leave nothing running: each run ends what it began."""
 
     async def run(self, job: Job) -> Answer:
         """Run the program to its end; when cancelled, kill it and all that it started."""
@@ -54,10 +54,10 @@ async def _talk(program: programs.Program, job: Job) -> Answer:
     others = (asyncio.create_task(_feed(program.input, job)), asyncio.create_task(program.wait()))
     try:
         await asyncio.wait({others[1], output}, return_when=asyncio.FIRST_COMPLETED)
-        if not kept.is_too_much:
+        if not kept.is_over_limit:
             code = await program.wait()
             await ended(readers)
-            if not kept.is_too_much:
+            if not kept.is_over_limit:
                 return _judge(code, kept.text, errors.last)
         return Answer("failed", f"it wrote more than {MAX_OUTPUT} bytes")
     finally:
@@ -67,7 +67,7 @@ async def _talk(program: programs.Program, job: Job) -> Answer:
 
 
 async def _feed(stream: asyncio.StreamWriter, job: Job) -> None:
-    # A program need not read what it does not want.
+    # A program may end, or close its input, without reading the job.
     with contextlib.suppress(ConnectionError):
         stream.write(json.dumps(job.as_dict()).encode() + b"\n")
         await stream.drain()
@@ -75,7 +75,7 @@ async def _feed(stream: asyncio.StreamWriter, job: Job) -> None:
 
 
 def _progress(job: Job, line: bytes) -> bool:
-    """Tell of progress; returns whether the line does, and nothing else."""
+    """Report the progress in a line, if any; return whether the line holds nothing else."""
     if b'"progress"' not in line:
         return False
     try:

@@ -1,4 +1,4 @@
-"""The handlers' file: a TOML table for each kind, checked whole before anything starts."""
+"""The handlers' file: a TOML table for each kind, checked as a whole before anything starts."""
 
 import re
 import shutil
@@ -28,7 +28,7 @@ SMOKE = "smoke"
 def load(path: Path, *, elsewhere: bool = False) -> dict[str, tuple[Kind, Handler]]:
     """Read the file; raises SettingError naming file, table and key.
 
-    Of a file for `elsewhere` no program is looked for on this machine.
+    A file for `elsewhere` may name programs that this machine does not have.
     """
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -39,17 +39,17 @@ def load(path: Path, *, elsewhere: bool = False) -> dict[str, tuple[Kind, Handle
             hint="name a TOML file in XIAN_WORKFLOW_HANDLERS",
         ) from error
     if not tables:
-        raise SettingError(f"the handlers' file {path} has no table: give one for each kind")
+        raise SettingError(f"the handlers' file {path} has no table: write one for each kind")
     tables.setdefault(SMOKE, {"handler": "echo"})
     return {name: _kind(_Table(path, name, table, elsewhere)) for name, table in tables.items()}
 
 
 class _Table:
-    """One table, its keys taken out one by one; what is left in the end is wrong."""
+    """One table. Its keys are taken out one by one, so that those left in the end are unknown."""
 
     def __init__(self, path: Path, name: str, values: Any, elsewhere: bool) -> None:
         if not isinstance(values, dict):
-            raise SettingError(f"{path}: {name} stands in no table: write [kind] above it")
+            raise SettingError(f"{path}: {name} is not in a table: write [kind] above it")
         self._path = path
         self.name = name
         self.elsewhere = elsewhere
@@ -75,12 +75,12 @@ class _Table:
 
     def end(self) -> None:
         for key in self._values:
-            raise self.wrong(key, "is no key of this table")
+            raise self.wrong(key, "is not a key of this table")
 
 
 def _kind(table: _Table) -> tuple[Kind, Handler]:
     if not _KIND.fullmatch(table.name):
-        raise table.wrong("", "is no kind: 1 to 64 of the characters A-Z a-z 0-9 _ -")
+        raise table.wrong("", "is not a kind: use 1 to 64 of the characters A-Z a-z 0-9 _ -")
     name = table.take("handler", _handler_name, f"one of {', '.join(_HANDLERS)}")
     make, concurrency = _HANDLERS[name]
     retry = table.table("retry")
@@ -124,7 +124,7 @@ def _http(table: _Table) -> Handler:
 def _command(table: _Table) -> Handler:
     argv = table.take("argv", _argv, 'a list of texts, such as ["/usr/bin/program", "--option"]')
     if not table.elsewhere and shutil.which(argv[0]) is None:
-        raise table.wrong("argv", f"names no program that can be run: {argv[0]}")
+        raise table.wrong("argv", f"names a program that is not there or can't be run: {argv[0]}")
     return Command(argv)
 
 
@@ -154,7 +154,7 @@ def _target(value: Any) -> str | None:
     return value if isinstance(value, str) and _TARGET.fullmatch(value) else None
 
 
-# How each is made, and how many of a kind run at once where the file does not say.
+# How each handler is made, and the default concurrency of its kinds.
 _HANDLERS: dict[str, tuple[Callable[[_Table], Handler], int]] = {
     "echo": (_echo, 400),
     "http": (_http, 20),

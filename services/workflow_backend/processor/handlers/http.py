@@ -1,4 +1,4 @@
-"""The handler `http`: the job is POSTed to a URL, the answer's status decides."""
+"""The handler `http`: the job is POSTed to a URL, and the status of the answer decides."""
 
 import logging
 import os
@@ -33,9 +33,9 @@ class Http:
         self._session: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
-        """Read the token once, so that a file that is not there is found early."""
+        """Open a session, and read the token once so that a missing file is found at the start."""
         self._headers()
-        # The handlers' process bounds how many run at once and for how long.
+        # The handlers' process limits the number of requests and their time.
         self._session = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),
             connector=aiohttp.TCPConnector(limit=0),
@@ -49,14 +49,14 @@ class Http:
             await self._session.close()
 
     def _headers(self) -> dict[str, str]:
-        # Should it compress all the same, the answer is no JSON, and of a known length.
+        # An answer that is compressed all the same is not JSON, and its size is limited.
         headers = {"Accept-Encoding": "identity"}
         if self._token_file is not None:
             headers["Authorization"] = f"Bearer {_token(self._token_file)}"
         return headers
 
     async def run(self, job: Job) -> Answer:
-        """POST once. Redirects are not followed: the item's data goes to the named place only."""
+        """POST once. Redirects are not followed: the item's data goes to the named address only."""
         if self._session is None:
             raise RuntimeError("the handler is not started")
         try:
@@ -93,7 +93,7 @@ def _token(path: Path) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """Say what is wrong in words of our own: the library's quote the address, query and all."""
+    """Describe an error in words of our own: the library's quote the address with its query."""
     if type(error) is aiohttp.ClientConnectorError and error.os_error.errno:
         return os.strerror(error.os_error.errno)
     found = (text for types, text in _REASONS if isinstance(error, types))
@@ -112,7 +112,7 @@ async def _result(response: aiohttp.ClientResponse) -> Answer:
 
 
 def retry_after(value: str | None, now: float) -> float | None:
-    """Return the seconds that a Retry-After header asks for: it gives them, or a date."""
+    """Return the seconds that a Retry-After header asks for, be it as a number or as a date."""
     if value is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""A piece of work and what may come of it."""
+"""A job, what a handler may answer to it, and how an answer is judged."""
 
 import json
 from collections.abc import Callable
@@ -6,23 +6,23 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal, NamedTuple, Protocol
 
-from .words import MAX_REASON, describe, is_printable, public, text_of
+from .public_text import MAX_REASON, describe, is_printable, public, text_of
 
 MAX_RESULT = 1024
 """The longest result URI that the contract takes, in characters."""
 
 LONGEST_WAIT = 3600.0
-"""No handler may put an item off for longer than this, in seconds."""
+"""Seconds that a handler may ask to wait until the next try, at most."""
 
 type Outcome = Literal["completed", "failed", "retry", "interrupted"]
 
 
 class Answer(NamedTuple):
-    """What came of one try.
+    """The outcome of one try.
 
-    `text` is the result's URI where it completed, else the reason. `failed` is for good; after
-    `retry` it may be tried again, at the earliest in `after` seconds. `interrupted` says nothing
-    about the item: the try was ended from outside and does not count.
+    `text` is the result's URI if the try completed, else the reason. After `failed` there is no
+    further try; after `retry` there may be one, in `after` seconds at the earliest. `interrupted`
+    says nothing about the item: the try was ended from outside and does not count.
     """
 
     outcome: Outcome
@@ -31,11 +31,11 @@ class Answer(NamedTuple):
 
 
 class Fail(Exception):
-    """Raised by a handler: the item has failed for good, for the reason given."""
+    """Raised by a handler: the item fails, for the reason given."""
 
 
 class Retry(Exception):
-    """Raised by a handler: try again, at the earliest in `after`, in seconds if it is a number."""
+    """Raised by a handler: try again, after `after` (seconds or a timedelta) at the earliest."""
 
     def __init__(self, reason: str, after: float | timedelta | None = None) -> None:
         super().__init__(reason)
@@ -48,7 +48,7 @@ class Job:
 
     `item` is the contract's record. `attempt` counts the item's claims, `number` this worker's
     tries, both from 1. `idempotency_key` is the same for every try, claim and worker of an item, so
-    that whoever is asked twice can tell. `progress` takes a short text for people to read.
+    that a service that is asked twice can recognise it. `progress` takes a short text for people.
     """
 
     item: dict[str, Any]
@@ -58,7 +58,7 @@ class Job:
     progress: Callable[[str], None] = field(default=lambda _: None, compare=False)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what is sent to the handlers' process, to a command and to a URL."""
+        """Return the JSON object that the handlers' process, a command and a URL receive."""
         return {
             "item": self.item,
             "attempt": self.attempt,
@@ -78,10 +78,10 @@ class Handler(Protocol):
     """Does the work of a kind."""
 
     async def start(self) -> None:
-        """Make ready, or raise WorkflowError."""
+        """Prepare for jobs; raises WorkflowError where that fails."""
 
     async def run(self, job: Job) -> Answer:
-        """Do one try; when cancelled, end whatever was begun."""
+        """Make one try; when cancelled, end whatever was begun."""
 
     async def close(self) -> None:
         """Leave nothing running."""
@@ -91,23 +91,23 @@ class Echo:
     """Completes each item with its own payload as the result."""
 
     async def start(self) -> None:
-        """Nothing is needed."""
+        """Need no preparation."""
 
     async def run(self, job: Job) -> Answer:
         """Answer at once."""
         return Answer("completed", job.item["payload_uri"])
 
     async def close(self) -> None:
-        """Nothing was begun."""
+        """Leave nothing running: nothing was begun."""
 
 
 def completed(result: object) -> Answer:
-    """Judge what a handler gave as its result: nothing, a URI, or an object with `result_uri`."""
+    """Judge a handler's result: None, a URI, or a dict with `result_uri`."""
     if isinstance(result, dict):
         result = result.get("result_uri")
     uri = "" if result is None else result
     if not isinstance(uri, str):
-        return Answer("failed", "the handler's result_uri is no text")
+        return Answer("failed", "the handler's result_uri is not a text")
     if len(uri) > MAX_RESULT or not is_printable(uri):
         return Answer(
             "failed", f"the handler's result_uri is not {MAX_RESULT} printable ASCII characters"
@@ -116,10 +116,10 @@ def completed(result: object) -> Answer:
 
 
 def completed_by_text(text: str) -> Answer:
-    """Judge what a program wrote that did the work: JSON with `result_uri`, if only its last line.
+    """Judge the output of a program that succeeded: JSON with `result_uri`, or such a last line.
 
-    Any other text is no result. It is no failure either: the work is done, and a requester who has
-    a failed item done again would have it done twice.
+    Any other text is no result, but no failure either: the work is done, and a requester who
+    retries a failed item would have it done twice.
     """
     text = text.strip()
     for candidate in (text, *text.splitlines()[-1:]):
@@ -133,9 +133,9 @@ def completed_by_text(text: str) -> Answer:
 
 
 def seconds(after: object) -> float | None:
-    """Return the wait that a handler wishes for in seconds, from 0 to LONGEST_WAIT.
+    """Return the wait that a handler asks for in seconds, from 0 to LONGEST_WAIT.
 
-    Raises ValueError where it is no length of time.
+    Raises ValueError if it is not a length of time.
     """
     if after is None:
         return None
@@ -147,8 +147,8 @@ def seconds(after: object) -> float | None:
     return float(max(0, min(after, LONGEST_WAIT)))
 
 
-def judge(error: BaseException) -> Answer:
-    """Return what follows from what a handler raised."""
+def answer_to_error(error: BaseException) -> Answer:
+    """Return the answer that follows from an exception of a handler."""
     match error:
         case Fail():
             return Answer("failed", _reason(error))
@@ -163,7 +163,7 @@ def _again(error: Retry) -> Answer:
     try:
         return Answer("retry", reason, seconds(error.after))
     except ValueError as wrong:
-        return Answer("retry", f"{reason} (its `after` is not taken: {wrong})")
+        return Answer("retry", f"{reason} (its `after` is ignored: {wrong})")
 
 
 def _reason(error: BaseException) -> str:

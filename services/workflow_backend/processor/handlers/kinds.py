@@ -1,5 +1,9 @@
-"""What processor and handlers' process both know of a kind; the first learns it from the second."""
+"""What processor and handlers' process both know of a kind of items.
 
+The handlers' process reads it from its file and tells the processor.
+"""
+
+import random
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -14,11 +18,26 @@ type Seconds = Annotated[float, Field(strict=True, gt=0, le=MAX_SECONDS)]
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often and when a try follows another: `tries` in all, the waits double from the first."""
+    """When a try follows a failed one: exponential backoff with jitter, up to `tries` in all."""
 
     tries: Count
     first_seconds: Seconds
     longest_seconds: Seconds
+
+    def wait_after(
+        self, tries: int, after: float | None, jitter: float | None = None
+    ) -> float | None:
+        """Return the seconds from failed try number `tries` to the next, None if it was the last.
+
+        `after` is the shortest wait that the handler asked for. `jitter`, from 0 to 1 and random by
+        default, shortens the wait by up to a half, so that items that failed together do not come
+        back together.
+        """
+        if tries >= self.tries:
+            return None
+        doubled = self.first_seconds * 2.0 ** min(tries - 1, 64)
+        share = 1.0 - 0.5 * (random.random() if jitter is None else jitter)  # noqa: S311 - no secret
+        return max(min(doubled, self.longest_seconds) * share, after or 0.0)
 
 
 @dataclass(frozen=True, slots=True)

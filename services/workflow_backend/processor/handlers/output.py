@@ -1,4 +1,4 @@
-"""What programs of handlers write: to the log, or kept as the result's text."""
+"""The output of handlers' programs: logged, or kept as the text of the result."""
 
 import asyncio
 import logging
@@ -11,27 +11,27 @@ from .job import Job
 log = logging.getLogger(__name__)
 
 MAX_LINE = 2000
-"""Characters of a line in the log."""
+"""Characters of a line in the log; a longer one is cut."""
 
 MAX_LOGGED = 65536
-"""Bytes that one run may bring into the log."""
+"""Bytes that one run may write to the log."""
 
 REST_SECONDS = 1.0
-"""For what a program that has ended left in its pipes."""
+"""How long the pipes of a program that has ended are read."""
 
 
 class LoggedStream:
-    """A program's standard error. Each line goes to the log as it comes, behind `source`."""
+    """A program's standard error: each line is logged as it comes, prefixed by `source`."""
 
     def __init__(self, stream: asyncio.StreamReader, source: str) -> None:
         self._stream = stream
         self._left = MAX_LOGGED
         self.source = source
         self.last = ""
-        """The last line that was not empty."""
+        """The last line that is not empty."""
 
     def begin(self, source: str) -> None:
-        """Count what comes from here on as another run's."""
+        """Count the lines from here on as those of another run."""
         self.source = source
         self._left = MAX_LOGGED
 
@@ -57,11 +57,11 @@ class LoggedStream:
         self._left -= len(line)
         log.info("%s: %s", self.source, text)
         if self._left <= 0:
-            log.warning("%s: the rest of what it writes is left out", self.source)
+            log.warning("%s: the rest of its output is left out", self.source)
 
 
 class KeptStream:
-    """A program's standard output: `notice` takes the lines that it wants, the rest is kept."""
+    """A program's standard output: lines for which `notice` returns True are not kept."""
 
     def __init__(
         self, stream: asyncio.StreamReader, most: int, notice: Callable[[bytes], bool]
@@ -70,26 +70,26 @@ class KeptStream:
         self._most = most
         self._notice = notice
         self._kept = b""
-        self.is_too_much = False
+        self.is_over_limit = False
 
     @property
     def text(self) -> str:
-        """What was kept so far."""
+        """The text that was kept so far."""
         return self._kept.decode(errors="replace")
 
     async def read(self) -> None:
-        """Read to the end, or until there is more to keep than may be kept."""
-        while not self.is_too_much:
+        """Read to the end, or until more than `most` bytes would be kept."""
+        while not self.is_over_limit:
             try:
                 line = await self._stream.readline()
             except ValueError:  # a line longer than the stream's limit
-                self.is_too_much = True
+                self.is_over_limit = True
                 return
             if not line:
                 return
             if not self._notice(line):
                 self._kept += line
-                self.is_too_much = len(self._kept) > self._most
+                self.is_over_limit = len(self._kept) > self._most
 
 
 def source(job: Job) -> str:
@@ -98,7 +98,7 @@ def source(job: Job) -> str:
 
 
 async def ended(readers: Iterable[asyncio.Task[Any]]) -> None:
-    """Wait for readers of a program that has ended, whose pipes somebody may still hold."""
+    """Wait for the readers of a program that has ended; another process may hold its pipes open."""
     readers = list(readers)
     await asyncio.wait(readers, timeout=REST_SECONDS)
     for reader in readers:

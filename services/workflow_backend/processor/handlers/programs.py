@@ -1,4 +1,4 @@
-"""Programs that handlers start: supervised, in a clean environment, with an end for certain."""
+"""Programs that handlers start: supervised, in a clean environment, certain to end."""
 
 import asyncio
 import contextlib
@@ -13,11 +13,11 @@ _MANAGERS = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LI
 _SUPERVISOR = (sys.executable, "-I", "-S", str(Path(__file__).with_name("supervise.py")))
 
 END_SECONDS = 5.0
-"""How long a supervisor may take to kill what it supervises, before it is killed itself."""
+"""How long a supervisor may take to kill what it supervises before it is killed itself."""
 
 
 def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return what a handler may see: nothing of the backend's own settings."""
+    """Return the environment that a handler may see, without the backend's own settings."""
     return {
         name: value
         for name, value in environment.items()

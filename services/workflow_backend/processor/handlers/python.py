@@ -1,4 +1,4 @@
-"""The handler `python`: a function, in child processes that can be killed.
+"""The handler `python`: a function that runs in child processes, which can be killed.
 
 A synchronous function has a process for each job that runs at the same time, an asynchronous one a
 single process. No code of a handler runs in the process that holds the socket.
@@ -16,7 +16,7 @@ from ...errors import SettingError
 from . import programs
 from .job import Answer, Job, seconds
 from .output import REST_SECONDS, LoggedStream, ended, source
-from .words import describe
+from .public_text import describe
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class Python:
         await asyncio.gather(*(child.end() for child in list(self._all)))
 
     async def run(self, job: Job) -> Answer:
-        """Run the function once; when cancelled, end it, by killing its process if need be."""
+        """Run the function once; when cancelled, end it, if necessary by killing its process."""
         try:
             child = self._take() or await self._another()
         except SettingError as error:
@@ -61,7 +61,7 @@ class Python:
         return answer
 
     def _take(self) -> _Child | None:
-        """Return a child that takes jobs; an asynchronous one stays there for others."""
+        """Return a child that takes jobs; an asynchronous one stays available for others."""
         while self._idle and not self._idle[-1].ready:
             self._idle.pop()
         if not self._idle:
@@ -109,14 +109,14 @@ class _Child:
         self._errors: LoggedStream
         self._numbers = itertools.count()
         self._waiting: dict[int, tuple[Job, asyncio.Future[Answer]]] = {}
-        self._is_deaf = False
+        self._is_unresponsive = False
         self.listening: asyncio.Task[None]
         self.asynchronous = False
 
     @property
     def ready(self) -> bool:
         """Whether it takes jobs."""
-        return not self.listening.done() and not self._is_deaf
+        return not self.listening.done() and not self._is_unresponsive
 
     async def start(self) -> None:
         """Start the process and wait until the function is loaded."""
@@ -148,7 +148,7 @@ class _Child:
         self._waiting[number] = (job, future)
         self._errors.begin(self._target if self.asynchronous else source(job))
         try:
-            self._say(run=number, job=job.as_dict())
+            self._send(run=number, job=job.as_dict())
             return await asyncio.shield(future)
         except asyncio.CancelledError:
             if self.asynchronous:
@@ -156,33 +156,34 @@ class _Child:
             raise
         finally:
             del self._waiting[number]
-            if self._is_deaf and not self._waiting:
+            if self._is_unresponsive and not self._waiting:
                 await self.end()
 
     async def _cancel(self, number: int, future: asyncio.Future[Answer]) -> None:
-        """Cancel a job; a process whose job does not listen takes no more and ends with the others.
+        """Cancel a job. If it does not react, its process takes no more jobs.
 
-        It is not killed at once: the others are in the middle of their work.
+        The process is killed once its other jobs have ended, which are in the middle of their
+        work.
         """
-        self._say(cancel=number)
+        self._send(cancel=number)
         try:
             await asyncio.wait_for(asyncio.shield(future), CANCEL_SECONDS)
         except TimeoutError:
-            log.warning("%s: a job does not end when it is cancelled", self._target)
-            self._is_deaf = True
+            log.warning("%s: a job does not react to its cancellation", self._target)
+            self._is_unresponsive = True
 
-    def _say(self, **message: Any) -> None:
+    def _send(self, **message: Any) -> None:
         if self._program is not None and not self._program.input.is_closing():
             self._program.input.write(json.dumps(message).encode() + b"\n")
 
     async def _listen(self, program: programs.Program, logging_errors: asyncio.Task[None]) -> None:
         try:
             while line := await program.output.readline():
-                self._hear(json.loads(line))
+                self._receive(json.loads(line))
             with contextlib.suppress(TimeoutError):  # its end follows that of its output
                 await asyncio.wait_for(program.wait(), REST_SECONDS)
         except (ValueError, RecursionError) as error:
-            log.warning("%s: its process speaks nonsense: %s", self._target, describe(error))
+            log.warning("%s: its process broke the protocol: %s", self._target, describe(error))
         finally:
             reason = f"the handler's process ended with code {await program.end()}"
             await ended([logging_errors])
@@ -190,7 +191,7 @@ class _Child:
                 if not future.done():
                     future.set_result(Answer("retry", reason))
 
-    def _hear(self, message: object) -> None:
+    def _receive(self, message: object) -> None:
         match message:
             case {"progress": int(number), "text": str(text)}:
                 if number in self._waiting:
@@ -205,4 +206,4 @@ class _Child:
                 if future is not None and not future.done():
                     future.set_result(Answer(outcome, text, seconds(after)))
             case _:
-                raise ValueError("no message of ours")
+                raise ValueError("unknown message")

@@ -1,4 +1,4 @@
-"""The handlers' process: takes jobs over a unix socket, runs them, answers."""
+"""The handlers' process: takes jobs over a unix socket, runs them and sends the answers."""
 
 import asyncio
 import contextlib
@@ -15,20 +15,20 @@ from ...errors import SettingError
 from ...heartbeat import Heartbeat
 from ...settings import HandlersSettings
 from .configuration import load
-from .job import Answer, Handler, Job, judge
+from .job import Answer, Handler, Job, answer_to_error
 from .kinds import Kind
-from .newest import Newest
+from .public_text import MAX_PROGRESS, MAX_REASON, public
+from .throttle import Throttle
 from .wire import MAX_LINE, PROTOCOL, Channel, Message, WireError
-from .words import MAX_PROGRESS, MAX_REASON, public
 
 log = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 0.2
-"""Between one word of a run's progress and the next."""
+"""At least this long from one progress message of a run to the next."""
 
 
 class Server:
-    """Runs the jobs of every connection; `kinds` gives each kind's figures and handler."""
+    """Runs the jobs of all connections; `kinds` gives the settings and the handler of each kind."""
 
     def __init__(self, kinds: Mapping[str, tuple[Kind, Handler]]) -> None:
         self._kinds = kinds
@@ -38,11 +38,11 @@ class Server:
 
     @property
     def running(self) -> int:
-        """How many jobs there are, those that wait for a place among them."""
+        """How many jobs there are, including those that wait for a free place."""
         return len(self._runs)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Take jobs from one processor until it goes; what it left behind is cancelled."""
+        """Take jobs from one processor until it disconnects; then cancel its jobs."""
         channel = Channel(reader, writer)
         self._channels.add(channel)
         runs: dict[int, asyncio.Task[None]] = {}
@@ -52,7 +52,7 @@ class Server:
             async for message in channel.receive():
                 self._take(channel, runs, message)
         except (WireError, KeyError, TypeError) as error:
-            log.warning("a processor says what it should not: %r", error)
+            log.warning("a processor broke the protocol: %r", error)
         finally:
             self._channels.discard(channel)
             for task in runs.values():
@@ -68,7 +68,7 @@ class Server:
             def tell(text: str) -> None:
                 channel.send({"progress": number, "text": public(text, MAX_PROGRESS)})
 
-            job = Job.from_dict(message["job"], Newest(tell, PROGRESS_SECONDS))
+            job = Job.from_dict(message["job"], Throttle(tell, PROGRESS_SECONDS))
             task = asyncio.create_task(self._run(channel, number, job))
             runs[number] = task
             self._runs.add(task)
@@ -83,7 +83,7 @@ class Server:
         try:
             answer = await self._answer(job)
         except asyncio.CancelledError:
-            # Only the processor and `drain` end a run from outside: it is no try.
+            # Only the processor and `drain` cancel a run, which then does not count as a try.
             answer = Answer("interrupted", "the handlers' process ends")
         if answer.outcome != "completed":
             answer = answer._replace(text=public(answer.text, MAX_REASON))
@@ -99,7 +99,7 @@ class Server:
                 return Answer("retry", f"it took longer than {kind.timeout_seconds:g} s")
 
     async def drain(self, seconds: float) -> None:
-        """Let processors send no more, let what runs end, and end the rest."""
+        """Tell processors to send no more, let jobs end, and cancel those that do not."""
         for channel in self._channels:
             channel.send({"closing": 1})
         if self._runs:
@@ -116,7 +116,7 @@ async def _judged(handler: Handler, job: Job) -> Answer:
         return await handler.run(job)
     except Exception as error:
         log.exception("[%s] %s", job.item["kind"], job.item["item_id"])
-        return judge(error)
+        return answer_to_error(error)
 
 
 async def run(settings: HandlersSettings, stop: asyncio.Event) -> None:
@@ -127,13 +127,13 @@ async def run(settings: HandlersSettings, stop: asyncio.Event) -> None:
     heartbeat = Heartbeat(settings.state_dir, "handlers")
     async with _started(kinds), _listening(settings, server) as listener, heartbeat.beating():
         log.info("handling %s on %s", ", ".join(sorted(kinds)), settings.socket)
-        pulse = heartbeat.watch("the handlers' server")
+        watchdog = heartbeat.watch("the handlers' server")
         while not stop.is_set():
-            pulse()
+            watchdog.beat()
             heartbeat.status = {"kinds": sorted(kinds), "running": server.running}
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), 1.0)
-        pulse.rest()
+        watchdog.idle()
         listener.close()
         await server.drain(settings.drain_seconds)
     log.info("handlers stopped")
@@ -186,7 +186,7 @@ async def _guard(
     try:
         await server.serve(reader, writer)
     except asyncio.CancelledError:
-        # The streams log a cancelled connection as a fault, at each ordinary end.
+        # The streams would log a cancelled connection as an error at each orderly stop.
         writer.close()
 
 
@@ -197,7 +197,7 @@ def _listen(path: Path, group: str | None) -> socket.socket:
         probe.connect(str(path))
     except OSError:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)  # what a killed process left behind
+        path.unlink(missing_ok=True)  # a killed process leaves its socket behind
     else:
         raise SettingError(
             f"another process listens on {path}",

@@ -1,11 +1,11 @@
 """The program that every program of a handler runs under: `supervise.py PARENT PROGRAM [WORD...]`.
 
-When PROGRAM ends, whatever it has started and left behind is killed, a daemon in a session of its
-own too: the kernel hands each orphan to this process, not to init. The same happens on SIGTERM, and
-when PARENT, the process that started this one, is gone. This process ends last, as PROGRAM ended:
-with its exit code or by its signal, and with 127 where it can't be started.
+When PROGRAM ends, everything that it started and left behind is killed, even a daemon in a session
+of its own: as a subreaper, this process is given each orphan by the kernel. The same happens on
+SIGTERM, and when PARENT, the process that started this one, is gone. This process ends last and in
+the way of PROGRAM: with its exit code or by its signal, or with 127 if it can't be started.
 
-One runs beside each program, so it imports little: it starts in 15 ms and takes 4 MB.
+There is one beside each program, so it imports little: it starts in 15 ms and takes 4 MB.
 """
 
 import ctypes
@@ -27,7 +27,7 @@ def main() -> None:
     _set(_PR_SET_PDEATHSIG, signal.SIGTERM)
     _set(_PR_SET_CHILD_SUBREAPER, 1)
     if os.getppid() != parent:
-        sys.exit(_NOT_STARTED)  # it ended before we could ask to be told
+        sys.exit(_NOT_STARTED)  # the parent ended before its end could be watched
     program = os.fork()
     if program == 0:
         _become(command)
@@ -65,7 +65,7 @@ def _wait(program: int) -> int | None:
 
 
 def _kill_all() -> None:
-    """Kill every child until none is left; those of a killed one become ours, and go next."""
+    """Kill every child until none is left; the children of a killed one become ours."""
     while any(_kill(child) for child in _children()):
         os.waitpid(-1, 0)
 
@@ -73,7 +73,7 @@ def _kill_all() -> None:
 def _kill(child: int) -> bool:
     try:
         os.kill(child, signal.SIGKILL)
-    except PermissionError:  # it became another account, and is not ours to end
+    except PermissionError:  # it runs as another account now
         return False
     return True
 

@@ -1,4 +1,4 @@
-"""What processor and handlers' process say to each other: lines of JSON, each a list of messages.
+"""The protocol between processor and handlers' process: lines of JSON, each a list of messages.
 
 From the processor: {"run": number, "job": {...}}, {"cancel": number}, {"ping": 1}. From the
 handlers: {"hello": PROTOCOL, "kinds": {...}} first, {"done": number, "outcome", "text", "after"},
@@ -15,7 +15,7 @@ from ...errors import WorkflowError
 PROTOCOL = 1
 MAX_LINE = 1 << 20
 MESSAGES = 100
-"""The most in a line: an item's record takes 6 KiB at most, so a line stays below 1 MiB."""
+"""Messages in a line, at most. A record takes up to 6 KiB, so that a line stays below MAX_LINE."""
 
 CLOSE_SECONDS = 2.0
 
@@ -23,11 +23,11 @@ type Message = dict[str, Any]
 
 
 class WireError(WorkflowError):
-    """The other side of the handlers' socket says what it should not."""
+    """The other side of the handlers' socket broke the protocol."""
 
 
 class Channel:
-    """One connection. What one turn of the event loop brings goes out as one line."""
+    """One connection. The messages of one turn of the event loop are sent as one line."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -35,7 +35,7 @@ class Channel:
         self._waiting: list[Message] = []
 
     def send(self, message: Message) -> None:
-        """Send a message with the others of this turn; one to a closed connection is dropped."""
+        """Send a message with the others of this turn; on a closed connection it is dropped."""
         if not self._waiting:
             asyncio.get_running_loop().call_soon(self._flush)
         self._waiting.append(message)
@@ -49,7 +49,7 @@ class Channel:
             self._writer.write(line.encode() + b"\n")
 
     async def receive(self) -> AsyncIterator[Message]:
-        """Yield what comes until the connection ends; raises WireError on what is no message."""
+        """Yield messages until the connection ends; raises WireError on anything else."""
         while True:
             try:
                 line = await self._reader.readline()
@@ -63,7 +63,7 @@ class Channel:
                 yield message
 
     async def close(self) -> None:
-        """Send what waits and close, within a limit: the other side may read nothing any more."""
+        """Send what is left and close, within a time limit: the peer may not read any more."""
         if self._waiting:
             self._flush()
         self._writer.close()
@@ -80,7 +80,7 @@ def _messages(line: bytes) -> list[Message]:
     try:
         messages = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise WireError("a line is no JSON") from error
+        raise WireError("a line is not JSON") from error
     if not isinstance(messages, list) or not all(isinstance(m, dict) for m in messages):
-        raise WireError("a line is no list of messages")
+        raise WireError("a line is not a list of messages")
     return messages

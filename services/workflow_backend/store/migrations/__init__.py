@@ -7,16 +7,15 @@ from ... import notify
 from ...errors import ProjectionUnavailable
 
 LAYOUT = 1_000
-"""So many steps make a layout, and within one they only add: what a release reads and writes stays
-as it is, so that it goes on with the schema of a later one. A step that takes something away begins
-the next thousand, and there is no way back behind it."""
+"""Steps per layout. Within a layout, steps only add, so a release works with the schema of a later
+one. A step that removes something starts the next layout, and earlier releases refuse that."""
 
 
 TABLE = "CREATE TABLE IF NOT EXISTS migrations (number integer PRIMARY KEY)"
-"""Which steps a schema has seen, in PostgreSQL."""
+"""The table of applied steps, in PostgreSQL."""
 
 STEP_SECONDS = 3_600
-"""So long may a step over many rows take: manager and database are told to wait for it."""
+"""Time limit of one step, for the service manager and the database."""
 
 
 def newest(database: str) -> int:
@@ -25,12 +24,12 @@ def newest(database: str) -> int:
 
 
 def begin_step() -> None:
-    """Have the service manager wait longer for a service that begins with a step."""
-    notify.tell(EXTEND_TIMEOUT_USEC=STEP_SECONDS * 1_000_000)
+    """Make the service manager wait longer for a service that starts with a step."""
+    notify.send(EXTEND_TIMEOUT_USEC=STEP_SECONDS * 1_000_000)
 
 
 def steps(database: str, version: int) -> Iterator[tuple[int, str]]:
-    """Yield number and SQL of each step behind a version, in order."""
+    """Yield the number and SQL of each step after a version, in order."""
     folder = resources.files(__package__) / database
     for step in sorted(folder.iterdir(), key=lambda entry: entry.name):
         number = int(step.name.partition("_")[0])
@@ -39,19 +38,19 @@ def steps(database: str, version: int) -> Iterator[tuple[int, str]]:
 
 
 def require(name: str, version: int, newest: int) -> None:
-    """Raise ProjectionUnavailable where the projection `name` has not the newest schema."""
+    """Raise ProjectionUnavailable if the schema of the projection `name` is not the newest."""
     if version < newest:
         raise ProjectionUnavailable(
             f"{name} has schema {version}, this release needs {newest}",
-            hint="start this release's projector: it brings the schema up",
+            hint="start this release's projector: it migrates the schema",
         )
     refuse_newer(name, version, newest)
 
 
 def refuse_newer(name: str, version: int, newest: int) -> None:
-    """Raise ProjectionUnavailable where a newer release gave the projection another layout."""
+    """Raise ProjectionUnavailable if the projection has the layout of a newer release."""
     if version // LAYOUT > newest // LAYOUT:
         raise ProjectionUnavailable(
             f"{name} has schema {version} of a newer release, this one knows {newest}",
-            hint="go on with that release, or make it anew: workflow-backend projection rebuild",
+            hint="use that release, or rebuild the projection: workflow-backend projection rebuild",
         )

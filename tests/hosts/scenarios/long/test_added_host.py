@@ -71,7 +71,7 @@ def test_added_host_restarts_no_other_and_follows_the_chain(network: Network) ->
     network.play("prepare-network").ok()
     play = network.play("deploy").ok()
     assert {name: starts(network[name]) for name in VALIDATORS} == before
-    assert "in turn" not in play.output
+    assert "in turn" not in play.prose
     top = height(network["v1"])
     eventually(lambda: height(network[ADDED]) >= top, "the added host follows", 60)
     eventually(lambda: peers(network[ADDED]) == 4, "the added host has all as peers")
@@ -104,8 +104,8 @@ def test_setting_that_takes_a_restart_is_planned_and_brought_in_turn(network: Ne
 def test_host_that_retires_runs_nothing_of_ours_and_keeps_its_data(network: Network) -> None:
     move(network, "retired")
     play = network.play("deploy").ok()
-    told = f"{ADDED}: stops and removes cometbft, abci, defined no more"
-    assert told in play.output
+    sentence = f"{ADDED}: stops and removes cometbft, abci, defined no more"
+    assert sentence in play.prose
     units = network[ADDED].output("ls /etc/systemd/system | grep -c ^workflow-backend- || true")
     assert units == "0"
     network[ADDED].run("! pgrep --full '[w]orkflow_backend_node'")

@@ -1,11 +1,13 @@
 """A hostile host gets nothing but refusals: no file, no root and no word of the control machine."""
 
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import pytest
-from tests.hosts.liar import KINDS, MARK, Liar
+from tests.hosts.liar import FILES, KINDS, LONG, MARK, Liar
 from tests.hosts.network import Network
 from tests.hosts.plays import Play
 
@@ -43,6 +45,9 @@ def liar(hosts: Network, tmp_path_factory: pytest.TempPathFactory) -> Liar:
 PLAYS: dict[str, tuple[int, tuple[str, ...], dict[str, object]]] = {
     "status": (1, (), {}),
     "health": (1, (), {}),
+    "snapshot": (2, (), {}),
+    "upgrade": (1, (), {"plan_only": True}),
+    "deploy": (12, ("--check",), {}),
 }
 
 
@@ -57,6 +62,7 @@ def test_spoilt_answers_are_refused_and_leave_nothing(
     asked = liar.asked
     assert asked > 0
     wrong = []
+    print(f"{playbook} asks {asked} times")
     spoilt = [*range(1, asked + 1, step)]
     while len(spoilt) < len(KINDS):
         spoilt += spoilt
@@ -68,6 +74,21 @@ def test_spoilt_answers_are_refused_and_leave_nothing(
     assert not wrong, "\n".join(wrong)
     liar.plan()
     hosts.play(playbook, *liar.arguments, *arguments, **variables).ok()
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("kind", FILES)
+def test_spoilt_files_are_refused_and_leave_nothing(hosts: Network, liar: Liar, kind: str) -> None:
+    liar.plan(kind=kind)
+    began = time.monotonic()
+    play = hosts.play("snapshot", *liar.arguments).failed()
+    print(f"{kind}: {time.monotonic() - began:.0f} s")
+    assert not [*_wrong(hosts, play)]
+    there = Path(str(hosts.variables["snapshots_fetch"]), HOSTILE)
+    sizes = {str(file): file.stat().st_size for file in there.rglob("*") if file.is_file()}
+    assert max(sizes.values(), default=0) < LONG, sizes
+    liar.plan()
+    hosts.play("snapshot", *liar.arguments).ok()
 
 
 def _wrong(hosts: Network, play: Play) -> Iterator[str]:

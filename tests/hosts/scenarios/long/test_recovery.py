@@ -109,31 +109,31 @@ def test_bad_homes_are_refused_and_the_node_goes_on(
 ) -> None:
     node = hosts["v4"]
     before, first = starts(node), height(node)
-    for name, told in BAD.items():
+    for name, sentence in BAD.items():
         given = changed(archive, tmp_path / f"{name}.tar.gz", name)
         play = hosts.play("push-home", "--limit", "v4", xian_recovery_archive=str(given)).failed()
-        assert told in play.output.replace("''", "'"), name  # in YAML a quote is two
+        assert sentence in play.prose, name
     pinned = {"xian_recovery_archive": str(archive), "xian_recovery_sha256": "0" * 64}
     play = hosts.play("push-home", "--limit", "v4", **pinned).failed()
-    assert "has the SHA-256 sum" in play.output
+    assert "has the SHA-256 sum" in play.prose
     play = hosts.play("push-home", "--limit", "v3", xian_recovery_archive=str(archive)).failed()
-    assert "it is another host's home" in play.output
+    assert "it is another host's home" in play.prose
     play = hosts.play("push-home", xian_recovery_archive=str(archive)).failed()
-    assert "one host at a time" in play.output
+    assert "one host at a time" in play.prose
     assert (
         "has a home with blocks"
-        in hosts.play("bootstrap-state-sync", xian_recovery_host="v4").failed().output
+        in hosts.play("bootstrap-state-sync", xian_recovery_host="v4").failed().prose
     )
     hosts["v3"].run(f"systemctl stop {NODE}")
     pushed: dict[str, object] = {"xian_recovery_archive": str(archive)}
     fetched: dict[str, object] = {"xian_recovery_host": "v4", "xian_recovery_give_up_data": True}
-    for name, limit, wanted in (
+    for name, limit, arguments in (
         ("push-home", ("--limit", "v4"), pushed),
         ("bootstrap-state-sync", (), fetched),
     ):
-        said = hosts.play(name, *limit, **wanted).failed().output
-        told = "without v4 20 of 40 voting power is up: the chain stands still; not up: v3"
-        assert told in " ".join(said.split()), name
+        printed = hosts.play(name, *limit, **arguments).failed().prose
+        sentence = "without v4 20 of 40 voting power is up: the chain stands still; not up: v3"
+        assert sentence in printed, name
     hosts["v3"].run(f"systemctl start {NODE}")
     item(hosts)
     assert starts(node) == before
@@ -145,7 +145,7 @@ def test_a_plan_changes_nothing(hosts: Network, archive: Path) -> None:
     play = hosts.play(
         "push-home", "--limit", "v4", xian_recovery_archive=str(archive), plan_only=True
     ).unchanged()
-    assert "What the validator has signed is never lowered" in play.output
+    assert "What the validator has signed is never lowered" in play.prose
     assert starts(hosts["v4"]) == before
 
 
@@ -158,13 +158,13 @@ def test_a_validator_that_signs_elsewhere_is_seen(hosts: Network, network: dict[
         "peers": {name: way(hosts, name) for name in ("v1", "v2", "v3")},
     }
     with pytest.raises(RecoveryRefused, match="made after its node was stopped"):
-        act("gate", request, check=False)
+        act("double-sign-guard", request, check=False)
 
 
 # --- a host whose home is lost, and then all that it had
 
-KEY_GONE = "TASK [xian_recovery : The archive has a key in it and is not left]"
-SWAP = "TASK [xian_recovery : Home in its place, the old one aside]"
+KEY_GONE = "TASK [xian_recovery : Remove the archive, which has a key in it]"
+SWAP = "TASK [xian_recovery : Swap the homes]"
 
 
 def test_a_lost_home_is_not_made_anew_but_pushed(hosts: Network, archive: Path) -> None:
@@ -174,8 +174,8 @@ def test_a_lost_home_is_not_made_anew_but_pushed(hosts: Network, archive: Path) 
         node.run(f"systemctl stop {NODE} && rm -rf {HOME}")
         flow.until(len(flow.accepted) + 20)  # the others go on
         play = hosts.play("deploy", "--limit", "v4").failed()
-        assert "with a home made anew it may sign twice" in play.output
-        assert "push-home.yml --limit v4" in play.output
+        assert "with a home created anew it may sign twice" in play.prose
+        assert "push-home.yml --limit v4" in play.prose
         node.run(LOSE_EVERYTHING)
         for reached in (KEY_GONE, SWAP):
             hosts.begin("push-home", "--limit", "v4", **given).until(reached).stop()
@@ -184,15 +184,17 @@ def test_a_lost_home_is_not_made_anew_but_pushed(hosts: Network, archive: Path) 
         assert begun > int(json.loads(_member(archive, "priv_validator_state.json"))["height"])
         hosts.play("deploy", "--limit", "v4").ok()
         eventually(lambda: signed(node) > begun, "it signs on")
-        flow.until(ITEMS, timeout=120)
+        flow.until(ITEMS, timeout=600)
     heights.agreed(hosts, SERVING)
     log = node.output("journalctl --no-pager --output cat --unit workflow-backend-cometbft")
     assert "check_blocks=3" in log
     hosts.play("restart", "--limit", "v4").ok()  # an ordinary start does not look back
     assert "first-start.json" not in node.output(f"ls {HOME}")
     hosts.play("deploy", "--limit", "v4").unchanged()
-    (told,) = [s for s in steps(hosts) if s["step"] == "gate" and s.get("check_blocks")][-1:]
-    assert told["proven"].startswith("it signed none of the blocks")
+    (verdict,) = [
+        s for s in steps(hosts) if s["step"] == "double-sign-guard" and s.get("check_blocks")
+    ][-1:]
+    assert verdict["proven"].startswith("it signed none of the blocks")
 
 
 def _member(archive: Path, name: str) -> bytes:

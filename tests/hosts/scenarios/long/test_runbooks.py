@@ -30,7 +30,7 @@ argv = ["/bin/sh", "-c", "sleep 1; echo '{\\"result_uri\\": \\"urn:done\\"}'"]
 concurrency = 8
 """
 # The disk of the index is one of its own, and small.
-SMALL_DISK = f"mkdir -p {STATE}/postgres && mount -t tmpfs -o size=300m tmpfs {STATE}/postgres"
+SMALL_DISK = f"mkdir -p {STATE}/postgres && mount -t tmpfs -o size=2g tmpfs {STATE}/postgres"
 API = "http://127.0.0.1:8000"
 ANSWER = (
     "python3 -c 'import sys, urllib.request as u; "
@@ -125,13 +125,13 @@ def test_a_single_validators_older_home(network: Network, host: Host, tmp_path: 
     gone = smoke(network)
     given = {"xian_recovery_archive": relative(lost), "xian_recovery_sure": True}
     pids = host.output(f"systemctl show --property=MainPID {units}")
-    said = network.play("push-home", **given | {"xian_recovery_sure": False}).failed().output
-    assert "nobody can tell whether the validator of one signs elsewhere" in said
-    assert "a home of one has signed up to" in network.play("push-home", **given).failed().output
+    output = network.play("push-home", **given | {"xian_recovery_sure": False}).failed().output
+    assert "nobody can tell whether the validator of one signs elsewhere" in output
+    assert "a home of one has signed up to" in network.play("push-home", **given).failed().prose
     assert host.output(f"systemctl show --property=MainPID {units}") == pids
 
     host.run(f"systemctl stop {units} && rm -r {home}")
-    assert "and the index would keep" in network.play("push-home", **given).failed().output
+    assert "and the index would keep" in network.play("push-home", **given).failed().prose
     follow(network, "one", "A single validator's older home", BACKUP=str(lost))
     assert api(host, f"/items/{kept}")["item"]["status"] == "completed"
     assert host.run(f"{ANSWER} {API}/items/{gone}", check=False).returncode != 0
@@ -148,9 +148,9 @@ def test_what_a_single_validator_signed(network: Network, host: Host) -> None:
     height = json.loads(host.output(f"cat {state}"))["height"]
     host.run(f"truncate --size 0 {state}")
     for playbook in ("deploy", "start"):
-        said = network.play(playbook).failed().output
-        assert "priv_validator_state.json" in said
-    assert "is empty" in network.play("deploy").failed().output
+        output = network.play(playbook).failed().output
+        assert "priv_validator_state.json" in output
+    assert "is empty" in network.play("deploy").failed().prose
     follow(network, "one", "What a single validator signed", BLOCK=str(int(height) - 1))
     with flowing(network, ["one"], "signed") as flow:
         flow.until(20)
@@ -174,7 +174,7 @@ def test_room_on_the_indexs_disk(network: Network, host: Host) -> None:
         flow.until(50)
         host.run(f"dd if=/dev/zero of={STATE}/postgres/full bs=1M", check=False)
         flow.until(len(flow.accepted) + 100)
-        assert "index" in network.play("health").failed().output
+        assert "index" in network.play("health").failed().prose
         host.run(f"rm {STATE}/postgres/full")
         follow(network, "one", "Room on the index's disk")
         flow.until(len(flow.accepted) + 50)
@@ -188,7 +188,7 @@ def test_a_services_key_leaked(network: Network, host: Host) -> None:
         follow(network, "one", "A service's key leaked", LEAKED=leaked)
         flow.until(len(flow.accepted) + 20)
         flow.stop()
-        flow.settle(timeout=240)  # what the old key had claimed is another's when its lease is over
+        flow.settle()  # what the old key had claimed is another's when its lease is over
     new = wallets(network)["processor-one"]
     assert new != leaked
     assert api(host, f"/items/{flow.accepted[-1]}")["item"]["worker"] == new
@@ -212,7 +212,7 @@ def test_the_operators_role_is_handed_over(network: Network, tmp_path: Path) -> 
     founder = Path(network.variables["xian_network_directory"]) / "operator.json"
     old = json.loads(founder.read_text())
     network.variables.setdefault("workflow_contract_former_workers", []).append(old["public_key"])
-    assert "only the operator may do this" in network.play("deploy").failed().output
+    assert "only the operator may do this" in network.play("deploy").failed().prose
     key = f"{{{{ lookup('ansible.builtin.file', '{place}/operator.key') }}}}"
     network.variables["workflow_contract_operator_key"] = key
     network.play("deploy").ok()

@@ -101,7 +101,7 @@ class Backend:
 
     def goes_on(self, height: int) -> None:
         """The chain comes to a height above this one."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while self.height() <= height:
             assert time.monotonic() < deadline, f"the chain is at {height} still"
             time.sleep(0.3)
@@ -145,14 +145,14 @@ def backend(
 def made(backend: Backend) -> Made:
     """A snapshot, and where it is on the control machine."""
     backend.play("snapshot", snapshot_fetch=relative(backend.folder / "fetched")).ok()
-    told = backend.report("snapshot")
-    assert Path(told["here"]).parent == backend.folder / "fetched" / "one"
-    return told
+    report = backend.report("snapshot")
+    assert Path(report["here"]).parent == backend.folder / "fetched" / "one"
+    return report
 
 
 def test_a_plan_makes_nothing(backend: Backend) -> None:
-    said = backend.play("snapshot", plan_only=True).ok().output
-    assert "1 of the 1 nodes have to confirm its app hash" in said
+    printed = backend.play("snapshot", plan_only=True).ok().prose
+    assert "1 of the 1 nodes have to confirm its app hash" in printed
     assert backend.host.output(f"ls {SNAPSHOTS}") == ""
 
 
@@ -160,9 +160,9 @@ def test_it_is_signed_verified_and_fetched(backend: Backend, made: Made) -> None
     names = {"index.dump", "manifest.json", "projection.sqlite3", "signatures.json", "state.tar.gz"}
     assert {path.name for path in Path(made["here"]).iterdir()} == names | {"verified.json"}
     assert set(backend.host.output(f"ls {made['snapshot']}").split()) == names | {"verified.json"}
-    told = made["manifest"]
-    assert (told["chain_id"], told["host"]) == ("snapshots-1", "one")
-    assert made["peers"][0]["app_hash"] == told["app_hash"]
+    manifest = made["manifest"]
+    assert (manifest["chain_id"], manifest["host"]) == ("snapshots-1", "one")
+    assert made["peers"][0]["app_hash"] == manifest["app_hash"]
     given = (Path(made["here"]) / "manifest.json").read_bytes()
     assert hashlib.sha256(given).hexdigest() == made["manifest_sha256"]
     for key in (backend.network / "snapshots").glob("*.key"):
@@ -187,8 +187,8 @@ def test_a_drill_on_a_spare_host(backend: Backend) -> None:
     assert report["state"]["items"] == report["index"]["items"] == 1
     assert report["trusted_for"].startswith("the signature of ")
     assert set(report["seconds"]) >= {"verify", "state", "index", "compare"}
-    said = backend.play("drill", "--limit=spare").failed().output
-    assert "--limit leaves that host out" in said
+    printed = backend.play("drill", "--limit=spare").failed().prose
+    assert "--limit leaves that host out" in printed
     spare = backend.hosts["spare"]
     assert spare.run("ls /var/lib/workflow-backend/drill", check=False).returncode != 0
 
@@ -225,8 +225,8 @@ def forged(made: Made, folder: Path, **changes: Any) -> Path:
     copy = folder / "forged"
     shutil.copytree(made["here"], copy)
     (copy / "verified.json").unlink()
-    told = json.loads((copy / "manifest.json").read_text()) | changes
-    (copy / "manifest.json").write_text(json.dumps(told))
+    manifest = json.loads((copy / "manifest.json").read_text()) | changes
+    (copy / "manifest.json").write_text(json.dumps(manifest))
     return copy
 
 
@@ -240,10 +240,10 @@ def archived(copy: Path, files: dict[str, bytes], link: str = "") -> None:
             if link:
                 info.type, info.linkname = tarfile.SYMTYPE, link
             tar.addfile(info, io.BytesIO(content))
-    told = json.loads((copy / "manifest.json").read_text())
+    manifest = json.loads((copy / "manifest.json").read_text())
     digest = hashlib.sha256(state.read_bytes()).hexdigest()
-    told["files"]["state.tar.gz"] = {"size": state.stat().st_size, "sha256": digest}
-    (copy / "manifest.json").write_text(json.dumps(told))
+    manifest["files"]["state.tar.gz"] = {"size": state.stat().st_size, "sha256": digest}
+    (copy / "manifest.json").write_text(json.dumps(manifest))
 
 
 def signed(copy: Path, backend: Backend) -> Path:
@@ -259,8 +259,8 @@ def signed(copy: Path, backend: Backend) -> Path:
 def test_a_plan_leaves_nothing_of_what_it_looked_at(backend: Backend, made: Made) -> None:
     with backend.untouched():
         given = {"snapshots_from": made["here"], "plan_only": True}
-        said = backend.play("restore-state-snapshot", **given).ok().output
-    assert "the app's state becomes that of" in " ".join(said.split())
+        printed = backend.play("restore-state-snapshot", **given).ok().prose
+    assert "the app's state becomes that of" in printed
 
 
 class TestRefused:
@@ -268,13 +268,12 @@ class TestRefused:
 
     def refused(self, backend: Backend, **variables: object) -> str:
         with backend.untouched():
-            said = backend.play("restore-state-snapshot", **variables).failed().output
-        return " ".join(said.split())
+            return backend.play("restore-state-snapshot", **variables).failed().prose
 
     def test_a_tampered_manifest(self, backend: Backend, made: Made, tmp_path: Path) -> None:
         copy = forged(made, tmp_path, made_at="2020-01-01T00:00:00+00:00")
-        said = self.refused(backend, snapshots_from=relative(copy))
-        assert "is not that of this manifest" in said
+        printed = self.refused(backend, snapshots_from=relative(copy))
+        assert "is not that of this manifest" in printed
 
     def test_a_truncated_archive(self, backend: Backend, made: Made, tmp_path: Path) -> None:
         copy = forged(made, tmp_path)
@@ -285,37 +284,39 @@ class TestRefused:
 
     def test_another_chain(self, backend: Backend, made: Made, tmp_path: Path) -> None:
         copy = signed(forged(made, tmp_path, chain_id="elsewhere-1"), backend)
-        said = self.refused(backend, snapshots_from=str(copy))
-        assert "of chain 'elsewhere-1', not 'snapshots-1'" in said
+        printed = self.refused(backend, snapshots_from=str(copy))
+        assert "of chain 'elsewhere-1', not 'snapshots-1'" in printed
 
     def test_one_that_is_newer_than_the_chain(
         self, backend: Backend, made: Made, tmp_path: Path
     ) -> None:
-        told = {"chain_id": "snapshots-1", "height": 10**6, "app_hash": made["app_hash"]}
+        metadata = {"chain_id": "snapshots-1", "height": 10**6, "app_hash": made["app_hash"]}
         copy = forged(made, tmp_path, height=10**6)
-        archived(copy, {"metadata.json": json.dumps(told).encode(), "exported_state.json": b"{}"})
-        said = self.refused(backend, snapshots_from=str(signed(copy, backend)))
-        assert "newer than the node's blocks" in said
+        archived(
+            copy, {"metadata.json": json.dumps(metadata).encode(), "exported_state.json": b"{}"}
+        )
+        printed = self.refused(backend, snapshots_from=str(signed(copy, backend)))
+        assert "newer than the node's blocks" in printed
 
     def test_another_sum(self, backend: Backend, made: Made) -> None:
-        said = self.refused(
+        printed = self.refused(
             backend,
             snapshots_name=made["manifest"]["name"],
             snapshots_manifest_sha256="00" * 32,
         )
-        assert f"the manifest has the sum {made['manifest_sha256']}, not 0000" in said
+        assert f"the manifest has the sum {made['manifest_sha256']}, not 0000" in printed
 
     def test_a_way_out_of_the_folder(self, backend: Backend, made: Made, tmp_path: Path) -> None:
         copy = forged(made, tmp_path)
         archived(copy, {"../../config/config.toml": b""})
-        said = self.refused(backend, snapshots_from=str(signed(copy, backend)))
-        assert "leads out of its folder" in said
+        printed = self.refused(backend, snapshots_from=str(signed(copy, backend)))
+        assert "leads out of its folder" in printed
 
     def test_a_link(self, backend: Backend, made: Made, tmp_path: Path) -> None:
         copy = forged(made, tmp_path)
         archived(copy, {"exported_state.json": b""}, link="/etc/shadow")
-        said = self.refused(backend, snapshots_from=str(signed(copy, backend)))
-        assert "which is a link" in said
+        printed = self.refused(backend, snapshots_from=str(signed(copy, backend)))
+        assert "which is a link" in printed
 
     def test_one_that_is_not_there(self, backend: Backend) -> None:
         assert "there is no snapshot /nowhere" in self.refused(backend, snapshots_from="/nowhere")
@@ -327,24 +328,24 @@ def refused_without(backend: Backend, part: str) -> str:
     backend.host.run(f"systemctl stop {NODE_UNITS}")
     backend.host.run(f"mv {path} {NODE}/kept")
     try:
-        return backend.play("restore-state-snapshot").failed().output
+        return backend.play("restore-state-snapshot").failed().prose
     finally:
         backend.host.run(f"mv {NODE}/kept {path}; systemctl start {NODE_UNITS} {SERVICES}")
 
 
 @pytest.mark.usefixtures("made")
 def test_a_home_that_lost_what_it_signed_is_not_started(backend: Backend) -> None:
-    said = refused_without(backend, "priv_validator_state.json")
-    assert "this validator may sign twice" in said
+    printed = refused_without(backend, "priv_validator_state.json")
+    assert "what this validator has signed is lost, and it may sign twice" in printed
     backend.goes_on(backend.height())
 
 
 @pytest.mark.usefixtures("made")
 def test_a_node_without_blocks_is_told_the_other_ways(backend: Backend) -> None:
-    said = refused_without(backend, "blockstore.db")
-    assert "has no block store" in said
-    assert "push-home.yml" in said
-    assert "bootstrap-state-sync.yml" in said
+    printed = refused_without(backend, "blockstore.db")
+    assert "has no block store" in printed
+    assert "push-home.yml" in printed
+    assert "bootstrap-state-sync.yml" in printed
     backend.goes_on(backend.height())
 
 
@@ -352,11 +353,11 @@ def test_what_does_not_come_up_is_undone(backend: Backend) -> None:
     height = backend.height()
     backend.host.run(BREAK.replace("WHEN", f"test -e {NODE}/restore/journal.json"))
     try:
-        said = backend.play("restore-state-snapshot").failed().output
+        printed = backend.play("restore-state-snapshot").failed().prose
     finally:
         backend.host.run(MEND)
-    assert "its old state and index are back" in " ".join(said.split())
-    assert "abci: broken by hand" in " ".join(said.split())
+    assert "its old state and index are back" in printed
+    assert "abci: broken by hand" in printed
     assert backend.report("undone")["undone"]["undone"]["phase"] == "swapped"
     backend.goes_on(height)
     assert backend.runs()
@@ -366,20 +367,19 @@ def test_where_nothing_comes_up_that_is_told(backend: Backend) -> None:
     height = backend.height()
     backend.host.run(BREAK.replace("WHEN", "true"))
     try:
-        said = backend.play("restore-state-snapshot").failed().output
+        printed = backend.play("restore-state-snapshot").failed().prose
     finally:
         backend.host.run(MEND)
-    said = " ".join(said.split())
-    assert "and not as it was before either" in said
-    assert "Not all of abci have started" in said
-    assert "abci: broken by hand" in said
+    assert "and not as it was before either" in printed
+    assert "Not all of abci have started" in printed
+    assert "abci: broken by hand" in printed
     backend.play("restore-state-snapshot", snapshots_undo=True).ok()
     backend.goes_on(height)
     assert backend.runs()
 
 
 @pytest.mark.parametrize(
-    ("task", "back"), [("New state and index in their places", True), ("The node is there", False)]
+    ("task", "back"), [("Swap state and index", True), ("Wait until the node is up", False)]
 )
 def test_after_a_kill_the_next_run_undoes_or_finishes(
     backend: Backend, made: Made, task: str, back: bool
@@ -388,10 +388,10 @@ def test_after_a_kill_the_next_run_undoes_or_finishes(
     backend.begin("restore-state-snapshot").until(f"TASK [snapshots : {task}]").stop()
     if not back:  # it has begun to change the home
         other = {"snapshots_name": made["manifest"]["name"]}
-        said = " ".join(backend.play("restore-state-snapshot", **other).failed().output.split())
-        assert "another snapshot is asked for" in said
-        said = " ".join(backend.play("health").failed().output.split())
-        assert "restore" in said
+        printed = backend.play("restore-state-snapshot", **other).failed().prose
+        assert "another snapshot is asked for" in printed
+        printed = backend.play("health").failed().prose
+        assert "restore" in printed
     backend.play("restore-state-snapshot", snapshots_undo=back).ok()
     assert backend.host.run(["test", "-e", f"{NODE}/restore"], check=False).returncode == 1
     backend.goes_on(height)

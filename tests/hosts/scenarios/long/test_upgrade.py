@@ -36,8 +36,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("releases")
     old = (REPO / "dist" / "latest.json").resolve()
     new = releases.build(folder, "0.1.1", agrees_with=id_of(old))
-    call = "await _submit(used, who, submission)"
-    broken = {"services/workflow_backend/api/writes.py": (call, "await _submit(used)")}
+    call = "await submit(backend, principal, submission)"
+    broken = {"services/workflow_backend/api/writes.py": (call, "await submit(backend)")}
     return {
         "old": old,
         "new": releases.with_another_app(new),
@@ -79,9 +79,9 @@ def test_a_plan_says_what_would_happen_and_changes_nothing(
     network: Network, made: dict[str, Path]
 ) -> None:
     play = network.play("upgrade", release_file=str(made["new"]), plan_only=True).unchanged()
-    told = f"from release {id_of(made['old'])} to {id_of(made['new'])}, one host at a time"
-    assert told in play.output
-    assert "without validator-3 30 of 40 voting power is up: the chain goes on" in play.output
+    sentence = f"from release {id_of(made['old'])} to {id_of(made['new'])}, one host at a time"
+    assert sentence in play.prose
+    assert "without validator-3 30 of 40 voting power is up: the chain goes on" in play.prose
     assert current(network) == [id_of(made["old"])] * 4
 
 
@@ -91,9 +91,9 @@ def test_another_app_is_no_rolling_upgrade(network: Network, made: dict[str, Pat
     file = made["new"].with_name("other.json")  # beside its archive
     file.write_text(json.dumps(other))
     play = network.play("upgrade", release_file=str(file)).failed()
-    assert "has another app, VM or CometBFT (xian-tech-abci" in play.output
-    assert "-e upgrade_together=true" in play.output
-    assert "--consensus-compatible-with ID" in " ".join(play.output.split())
+    assert "has another app, VM or CometBFT (xian-tech-abci" in play.prose
+    assert "-e upgrade_together=true" in play.prose
+    assert "--consensus-compatible-with ID" in play.prose
     assert all(numbers["changed"] == 0 for numbers in play.recap.values())
 
 
@@ -106,9 +106,9 @@ def test_no_host_is_taken_down_that_the_chain_needs(
     hints = {"upgrade": bring_up, "restart": bring_up, "stop": "stop all of them (without --limit)"}
     for playbook, hint in hints.items():
         play = network.play(playbook, *limit, release_file=str(made["new"])).failed()
-        told = " ".join(play.output.split())
-        assert "the chain stands still, which takes more than 2/3; not up: validator-4" in told
-        assert hint in told
+        printed = play.prose
+        assert "the chain stands still, which takes more than 2/3; not up: validator-4" in printed
+        assert hint in printed
         assert all(numbers["changed"] == 0 for numbers in play.recap.values())
     network.play("start").ok()
     assert current(network) == [id_of(made["old"])] * 4
@@ -120,15 +120,13 @@ def test_a_release_that_is_not_well_goes_back_by_itself(
     report = tmp_path / "report.json"
     variables = {"release_file": str(made["broken"]), "upgrade_report": str(report)}
     play = network.play("upgrade", **variables).failed()
-    assert "is not well with release" in play.output
-    assert "submitted failed: POST /items: 500" in play.output
-    assert f"It went back to {id_of(made['old'])} and is well with it" in (
-        " ".join(play.output.split())
-    )
+    assert "is not well with release" in play.prose
+    assert "submitted failed: POST /items: 500" in play.prose
+    assert f"It went back to {id_of(made['old'])} and is well with it" in (play.prose)
     assert current(network) == [id_of(made["old"])] * 4
     assert play.recap["validator-2"]["rescued"] == 0
-    told = [step.get("what") or step["step"] for step in steps(report)]
-    assert told == ["plan", "take-down", "well", "well", ITEM, "validator-1 went back"]
+    done = [step.get("what") or step["step"] for step in steps(report)]
+    assert done == ["plan", "check-quorum", *["wait-healthy"] * 2, ITEM, "validator-1 went back"]
     network.play("health").ok()
 
 
@@ -147,7 +145,7 @@ def test_clients_go_on_during_an_upgrade_that_is_killed_and_run_again(
         before = len(flow.accepted)
         network.play("upgrade", **variables).ok()
         during = len(flow.accepted)
-        flow.until(ITEMS, timeout=150)
+        flow.until(ITEMS, timeout=600)
     assert current(network) == [new] * 4
     assert during > before > 0
     heights.agreed(network, WITH_SERVICES)
@@ -165,7 +163,7 @@ def test_clients_go_on_during_an_upgrade_that_is_killed_and_run_again(
 
 def wait_until_stopped(host: Host) -> None:
     """Wait until its node is down."""
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + 900
     while host.run("systemctl is-active workflow-backend-cometbft", check=False).returncode == 0:
         assert time.monotonic() < deadline, host
         time.sleep(0.3)
@@ -174,9 +172,9 @@ def wait_until_stopped(host: Host) -> None:
 def drained_before_the_node(network: Network, name: str) -> None:
     """The processor has said that it is done before CometBFT began to stop."""
     units = ("--unit=workflow-backend-processor", "--unit=workflow-backend-cometbft")
-    told = list(enumerate(network[name].journal(*units, "--output=cat").splitlines()))
-    drained = max(place for place, line in told if "processor stopped" in line)
-    stopped = max(place for place, line in told if STOPPING.match(line))
+    lines = list(enumerate(network[name].journal(*units, "--output=cat").splitlines()))
+    drained = max(place for place, line in lines if "processor stopped" in line)
+    stopped = max(place for place, line in lines if STOPPING.match(line))
     assert drained < stopped
 
 
@@ -184,7 +182,7 @@ def test_back_to_the_release_before(network: Network, made: dict[str, Path]) -> 
     old = id_of(made["old"])
     with flowing(network, WITH_SERVICES, "back"):
         play = network.play("rollback").ok()
-    assert f"from release {id_of(made['new'])} to {old}, one host at a time" in play.output
+    assert f"from release {id_of(made['new'])} to {old}, one host at a time" in play.prose
     assert current(network) == [old] * 4
     again = network.play("rollback", plan_only=True).unchanged()
-    assert f"every host has release {old}" in again.output
+    assert f"every host has release {old}" in again.prose

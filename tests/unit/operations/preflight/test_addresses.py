@@ -2,7 +2,7 @@
 
 import pytest
 
-from .made import found, host, machine, network, only, problem, warning
+from .inventories import host, machine, network, only, preflight, problem, warning
 
 
 @pytest.mark.parametrize(
@@ -15,24 +15,24 @@ from .made import found, host, machine, network, only, problem, warning
         ("xian_node_p2p_address", "0.0.0.0:26660"),
     ],
 )
-def test_two_programs_on_one_port(name: str, address: str) -> None:
-    what = problem(found(host(**{name: address})), "ports")
+def test_port_of_two_programs_is_found(name: str, address: str) -> None:
+    what = problem(preflight(host(**{name: address})), "ports")
     assert name in what
     assert what.endswith(f"are both on port {address.rpartition(':')[2]}")
 
 
-def test_one_port_on_two_addresses_is_no_clash() -> None:
-    assert found(host(xian_node_metrics_address="192.0.2.1:26657")) == []
+def test_port_on_two_addresses_is_no_clash() -> None:
+    assert preflight(host(xian_node_metrics_address="192.0.2.1:26657")) == []
 
 
-def test_what_does_not_run_on_a_host_is_not_in_the_way() -> None:
+def test_port_of_a_program_that_does_not_run_here_is_free() -> None:
     free = host(
         workflow_services_api_port=26657,
         groups=["workflow_services"],
         workflow_services_names=["api"],
     )
-    assert found(free) == []
-    assert found(host(workflow_services_api_port=26657)) != []
+    assert preflight(free) == []
+    assert preflight(host(workflow_services_api_port=26657)) != []
 
 
 VERIFIED = "sslmode=verify-full&sslrootcert=/ca.pem"
@@ -46,20 +46,20 @@ VERIFIED = "sslmode=verify-full&sslrootcert=/ca.pem"
         "postgresql://app:0f3a9c5577e1d2b4@[::1]:9108/x",
     ],
 )
-def test_a_database_on_this_host_has_its_port(dsn: str) -> None:
+def test_database_on_this_host_has_its_port(dsn: str) -> None:
     addresses = {"xian_node_metrics_address": "[::1]:9108"}
-    findings = found(host(workflow_services_projection_dsn=dsn, **addresses))
+    findings = preflight(host(workflow_services_projection_dsn=dsn, **addresses))
     assert "workflow_services_projection_dsn" in problem(findings, "ports")
 
 
-def test_two_ways_to_one_database_are_no_clash() -> None:
+def test_port_of_one_database_behind_two_dsns_is_no_clash() -> None:
     dsn = "postgresql://{}@127.0.0.1:5432/x"
     both = host(
         workflow_services_projection_dsn=dsn.format("one:0f3a9c5577e1d2b4"),
         xian_node_index_dsn=dsn.format("two:9b8a9c5577e1d2c5"),
     )
-    assert found(both) == []
-    assert found(host(xian_node_index_dsn="postgresql://db.example:26657/x?" + VERIFIED)) == []
+    assert preflight(both) == []
+    assert preflight(host(xian_node_index_dsn="postgresql://db.example:26657/x?" + VERIFIED)) == []
 
 
 @pytest.mark.parametrize(
@@ -69,31 +69,31 @@ def test_two_ways_to_one_database_are_no_clash() -> None:
         *("::1:26657", "fd00::5:26657", "[127.0.0.1]:26657", "[::1:26657", "[::1]"),
     ],
 )
-def test_what_is_no_address(address: str) -> None:
-    what = problem(found(host(xian_node_rpc_address=address)), "ports")
-    assert what == f"xian_node_rpc_address is {address!r}, wanted IP-ADDRESS:PORT"
+def test_address_that_is_none_is_found(address: str) -> None:
+    what = problem(preflight(host(xian_node_rpc_address=address)), "ports")
+    assert what == f"xian_node_rpc_address is {address!r}, it must be IP-ADDRESS:PORT"
 
 
-def test_an_ipv6_address_is_in_brackets() -> None:
+def test_ipv6_address_is_in_brackets() -> None:
     addresses = {"xian_node_rpc_address": "[::1]:26657", "xian_node_p2p_address": "[::]:26656"}
-    assert found(host(workflow_services_api_host="::1", **addresses)) == []
-    finding = only(found(host(xian_node_rpc_address="::1:26657")))
+    assert preflight(host(workflow_services_api_host="::1", **addresses)) == []
+    finding = only(preflight(host(xian_node_rpc_address="::1:26657")))
     assert "in brackets" in finding.hint
 
 
 @pytest.mark.parametrize("outside", ["fd00::5:26656", "a:1,id@evil:2", "a", "a:b", "http://a:1"])
-def test_what_peers_are_told_is_one_address(outside: str) -> None:
-    what = problem(found(host(xian_node_p2p_external_address=outside)), "ports")
+def test_external_address_must_be_one_address(outside: str) -> None:
+    what = problem(preflight(host(xian_node_p2p_external_address=outside)), "ports")
     assert what.startswith("xian_node_p2p_external_address is ")
     for good in ("[fd00::5]:26656", "node.example.org:26656"):
-        assert found(host(xian_node_p2p_external_address=good)) == []
+        assert preflight(host(xian_node_p2p_external_address=good)) == []
 
 
 INWARD = {"xian_node_p2p_address": "127.0.0.1:26656"}
 
 
 def test_nodes_that_can_not_find_each_other() -> None:
-    finding = only(found(host("one", **INWARD), host("four", **INWARD)))
+    finding = only(preflight(host("one", **INWARD), host("four", **INWARD)))
     assert (finding.check, finding.hosts) == ("ports", ("four", "one"))
     assert "no other node of the network gets here" in finding.what
 
@@ -106,24 +106,24 @@ def test_nodes_that_can_not_find_each_other() -> None:
         {"ansible_connection": "local"},
     ],
 )
-def test_one_node_that_others_reach_is_enough(way: dict[str, str]) -> None:
+def test_node_that_others_reach_is_enough(way: dict[str, str]) -> None:
     here = {"ansible_connection": way.get("ansible_connection", "ssh")}
-    assert found(host("one", **INWARD, **here), host("four", **(INWARD | way))) == []
+    assert preflight(host("one", **INWARD, **here), host("four", **(INWARD | way))) == []
 
 
-def test_a_node_alone_needs_no_other() -> None:
-    assert found(host("one", **INWARD)) == []
+def test_node_alone_needs_no_other() -> None:
+    assert preflight(host("one", **INWARD)) == []
 
 
 def test_nodes_of_others_may_be_the_way() -> None:
     joined = {"/net": network("one", "four", peers=["id@other.example:26656"])}
-    assert found(host("one", **INWARD), host("four", **INWARD), networks=joined) == []
+    assert preflight(host("one", **INWARD), host("four", **INWARD), networks=joined) == []
     given = INWARD | {"xian_node_peers": ["id@other.example:26656"]}
-    assert found(host("one", **given), host("four", **given)) == []
+    assert preflight(host("one", **given), host("four", **given)) == []
 
 
-def test_an_rpc_that_others_reach_is_told() -> None:
-    findings = found(host(xian_node_rpc_address="192.0.2.1:26657"))
+def test_rpc_that_others_reach_is_told() -> None:
+    findings = preflight(host(xian_node_rpc_address="192.0.2.1:26657"))
     assert "whoever reaches it may send transactions" in warning(findings, "exposure")
 
 
@@ -152,8 +152,8 @@ def listening(address: str, port: int, unit: str = "", folder: str = "/") -> dic
         ("127.0.0.1", 80, "nginx.service", False),
     ],
 )
-def test_a_port_that_another_program_has(address: str, port: int, unit: str, taken: bool) -> None:
-    findings = found(host(seen=machine(listeners=[listening(address, port, unit)])))
+def test_port_that_another_program_has(address: str, port: int, unit: str, taken: bool) -> None:
+    findings = preflight(host(seen=machine(listeners=[listening(address, port, unit)])))
     assert bool(findings) is taken
     if taken:
         assert problem(findings, "ports").startswith(f"nginx ({unit or 'process 77'}) listens on")
@@ -165,16 +165,16 @@ def test_a_port_that_another_program_has(address: str, port: int, unit: str, tak
 def test_under_supervisor_the_folder_tells_whose_a_socket_is(folder: str, taken: bool) -> None:
     seen = machine(data="/data", listeners=[listening("127.0.0.1", 8000, folder=folder)])
     here = {"program_manager": "supervisor", "program_account": "dev"}
-    assert bool(found(host(seen=seen, **here))) is taken
+    assert bool(preflight(host(seen=seen, **here))) is taken
 
 
-def test_of_another_accounts_program_its_account_is_told() -> None:
+def test_listener_of_another_account_is_named_by_its_account() -> None:
     nobody = {"program": "", "process": 0, "unit": "", "folder": ""}
     seen = machine(listeners=[listening("127.0.0.1", 8000) | nobody])
-    assert problem(found(host(seen=seen)), "ports").startswith("a program of dev listens on")
+    assert problem(preflight(host(seen=seen)), "ports").startswith("a program of dev listens on")
 
 
-def test_who_is_not_root_is_not_told_to_end_our_own_programs() -> None:
+def test_listeners_are_not_judged_without_root() -> None:
     ours = listening("127.0.0.1", 8000) | {"program": "", "user": "workflow-api"}
-    findings = found(host(seen=machine(listeners=[ours], root=False)))
+    findings = preflight(host(seen=machine(listeners=[ours], root=False)))
     assert "not root" in problem(findings, "system")

@@ -12,7 +12,7 @@ from tls_harness import Authority
 from workflow_backend.operations.preflight import certificates
 from workflow_backend.operations.preflight.findings import Finding
 
-from .made import found, host, problem, warning
+from .inventories import host, preflight, problem, warning
 
 ADDRESS = "192.0.2.1"
 
@@ -44,7 +44,7 @@ class Made:
         (self.folder / "ca.pem").write_bytes(self.authorities)
         given = {"workflow_services_api_key": self.key.decode(), **self.variables, **other}
         one = host(**given)
-        return found(one, certificates={"one": certificates.read(one)})
+        return preflight(one, certificates={"one": certificates.read(one)})
 
 
 @pytest.fixture
@@ -75,11 +75,11 @@ def test_certificate_has_to_name_where_clients_come_to(made: Made, ca: str) -> N
 
 def test_key_has_to_be_the_certificates(made: Made) -> None:
     _, other = made.authority.issue("api.example.org")
-    said = problem(made.findings(workflow_services_api_key=other.decode()), "certificates")
-    assert said.startswith("workflow_services_api_key is not the key of ")
-    assert "PRIVATE" not in said
-    said = problem(made.findings(workflow_services_api_key="bm8ga2V5IGF0IGFsbA"), "certificates")
-    assert said == "workflow_services_api_key is no private key in PEM"
+    what = problem(made.findings(workflow_services_api_key=other.decode()), "certificates")
+    assert what.startswith("workflow_services_api_key is not the key of ")
+    assert "PRIVATE" not in what
+    what = problem(made.findings(workflow_services_api_key="bm8ga2V5IGF0IGFsbA"), "certificates")
+    assert what == "workflow_services_api_key is no private key in PEM"
 
 
 def test_key_with_a_passphrase_is_refused_and_asks_nobody(made: Made) -> None:
@@ -88,21 +88,21 @@ def test_key_with_a_passphrase_is_refused_and_asks_nobody(made: Made) -> None:
         text = key.private_bytes(
             serialization.Encoding.PEM, form, serialization.BestAvailableEncryption(b"word")
         ).decode()
-        said = problem(made.findings(workflow_services_api_key=text), "certificates")
-        assert "has a passphrase" in said
+        what = problem(made.findings(workflow_services_api_key=text), "certificates")
+        assert "has a passphrase" in what
 
 
 def test_certificate_of_another_authority_is_refused(made: Made, tmp_path: Path) -> None:
     made.authorities = Authority(tmp_path, "other").certificate.read_bytes()
-    said = problem(made.findings(), "certificates")
-    assert "a client refuses" in said
-    assert "unable to get local issuer certificate" in said
+    what = problem(made.findings(), "certificates")
+    assert "a client refuses" in what
+    assert "unable to get local issuer certificate" in what
 
 
 @pytest.mark.parametrize(
     "text", [b"", b"no PEM", b"-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----"]
 )
-def test_what_is_no_certificate_is_named(made: Made, text: bytes) -> None:
+def test_certificate_that_is_none_is_named(made: Made, text: bytes) -> None:
     made.certificate = text
     assert problem(made.findings(), "certificates").endswith("one.pem is no certificate in PEM")
     good = Made(made.folder, ADDRESS)
@@ -129,5 +129,5 @@ def test_key_in_plain_text_beside_its_certificate_is_told(made: Made) -> None:
 
 
 def test_tokens_that_the_api_would_not_take_are_told() -> None:
-    told = found(host(), tokens={"one": ["web needs scopes"]})
-    assert problem(told, "tokens") == "workflow_services_tokens: web needs scopes"
+    findings = preflight(host(), tokens={"one": ["web needs scopes"]})
+    assert problem(findings, "tokens") == "workflow_services_tokens: web needs scopes"

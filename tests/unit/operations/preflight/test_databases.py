@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from .made import CATALOGUE, ROLES, found, host, problem
+from .inventories import CATALOGUE, ROLES, host, preflight, problem
 
 NAMES = ("workflow_services_projection_dsn", "xian_node_index_dsn")
 USER = "postgresql://u:9b8a9c5577e1d2c5@"
@@ -25,8 +25,8 @@ VERIFIED = "sslmode=verify-full&sslrootcert=/ca.pem"
         "postgres:///x?host=db.example&user=u",
     ],
 )
-def test_a_server_that_nobody_verifies(name: str, dsn: str) -> None:
-    what = problem(found(host(**{name: dsn})), "databases")
+def test_server_that_nobody_verifies(name: str, dsn: str) -> None:
+    what = problem(preflight(host(**{name: dsn})), "databases")
     assert what == f"{name} leads to another machine and does not verify it"
 
 
@@ -45,27 +45,27 @@ def test_a_server_that_nobody_verifies(name: str, dsn: str) -> None:
         f"{USER}[::1]:5432/x?sslmode=disable",
     ],
 )
-def test_a_server_that_is_verified_or_on_this_machine(dsn: str) -> None:
-    assert found(host(workflow_services_projection_dsn=dsn)) == []
+def test_server_that_is_verified_or_on_this_machine(dsn: str) -> None:
+    assert preflight(host(workflow_services_projection_dsn=dsn)) == []
 
 
 def test_authorities_that_are_not_named() -> None:
     dsn = f"{USER}db.example/x?sslmode=verify-full"
-    [finding] = found(host(workflow_services_projection_dsn=dsn))
+    [finding] = preflight(host(workflow_services_projection_dsn=dsn))
     assert "names no authorities" in finding.what
     for part in ("/etc/workflow-backend/projection-ca.pem", "workflow_services_projection_ca"):
         assert part in finding.hint
 
 
 @pytest.mark.parametrize("dsn", ["host=db.example user=u", "mysql://db.example/x", "//[db/x", "db"])
-def test_what_is_no_address_of_a_postgresql(dsn: str) -> None:
-    what = problem(found(host(xian_node_index_dsn=dsn)), "databases")
+def test_dsn_that_is_no_postgresql_address_is_found(dsn: str) -> None:
+    what = problem(preflight(host(xian_node_index_dsn=dsn)), "databases")
     assert what == "xian_node_index_dsn is no PostgreSQL address"
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_hint_names_what_the_roles_have(name: str) -> None:
-    [finding] = found(host(**{name: f"{USER}db.example/x"}))
+def test_hint_names_what_the_roles_have(name: str) -> None:
+    [finding] = preflight(host(**{name: f"{USER}db.example/x"}))
     variable = f"{name.removesuffix('_dsn')}_ca"
     assert variable in finding.hint
     assert variable in CATALOGUE.options
@@ -77,20 +77,22 @@ def test_the_hint_names_what_the_roles_have(name: str) -> None:
 NO_DATABASE = ["xian_node", "workflow_services"]
 
 
-def test_an_index_needs_a_database() -> None:
+def test_index_needs_a_database() -> None:
     lacks = "its node keeps an index, and there is no PostgreSQL for it"
-    assert problem(found(host(groups=["xian_node"])), "databases") == lacks
-    assert problem(found(host(groups=["xian_node"], xian_node_index="yes")), "databases") == lacks
-    assert found(host(groups=["xian_node"], xian_node_index="false")) == []
+    assert problem(preflight(host(groups=["xian_node"])), "databases") == lacks
+    assert (
+        problem(preflight(host(groups=["xian_node"], xian_node_index="yes")), "databases") == lacks
+    )
+    assert preflight(host(groups=["xian_node"], xian_node_index="false")) == []
     dsn = f"{USER}db.example/x?{VERIFIED}"
-    assert found(host(groups=NO_DATABASE, xian_node_index_dsn=dsn)) == []
-    lost = found(host(groups=["xian_node"], lost=["xian_node_index"], xian_node_index=""))
+    assert preflight(host(groups=NO_DATABASE, xian_node_index_dsn=dsn)) == []
+    lost = preflight(host(groups=["xian_node"], lost=["xian_node_index"], xian_node_index=""))
     assert problem(lost, "variables") == "can't be evaluated: xian_node_index"
 
 
 def test_services_need_an_index() -> None:
     lacks = "its services read an index, and its node keeps none"
-    assert problem(found(host(xian_node_index=False)), "databases") == lacks
-    assert found(host(xian_node_index=False, workflow_services_names=["handlers"])) == []
+    assert problem(preflight(host(xian_node_index=False)), "databases") == lacks
+    assert preflight(host(xian_node_index=False, workflow_services_names=["handlers"])) == []
     elsewhere = {"workflow_services_node_url": "http://192.0.2.9:26657"}
-    assert found(host(xian_node_index=False, **elsewhere)) == []
+    assert preflight(host(xian_node_index=False, **elsewhere)) == []

@@ -1,44 +1,30 @@
 """The module that looks at a machine: what it reads out of the texts and tables of a system."""
 
-import importlib.util
 import json
 import os
 import socket
 from base64 import b64encode
 from hashlib import sha256
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import pytest
+from tests.unit.modules.loading import module
 
-from .made import NO_HOME, REPO, machine
+from .inventories import NO_HOME, REPO, machine
 
-
-def loaded() -> ModuleType:
-    spec = importlib.util.spec_from_file_location(
-        "machine_facts", REPO / "library" / "machine_facts.py"
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-facts: Any = loaded()
+facts = module("machine_facts")
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ('ID=debian\nVERSION_ID="12"\nPRETTY_NAME="Debian 12"', ("debian", "12", "Debian 12")),
         ("PRETTY_NAME='Debian forky/sid'\nID=debian\n", ("debian", "", "Debian forky/sid")),
         ("", ("", "", "")),
     ],
 )
-def test_the_system_is_named(text: str, told: tuple[str, str, str]) -> None:
-    assert tuple(facts.system(text).values()) == told
+def test_system_is_named(text: str, expected: tuple[str, str, str]) -> None:
+    assert tuple(facts.system(text).values()) == expected
 
 
 def test_figures_are_read_out_of_what_programs_say() -> None:
@@ -66,7 +52,7 @@ def test_addresses_of_the_kernels_table(table: str, address: str) -> None:
 
 
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
-def test_a_socket_of_this_process_is_found_with_its_program(family: int) -> None:
+def test_socket_of_this_process_is_found_with_its_program(family: int) -> None:
     address = "127.0.0.1" if family == socket.AF_INET else "::1"
     with socket.create_server((address, 0), family=family) as server:
         port = server.getsockname()[1]
@@ -79,7 +65,7 @@ def test_a_socket_of_this_process_is_found_with_its_program(family: int) -> None
     assert [one for one in facts.listeners() if one["port"] == port] == []
 
 
-def test_the_unit_of_a_process(tmp_path: Path) -> None:
+def test_unit_of_a_process(tmp_path: Path) -> None:
     group = tmp_path / "cgroup"
     group.write_text("0::/system.slice/workflow-backend-abci.service\n")
     assert facts.unit(tmp_path) == "workflow-backend-abci.service"
@@ -102,7 +88,7 @@ def test_places_that_are_there_and_that_will_be(tmp_path: Path) -> None:
     assert kinds == ["folder", "file", "missing", "link"]
 
 
-def test_the_release_that_a_link_leads_to(tmp_path: Path) -> None:
+def test_release_that_a_link_leads_to(tmp_path: Path) -> None:
     (tmp_path / "current").symlink_to("releases/0.1.0-1")
     (tmp_path / "folder").mkdir()
     names = [facts.target(tmp_path / name) for name in ("current", "folder", "missing")]
@@ -119,7 +105,7 @@ def made_home(path: Path) -> bytes:
     return genesis
 
 
-def test_a_home_is_told_by_its_public_parts(tmp_path: Path) -> None:
+def test_home_is_told_by_its_public_parts(tmp_path: Path) -> None:
     genesis = made_home(tmp_path / "home")
     assert facts.home(tmp_path / "home") == {
         "chain_id": "net-1",
@@ -133,13 +119,13 @@ def test_a_home_is_told_by_its_public_parts(tmp_path: Path) -> None:
     assert facts.home(tmp_path / "home")["fee_mode"] == "paid_metered"
 
 
-def test_where_there_is_no_home(tmp_path: Path) -> None:
+def test_machine_facts_without_a_home(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert facts.home(tmp_path / "none") == facts.home(tmp_path / "empty") == NO_HOME
 
 
 @pytest.mark.parametrize(
-    ("file", "text", "said"),
+    ("file", "text", "message"),
     [
         ("genesis.json", None, "genesis.json: No such file"),
         ("genesis.json", "{", "broken"),
@@ -148,20 +134,20 @@ def test_where_there_is_no_home(tmp_path: Path) -> None:
         ("priv_validator_key.json", "{}", "broken"),
     ],
 )
-def test_a_home_with_a_lost_or_broken_part(
-    tmp_path: Path, file: str, text: str | None, said: str
+def test_home_with_a_lost_or_broken_part(
+    tmp_path: Path, file: str, text: str | None, message: str
 ) -> None:
     made_home(tmp_path / "home")
     path = tmp_path / "home/config" / file
     path.unlink() if text is None else path.write_text(text)
     seen = facts.home(tmp_path / "home")
-    assert said in seen["problem"]
+    assert message in seen["problem"]
     assert seen | {"problem": ""} == NO_HOME
 
 
 @pytest.mark.parametrize("file", ["genesis.json", "priv_validator_key.json", "xian.toml"])
 @pytest.mark.parametrize("what", ["pipe", "link", "large", "deep"])
-def test_what_the_account_put_in_place_of_a_file_is_neither_followed_nor_waited_for(
+def test_machine_facts_neither_follow_nor_wait_for_what_replaces_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, what: str
 ) -> None:
     made_home(tmp_path / "home")
@@ -181,6 +167,43 @@ def test_what_the_account_put_in_place_of_a_file_is_neither_followed_nor_waited_
     assert bool(seen["problem"]) is (file != "xian.toml" or what != "deep")
 
 
-def test_what_the_module_tells_is_what_is_judged() -> None:
-    source = (REPO / "library/machine_facts.py").read_text()
+@pytest.fixture
+def of_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that an account owns, as root sees it."""
+    folder = tmp_path / "account"
+    folder.mkdir()
+    if os.geteuid() == 0:
+        os.chown(folder, 65534, 65534)
+    else:  # then this account stands for the other one
+        monkeypatch.setattr(os, "geteuid", lambda: 0)
+    return folder
+
+
+@pytest.mark.parametrize("link", [".cometbft", ".cometbft/config"])
+def test_machine_facts_follow_no_folder_that_an_account_linked(
+    tmp_path: Path, of_account: Path, link: str
+) -> None:
+    secret = tmp_path / "secret"
+    made_home(secret)
+    (of_account / link).parent.mkdir(exist_ok=True)
+    if os.getuid() == 0:
+        os.chown((of_account / link).parent, 65534, 65534)
+    (of_account / link).symlink_to(secret / "config" if "/" in link else secret)
+    seen = facts.home(of_account / ".cometbft")
+    assert "is a link that another account may have made" in seen["problem"]
+    assert seen | {"problem": ""} == NO_HOME
+
+
+def test_place_behind_a_link_of_an_account_is_not_looked_at(
+    tmp_path: Path, of_account: Path
+) -> None:
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "name").touch()
+    (of_account / "data").symlink_to(tmp_path / "secret")
+    seen = facts.place(of_account / "data")
+    assert (seen["entries"], seen["device"]) == ([], of_account.stat().st_dev)
+
+
+def test_machine_facts_are_what_preflight_reads() -> None:
+    source = (REPO / "plugins/modules/machine_facts.py").read_text()
     assert [name for name in machine() if f'"{name}":' not in source] == []

@@ -1,25 +1,25 @@
-"""Machines: what a host lacks is told, and data of others that is in the way."""
+"""Machines: what a host lacks is reported, and data of others that is in the way."""
 
 from typing import Any
 
 import pytest
 
+from workflow_backend.operations.preflight.disks import GIB
 from workflow_backend.operations.preflight.findings import Level
-from workflow_backend.operations.preflight.machines import GIB
 
-from .made import (
+from .inventories import (
     DATA,
     HOME,
     NO_HOME,
     NOW,
     RELEASE,
-    found,
     host,
     key,
     machine,
     network,
     only,
     place,
+    preflight,
     problem,
     warning,
 )
@@ -45,14 +45,14 @@ def of(system: str, version: str) -> dict[str, Any]:
         ("fedora", "42", False),
     ],
 )
-def test_an_unknown_system_is_a_warning(system: str, version: str, known: bool) -> None:
-    findings = found(host(seen=of(system, version)))
+def test_unknown_system_is_a_warning(system: str, version: str, known: bool) -> None:
+    findings = preflight(host(seen=of(system, version)))
     assert findings == [] or f"its system is {system}" in warning(findings, "system")
     assert (findings == []) is known
 
 
 @pytest.mark.parametrize(
-    ("other", "said"),
+    ("other", "message"),
     [
         ({"machine": "aarch64"}, "a machine of the kind aarch64"),
         ({"init": "runit", "systemd": 0}, "its first process is runit"),
@@ -60,9 +60,9 @@ def test_an_unknown_system_is_a_warning(system: str, version: str, known: bool) 
         ({"root": False}, "Ansible is not root"),
     ],
 )
-def test_what_nothing_works_without(other: dict[str, Any], said: str) -> None:
-    assert said in problem(found(host(seen=machine(**other))), "system")
-    assert found(host(seen=machine(**other), **SUPERVISOR)) == []
+def test_machine_that_can_not_work_is_found(other: dict[str, Any], message: str) -> None:
+    assert message in problem(preflight(host(seen=machine(**other))), "system")
+    assert preflight(host(seen=machine(**other), **SUPERVISOR)) == []
 
 
 @pytest.mark.parametrize(
@@ -77,12 +77,12 @@ def test_what_nothing_works_without(other: dict[str, Any], said: str) -> None:
 )
 def test_memory_is_judged_by_what_runs(total: float, group: str, level: Level) -> None:
     seen = machine(memory=int(total * GIB))
-    findings = found(host(seen=seen, groups=[group], xian_node_index=False))
+    findings = preflight(host(seen=seen, groups=[group], xian_node_index=False))
     assert [finding.level for finding in findings] == ([level] if level else [])
 
 
 @pytest.mark.parametrize(
-    ("asked_at", "time", "said"),
+    ("asked_at", "time", "message"),
     [
         (NOW, NOW + 20, "18 s ahead of"),
         (NOW, NOW - 20, "20 s behind"),
@@ -90,18 +90,20 @@ def test_memory_is_judged_by_what_runs(total: float, group: str, level: Level) -
         (NOW - 30, NOW - 15, ""),  # it was busy between the question and the judgement
     ],
 )
-def test_clocks_agree(asked_at: float, time: float, said: str) -> None:
+def test_clocks_agree(asked_at: float, time: float, message: str) -> None:
     seen = machine(asked_at=asked_at, time=time)
-    findings = found(host(seen=seen))
-    assert said in problem(findings, "clock") if said else findings == []
-    assert found(host(seen=seen, **SUPERVISOR)) == []
+    findings = preflight(host(seen=seen))
+    assert message in problem(findings, "clock") if message else findings == []
+    assert preflight(host(seen=seen, **SUPERVISOR)) == []
 
 
-@pytest.mark.parametrize(("synchronised", "told"), [(True, False), (None, False), (False, True)])
-def test_a_clock_that_nothing_keeps_right(synchronised: bool | None, told: bool) -> None:
-    findings = found(host(seen=machine(synchronised=synchronised)))
-    assert bool(findings) is told
-    if told:
+@pytest.mark.parametrize(
+    ("synchronised", "is_reported"), [(True, False), (None, False), (False, True)]
+)
+def test_clock_that_nothing_keeps_right(synchronised: bool | None, is_reported: bool) -> None:
+    findings = preflight(host(seen=machine(synchronised=synchronised)))
+    assert bool(findings) is is_reported
+    if is_reported:
         assert warning(findings, "clock")
 
 
@@ -123,12 +125,12 @@ def test_disks_have_room(release: float, data: float, together: bool, levels: li
         RELEASE: place(1, free=int(release * GIB)),
         DATA: place(1 if together else 2, free=int(data * GIB)),
     }
-    findings = found(host(seen=machine(places=places)))
+    findings = preflight(host(seen=machine(places=places)))
     assert [finding.level for finding in findings] == levels
     assert all(finding.check == "disk" for finding in findings)
 
 
-def test_each_file_system_is_named_by_what_lies_outermost_on_it() -> None:
+def test_file_system_is_named_by_what_lies_outermost_on_it() -> None:
     index, snapshots, node = f"{DATA}/postgres", "/snapshots", f"{DATA}/node"
     places = {
         RELEASE: place(1),
@@ -137,7 +139,7 @@ def test_each_file_system_is_named_by_what_lies_outermost_on_it() -> None:
         index: place(3, free=0),
         snapshots: place(4, free=GIB // 2),
     }
-    findings = found(host(seen=machine(places=places)))
+    findings = preflight(host(seen=machine(places=places)))
     assert sorted(finding.what for finding in findings) == [
         f"0.0 GiB are free for {index}",
         f"0.5 GiB are free for {snapshots}",
@@ -147,28 +149,28 @@ def test_each_file_system_is_named_by_what_lies_outermost_on_it() -> None:
     assert [finding.level for finding in findings].count(Level.WARNING) == 1
 
 
-def test_a_release_that_is_there_needs_no_room() -> None:
+def test_release_that_is_there_needs_no_room() -> None:
     places = {RELEASE: place(1, free=0), DATA: place(2)}
-    assert problem(found(host(seen=machine(places=places))), "disk")
-    assert found(host(seen=machine(places=places, releases=["0.1.0-1"]))) == []
+    assert problem(preflight(host(seen=machine(places=places))), "disk")
+    assert preflight(host(seen=machine(places=places, releases=["0.1.0-1"]))) == []
 
 
 def test_under_supervisor_no_release_needs_room() -> None:
     places = {RELEASE: place(1, free=0), DATA: place(1, free=10 * GIB)}
-    assert found(host(seen=machine(places=places), **SUPERVISOR)) == []
+    assert preflight(host(seen=machine(places=places), **SUPERVISOR)) == []
 
 
 def test_file_systems_have_inodes_or_count_none() -> None:
-    for inodes, left, told in ((10**6, 5, True), (10**6, 10**5, False), (0, 0, False)):
+    for inodes, left, is_reported in ((10**6, 5, True), (10**6, 10**5, False), (0, 0, False)):
         places = {RELEASE: place(1), DATA: place(2, inodes=inodes, inodes_free=left)}
-        findings = found(host(seen=machine(places=places)))
-        assert bool(findings) is told
-        if told:
+        findings = preflight(host(seen=machine(places=places)))
+        assert bool(findings) is is_reported
+        if is_reported:
             assert "files" in problem(findings, "disk")
 
 
 @pytest.mark.parametrize(
-    ("entries", "current", "told"),
+    ("entries", "current", "is_reported"),
     [
         ([], "missing", False),
         (["current", "releases"], "link", False),
@@ -179,18 +181,18 @@ def test_file_systems_have_inodes_or_count_none() -> None:
         (["current", "releases"], "folder", True),
     ],
 )
-def test_the_folder_of_releases_is_ours(entries: list[str], current: str, told: bool) -> None:
+def test_folder_of_releases_is_ours(entries: list[str], current: str, is_reported: bool) -> None:
     places = {RELEASE: place(1, entries=entries), DATA: place(2)}
-    findings = found(host(seen=machine(places=places, current=current, deployed=True)))
-    assert bool(findings) is told
-    if told:
+    findings = preflight(host(seen=machine(places=places, current=current, deployed=True)))
+    assert bool(findings) is is_reported
+    if is_reported:
         assert "something else than releases" in problem(findings, "data")
 
 
 @pytest.mark.parametrize("deployed", [True, False])
 def test_data_where_nothing_was_deployed(deployed: bool) -> None:
     places = {RELEASE: place(1), DATA: place(2, entries=["node", "postgres"])}
-    findings = found(host(seen=machine(places=places, deployed=deployed)))
+    findings = preflight(host(seen=machine(places=places, deployed=deployed)))
     if deployed:
         assert findings == []
     else:
@@ -210,7 +212,7 @@ def home(**other: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("other", "said"),
+    ("other", "message"),
     [
         ({"chain_id": "net-0"}, f"{HOME} is a home of the chain net-0, not net-1"),
         ({"genesis_sha256": key("x")}, "another genesis of net-1"),
@@ -220,35 +222,35 @@ def home(**other: str) -> dict[str, Any]:
         ({}, ""),
     ],
 )
-def test_a_home_is_this_networks_and_this_hosts(other: dict[str, str], said: str) -> None:
-    findings = found(host(seen=home(**other)))
-    assert said in problem(findings, "data") if said else findings == []
-    assert found(host(seen=home(**other)), networks={"/net": None}) != []
+def test_home_is_this_networks_and_this_hosts(other: dict[str, str], message: str) -> None:
+    findings = preflight(host(seen=home(**other)))
+    assert message in problem(findings, "data") if message else findings == []
+    assert preflight(host(seen=home(**other)), networks={"/net": None}) != []
 
 
-def test_a_chain_keeps_its_fee_mode() -> None:
+def test_chain_keeps_its_fee_mode() -> None:
     paid = {"xian_node_fee_mode": "paid_metered", "workflow_contract_fee_mode": "paid_metered"}
-    what = problem(found(host(seen=home(), **paid)), "consensus")
+    what = problem(preflight(host(seen=home(), **paid)), "consensus")
     assert what.endswith(f"{HOME} was made with free_metered")
-    assert found(host(seen=home(fee_mode="paid_metered"), **paid)) == []
-    assert found(host(seen=home(fee_mode=""), **paid)) == []
+    assert preflight(host(seen=home(fee_mode="paid_metered"), **paid)) == []
+    assert preflight(host(seen=home(fee_mode=""), **paid)) == []
 
 
-def test_two_machines_with_one_validators_key() -> None:
+def test_machines_with_one_validators_key_are_found() -> None:
     net = network("one", "four")
     hosts = host("one", home()), host("four", home(validator=key("validator one")))
-    findings = found(*hosts, networks={"/net": net})
+    findings = preflight(*hosts, networks={"/net": net})
     assert {finding.check for finding in findings} == {"identity", "data"}
     assert findings[0].hosts == ("four",)
     both = next(finding for finding in findings if finding.check == "identity")
     assert both.hosts == ("four", "one")
 
 
-def test_two_names_of_one_machine() -> None:
+def test_machine_with_two_names_is_found() -> None:
     same = {"ansible_host": "192.0.2.9"}
-    finding = only(found(host("one", **same), host("four", **same)))
+    finding = only(preflight(host("one", **same), host("four", **same)))
     assert finding.what == "one and four are one machine, 192.0.2.9"
-    assert found(host("one", **same), host("four", ansible_port=2222, **same)) == []
+    assert preflight(host("one", **same), host("four", ansible_port=2222, **same)) == []
 
 
 @pytest.mark.parametrize(
@@ -266,8 +268,8 @@ def test_two_names_of_one_machine() -> None:
         ("The module interpreter '/usr/bin/python3' was not found.", "apt-get install python3"),
     ],
 )
-def test_a_host_that_can_not_be_asked(trouble: str, hint: str) -> None:
-    finding = only(found(host(trouble=trouble), host("four", machine())))
+def test_host_that_can_not_be_asked(trouble: str, hint: str) -> None:
+    finding = only(preflight(host(trouble=trouble), host("four", machine())))
     assert (finding.check, finding.hosts, finding.level) == ("reach", ("one",), Level.PROBLEM)
     assert trouble in finding.what
     assert hint in finding.hint

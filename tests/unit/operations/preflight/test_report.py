@@ -1,15 +1,12 @@
 """The report: one line a finding, a hint below it, and what an operator has accepted."""
 
 import json
-from functools import partial
 from pathlib import Path
 
 import pytest
 from tls_harness import Authority
 
-from workflow_backend.api import token_file
 from workflow_backend.errors import SettingError
-from workflow_backend.operations import preflight as module
 from workflow_backend.operations.preflight.findings import (
     NEVER_ACCEPTED,
     Finding,
@@ -18,15 +15,8 @@ from workflow_backend.operations.preflight.findings import (
     merged,
     report,
 )
-from workflow_backend.processor.handlers import configuration
 
-from .made import PREFIXES, ROLES
-
-preflight = partial(
-    module.preflight,
-    read_handlers=partial(configuration.load, elsewhere=True),
-    check_token=token_file.require,
-)
+from .role_request import preflight, request
 
 DISK = Finding("disk", ("b",), "it is full", "free some")
 CLOCK = Finding("clock", ("a",), "it is late", level=Level.WARNING)
@@ -42,13 +32,13 @@ def test_problems_come_first_and_columns_are_aligned() -> None:
     assert report([], 2) == []
 
 
-def test_what_is_the_same_on_several_hosts_is_said_once() -> None:
+def test_report_merges_what_is_the_same_on_several_hosts() -> None:
     same = [Finding("disk", (name,), "it is full") for name in "cab"]
     assert merged(same) == [Finding("disk", ("a", "b", "c"), "it is full")]
 
 
 @pytest.mark.parametrize(
-    ("names", "total", "said"),
+    ("names", "total", "text"),
     [
         (("a", "b"), 3, "a, b"),
         (("a", "b", "c"), 3, "all hosts"),
@@ -57,8 +47,8 @@ def test_what_is_the_same_on_several_hosts_is_said_once() -> None:
         (("a", "b", "c", "d", "e"), 9, "a, b, c +2"),
     ],
 )
-def test_hosts_are_named(names: tuple[str, ...], total: int, said: str) -> None:
-    assert report([Finding("disk", names, "it is full")], total)[1].split("  ")[1] == said
+def test_hosts_are_named(names: tuple[str, ...], total: int, text: str) -> None:
+    assert report([Finding("disk", names, "it is full")], total)[1].split("  ")[1] == text
 
 
 def test_problems_of_an_accepted_check_are_warnings() -> None:
@@ -67,33 +57,17 @@ def test_problems_of_an_accepted_check_are_warnings() -> None:
 
 
 @pytest.mark.parametrize("check", NEVER_ACCEPTED)
-def test_what_the_chain_would_pay_for_is_never_accepted(check: str) -> None:
+def test_report_never_accepts_what_would_harm_the_chain(check: str) -> None:
     found = list(accept([Finding(check, ("a",), "x")], [check]))
     assert [finding.level for finding in found] == [Level.PROBLEM] * 2
     assert check in found[0].what
 
 
-def request(**other: object) -> dict[str, object]:
-    """What the role asks, of an inventory without hosts."""
-    return {
-        "roles": str(ROLES),
-        "prefixes": PREFIXES,
-        "variables": [],
-        "sources": [],
-        "playbooks": "/none",
-        "folder": "/none",
-        "accepted": [],
-        "play": [],
-        "hosts": {},
-        **other,
-    }
-
-
-def test_an_empty_inventory_is_well() -> None:
+def test_empty_inventory_is_well() -> None:
     assert preflight(request(), rehearsal=False) == {"ok": True, "report": [], "findings": []}
 
 
-def test_a_request_with_a_misspelt_field_is_refused_without_what_it_holds() -> None:
+def test_request_with_a_misspelt_field_is_refused_without_what_it_holds() -> None:
     with pytest.raises(SettingError) as caught:
         preflight(
             request(hosts={"a": {"names": [], "values": {}, "geheim": "hunter2"}}), rehearsal=False
@@ -102,7 +76,7 @@ def test_a_request_with_a_misspelt_field_is_refused_without_what_it_holds() -> N
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_host_needs_a_release_that_was_built(tmp_path: Path) -> None:
+def test_host_needs_a_release_that_was_built(tmp_path: Path) -> None:
     file = tmp_path / "latest.json"
     values = {"release_file": json.dumps(str(file))}
     given = {"groups": [], "closed": [], "names": ["release_file"], "values": values}
@@ -125,7 +99,7 @@ def test_a_host_needs_a_release_that_was_built(tmp_path: Path) -> None:
     assert missing() == []
 
 
-def test_a_file_that_a_variable_names_is_there(tmp_path: Path) -> None:
+def test_file_that_a_variable_names_is_there(tmp_path: Path) -> None:
     file = tmp_path / "ca.pem"
     values = {"workflow_services_api_ca": json.dumps(str(file)), "program_manager": '"supervisor"'}
     given = {"groups": [], "closed": [], "names": list(values), "values": values}
@@ -137,7 +111,7 @@ def test_a_file_that_a_variable_names_is_there(tmp_path: Path) -> None:
     assert preflight(asked, rehearsal=False)["findings"] == []
 
 
-def test_a_handlers_file_that_the_handlers_would_not_start_with(tmp_path: Path) -> None:
+def test_handlers_file_that_the_handlers_would_not_start_with(tmp_path: Path) -> None:
     file = tmp_path / "handlers.toml"
     values = {"workflow_services_handlers": json.dumps(str(file))}
     values["program_manager"] = '"supervisor"'
@@ -149,11 +123,11 @@ def test_a_handlers_file_that_the_handlers_would_not_start_with(tmp_path: Path) 
         return [one["what"] for one in found if one["check"] == "handlers"]
 
     file.write_text('[job]\nhandler = "ecko"\n')
-    (said,) = wrong()
-    assert said.startswith(f"{file}: [job] handler must be one of echo")
+    (text,) = wrong()
+    assert text.startswith(f"{file}: [job] handler must be one of echo")
     file.write_text("[job")
-    (said,) = wrong()
-    assert said.startswith(f"the handlers' file {file} can't be read: Expected ']'")
+    (text,) = wrong()
+    assert text.startswith(f"the handlers' file {file} can't be read: Expected ']'")
     # The program is on the host.
     file.write_text('[job]\nhandler = "command"\nargv = ["/opt/none/such"]\n')
     assert wrong() == []

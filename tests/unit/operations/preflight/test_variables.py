@@ -9,61 +9,61 @@ from workflow_backend.operations.preflight.catalogue import RENAMED, Catalogue
 from workflow_backend.operations.preflight.findings import Level
 from workflow_backend.operations.preflight.inventory import Inventory
 
-from .made import CATALOGUE, PREFIXES, found, host, only, problem, warning
+from .inventories import CATALOGUE, PREFIXES, host, only, preflight, problem, warning
 
 
-def test_a_misspelt_name_is_told_with_the_one_that_is_meant() -> None:
-    finding = only(found(host(xian_node_block_polcy="on_demand")))
+def test_misspelt_name_is_told_with_the_one_that_is_meant() -> None:
+    finding = only(preflight(host(xian_node_block_polcy="on_demand")))
     assert (finding.check, finding.level) == ("variables", Level.PROBLEM)
     assert finding.what == "no role knows xian_node_block_polcy"
     assert finding.hint == "is it xian_node_block_policy?"
 
 
-def test_a_name_like_no_other_is_told_too() -> None:
-    finding = only(found(host(preflight_party="tonight")))
+def test_name_like_no_other_is_told_too() -> None:
+    finding = only(preflight(host(preflight_party="tonight")))
     assert finding.what == "no role knows preflight_party"
     assert "another beginning" in finding.hint
 
 
 def test_names_that_begin_otherwise_are_the_operators_own() -> None:
-    assert found(host(my_release="1", xiannode="2", node_xian_node_x="3")) == []
+    assert preflight(host(my_release="1", xiannode="2", node_xian_node_x="3")) == []
 
 
-def test_a_renamed_variable_is_told_with_its_new_name() -> None:
+def test_renamed_variable_is_told_with_its_new_name() -> None:
     renamed = {"xian_node_policy": "xian_node_block_policy"}
     catalogue = Catalogue({}, {}, list(CATALOGUE.options), renamed)
     one = host(xian_node_policy="on_demand", catalogue=catalogue)
     inventory = Inventory({"one": one}, frozenset({"one"}))
-    finding = only(list(variables.judge(inventory, catalogue, PREFIXES, rehearsal=False)))
+    finding = only(list(variables.check(inventory, catalogue, PREFIXES, rehearsal=False)))
     assert finding.what == "xian_node_policy has another name now"
     assert finding.hint == "rename it to xian_node_block_policy"
 
 
-def test_what_is_renamed_is_gone_and_its_new_name_is_there() -> None:
+def test_variable_that_was_renamed_has_its_new_name_in_the_catalogue() -> None:
     assert not RENAMED.keys() & CATALOGUE.options.keys()
     assert set(RENAMED.values()) <= CATALOGUE.options.keys()
 
 
-def test_what_can_not_be_evaluated_is_told_in_one_line() -> None:
+def test_variables_that_can_not_be_evaluated_are_one_finding() -> None:
     lost = ("workflow_services_report", "workflow_contract_workers")
-    what = problem(found(host(lost=lost)), "variables")
+    what = problem(preflight(host(lost=lost)), "variables")
     assert what == "can't be evaluated: workflow_contract_workers, workflow_services_report"
 
 
 @pytest.mark.parametrize("name", variables.FILES)
-def test_a_file_that_is_named_and_not_there(name: str) -> None:
+def test_file_that_is_named_and_not_there(name: str) -> None:
     given = {"workflow_services_api_key": "-----BEGIN PRIVATE KEY-----", name: "/no/such"}
-    what = problem(found(host(**given), absent=["/no/such"]), "variables")
+    what = problem(preflight(host(**given), absent=["/no/such"]), "variables")
     assert what == f"{name}: there is no file /no/such"
     assert CATALOGUE.options[name].kind == "path"
 
 
-def test_a_rehearsal_may_come_before_the_network_and_its_files() -> None:
-    findings = found(
+def test_rehearsal_may_come_before_the_network_and_its_files() -> None:
+    findings = preflight(
         host(lost=("workflow_contract_workers",)), networks={"/net": None}, rehearsal=True
     )
     assert [finding.level for finding in findings] == [Level.WARNING] * 2
-    findings = found(host(lost=("workflow_contract_workers",)), rehearsal=True)
+    findings = preflight(host(lost=("workflow_contract_workers",)), rehearsal=True)
     assert problem(findings, "variables")
 
 
@@ -84,8 +84,8 @@ def test_a_rehearsal_may_come_before_the_network_and_its_files() -> None:
         ("workflow_services_names", ["handlers", "ui"]),
     ],
 )
-def test_a_value_of_another_kind_is_told(name: str, value: Any) -> None:
-    what = next(f.what for f in found(host(**{name: value})) if f.check == "variables")
+def test_value_of_another_kind_is_told(name: str, value: Any) -> None:
+    what = next(f.what for f in preflight(host(**{name: value})) if f.check == "variables")
     assert what.startswith(f"{name} must be of ")
     assert what.endswith(f"it is {value!r}")
 
@@ -101,23 +101,23 @@ def test_a_value_of_another_kind_is_told(name: str, value: Any) -> None:
         ("workflow_services_names", ["handlers"]),
     ],
 )
-def test_a_value_that_ansible_would_take_is_taken(name: str, value: Any) -> None:
-    assert found(host(**{name: value})) == []
+def test_value_that_ansible_would_take_is_taken(name: str, value: Any) -> None:
+    assert preflight(host(**{name: value})) == []
 
 
-def test_a_secret_is_not_repeated() -> None:
-    findings = found(host(workflow_services_keys="hunter2"))
+def test_secret_is_not_repeated() -> None:
+    findings = preflight(host(workflow_services_keys="hunter2"))
     assert "hunter2" not in str(findings)
     assert problem(findings, "variables").startswith("workflow_services_keys must be of")
 
 
-def test_only_hosts_of_the_deployment_count() -> None:
+def test_variables_of_hosts_outside_the_play_do_not_count() -> None:
     hosts = host("one"), host("four", preflight_party="tonight")
-    assert found(*hosts, play=("one",)) == []
-    assert found(*hosts, play=("four",)) != []
+    assert preflight(*hosts, play=("one",)) == []
+    assert preflight(*hosts, play=("four",)) != []
 
 
-def test_a_default_comes_from_the_spec_the_profile_or_another_variable() -> None:
+def test_default_comes_from_the_spec_the_profile_or_another_variable() -> None:
     default = CATALOGUE.default
     assert default("workflow_services_api_port", {}) == 8000
     assert default("xian_node_block_policy", {}) == "idle_interval"
@@ -133,7 +133,7 @@ def test_a_default_comes_from_the_spec_the_profile_or_another_variable() -> None
     assert small.default("role_d", {}) is None
 
 
-def test_an_options_own_role_has_the_last_word() -> None:
+def test_options_own_role_has_the_last_word() -> None:
     options: dict[str, Any] = {"main": {"options": {"owner_x": {"required": True}}}}
     own = {"main": {"options": {"owner_x": {"default": 5, "type": "int"}}}}
     specs: dict[str, Any] = {
@@ -146,4 +146,4 @@ def test_an_options_own_role_has_the_last_word() -> None:
 
 
 def test_warnings_are_not_problems() -> None:
-    assert warning(found(host(), networks={"/net": None}, rehearsal=True), "network")
+    assert warning(preflight(host(), networks={"/net": None}, rehearsal=True), "network")

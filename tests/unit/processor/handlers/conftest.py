@@ -1,11 +1,12 @@
 """A handlers' process for each test, or one for all tests of a module."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
-from workflow_backend.processor.remote import Remote
+from workflow_backend.processor.handler_client import HandlerClient
 
 from .harness import FILE, Handlers
 
@@ -34,8 +35,10 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Handlers]:
 
 
 @pytest.fixture
-async def remote(running: Handlers) -> AsyncIterator[Remote]:
+async def client(running: Handlers) -> AsyncIterator[HandlerClient]:
     """A connection to the process with every handler of the file."""
     running.progress.clear()
-    async with Remote(running.socket).running() as remote:
-        yield remote
+    async with HandlerClient(running.socket, asyncio.Event()).running() as client:
+        # So that no test's time limit includes the start of the process.
+        await client.run(running.job("job", "first"), 60)
+        yield client

@@ -7,9 +7,9 @@ from typing import Any
 
 from aiohttp import web
 
+from workflow_backend.processor.handler_client import HandlerClient
 from workflow_backend.processor.handlers.http import retry_after
 from workflow_backend.processor.handlers.job import Answer
-from workflow_backend.processor.remote import Remote
 
 from .harness import Handlers
 
@@ -48,7 +48,7 @@ class TestHttp:
             (web.json_response(["done"]), Answer("completed", "")),
             (
                 web.json_response({"result_uri": 5}),
-                Answer("failed", "the handler's result_uri is no text"),
+                Answer("failed", "the handler's result_uri is not a text"),
             ),
             (web.Response(status=404), Answer("failed", "the service answered 404")),
             (
@@ -67,10 +67,10 @@ class TestHttp:
                 f'[web]\nhandler = "http"\nurl = "{url}"\ntoken_file = "token"\n'
                 '[away]\nhandler = "http"\nurl = "http://127.0.0.1:1/"\n'
             )
-            async with Remote(handlers.socket).running() as remote:
+            async with HandlerClient(handlers.socket, asyncio.Event()).running() as client:
                 for _, expected in cases:
-                    assert await remote.run(handlers.job("web", "w", number=2), 20) == expected
-                away = await remote.run(handlers.job("away", "a"), 20)
+                    assert await client.run(handlers.job("web", "w", number=2), 20) == expected
+                away = await client.run(handlers.job("away", "a"), 20)
                 assert (away.outcome, away.text[:26]) == ("retry", "no answer from the service")
         headers, body = asked[0]
         assert headers["Idempotency-Key"] == body["idempotency_key"] == "chain/con/w"
@@ -103,8 +103,8 @@ async def test_address_with_a_secret_gets_into_no_reason(handlers: Handlers) -> 
         handlers.start(
             "".join(f'[{kind}]\nhandler = "http"\nurl = "{urls[kind]}"\n' for kind in urls)
         )
-        async with Remote(handlers.socket).running() as remote:
-            answers = [await remote.run(handlers.job(kind, kind), 20) for kind in urls]
+        async with HandlerClient(handlers.socket, asyncio.Event()).running() as client:
+            answers = [await client.run(handlers.job(kind, kind), 20) for kind in urls]
     assert answers == [
         Answer("retry", "no answer from the service: it breaks HTTP"),
         Answer("retry", "no answer from the service: Connection refused"),

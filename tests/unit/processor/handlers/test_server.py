@@ -10,19 +10,19 @@ import time
 
 import pytest
 
-from workflow_backend.processor import remote as remote_module
+from workflow_backend.processor import handler_client
+from workflow_backend.processor.handler_client import HandlerClient, HandlersAway, NoHandler
 from workflow_backend.processor.handlers.job import Answer
-from workflow_backend.processor.remote import HandlersAway, NoHandler, Remote
 
 from .harness import BRIEF, Handlers, is_alive, until
 
 
 async def test_each_handler_answers_side_by_side_on_one_connection(
-    running: Handlers, remote: Remote
+    running: Handlers, client: HandlerClient
 ) -> None:
     jobs = [running.job(kind, f"{kind}-{n}") for kind in ("job", "sync") for n in range(20)]
     jobs += [running.job("command", "one"), running.job("slow", "x", str(running.path / "x"))]
-    answers = await asyncio.gather(*(remote.run(job, 20) for job in jobs))
+    answers = await asyncio.gather(*(client.run(job, 20) for job in jobs))
     assert {answer.outcome for answer in answers} == {"completed"}
     assert answers[0].text == "p"
     assert answers[20].text == "done:sync-0:4:1:chain/con/sync-0"
@@ -40,77 +40,79 @@ async def test_each_handler_answers_side_by_side_on_one_connection(
         ("choose", "fault", Answer("retry", "KeyError: 'x'")),
         ("choose", "gone", Answer("retry", "the handler's process ended with code 3")),
         ("choose", "nothing", Answer("completed", "")),
-        ("choose", "wrong", Answer("failed", "the handler's result_uri is no text")),
+        ("choose", "wrong", Answer("failed", "the handler's result_uri is not a text")),
         ("command", "fail", Answer("failed", "exit code 65: bad item")),
         ("command", "again", Answer("retry", "exit code 75: not now")),
         ("command", "signal", Answer("retry", "ended by SIGTERM")),
         ("command", "silent", Answer("completed", "")),
         ("command", "noise", Answer("completed", "")),
         ("command", "told", Answer("completed", "")),
-        ("command", "number", Answer("failed", "the handler's result_uri is no text")),
+        ("command", "number", Answer("failed", "the handler's result_uri is not a text")),
         ("command", "much", Answer("failed", "it wrote more than 65536 bytes")),
     ],
 )
 async def test_what_a_handler_does_decides(
-    running: Handlers, remote: Remote, kind: str, item_id: str, expected: Answer
+    running: Handlers, client: HandlerClient, kind: str, item_id: str, expected: Answer
 ) -> None:
-    assert await remote.run(running.job(kind, item_id), 20) == expected
+    assert await client.run(running.job(kind, item_id), 20) == expected
     # Whatever happened, the next job of the kind is done.
-    assert (await remote.run(running.job(kind, "next"), 20)).outcome == "completed"
+    assert (await client.run(running.job(kind, "next"), 20)).outcome == "completed"
 
 
 async def test_a_result_that_the_contract_would_refuse_fails(
-    running: Handlers, remote: Remote
+    running: Handlers, client: HandlerClient
 ) -> None:
-    answer = await remote.run(running.job("choose", "long"), 20)
+    answer = await client.run(running.job("choose", "long"), 20)
     assert answer.outcome == "failed"
     assert "1024" in answer.text
 
 
-async def test_progress_of_a_command_is_told(running: Handlers, remote: Remote) -> None:
-    await remote.run(running.job("command", "progress"), 20)
+async def test_progress_of_a_command_is_told(running: Handlers, client: HandlerClient) -> None:
+    await client.run(running.job("command", "progress"), 20)
     assert running.progress == ["first half"]
 
 
 @pytest.mark.parametrize("kind", ["command", "choose"])
 async def test_a_handler_sees_none_of_our_settings(
-    running: Handlers, remote: Remote, kind: str
+    running: Handlers, client: HandlerClient, kind: str
 ) -> None:
-    names = (await remote.run(running.job(kind, "environment"), 20)).text.split()
+    names = (await client.run(running.job(kind, "environment"), 20)).text.split()
     assert "DATABASE" in names
     assert not [name for name in names if name.startswith("XIAN_")]
 
 
-async def test_a_timeout_kills_the_whole_group(running: Handlers, remote: Remote) -> None:
+async def test_a_timeout_kills_the_whole_group(running: Handlers, client: HandlerClient) -> None:
     file = running.path / "pid"
-    answer = await remote.run(running.job("brief", "tree", str(file)), 20)
+    answer = await client.run(running.job("brief", "tree", str(file)), 20)
     assert answer == Answer("retry", "it took longer than 4 s")
     assert not is_alive(int(file.read_text()))
 
 
-async def test_what_a_command_leaves_behind_is_killed(running: Handlers, remote: Remote) -> None:
+async def test_what_a_command_leaves_behind_is_killed(
+    running: Handlers, client: HandlerClient
+) -> None:
     file = running.path / "pid"
-    answer = await remote.run(running.job("brief", "orphan", str(file)), 20)
+    answer = await client.run(running.job("brief", "orphan", str(file)), 20)
     assert answer.outcome == "completed"
     await until(lambda: not is_alive(int(file.read_text())), "the end of what was left behind")
 
 
 async def test_a_timeout_ends_functions_that_listen_and_those_that_do_not(
-    running: Handlers, remote: Remote
+    running: Handlers, client: HandlerClient
 ) -> None:
     late, deaf = running.path / "late", running.path / "deaf"
     answers = await asyncio.gather(
-        remote.run(running.job("slow", "late", str(late)), 20),
-        remote.run(running.job("deaf", "x", str(deaf)), 20),
+        client.run(running.job("slow", "late", str(late)), 20),
+        client.run(running.job("deaf", "x", str(deaf)), 20),
     )
     assert list(answers) == [Answer("retry", "it took longer than 1 s")] * 2
     assert late.read_text() == "ended"
     assert not is_alive(int(deaf.read_text()))
 
 
-async def test_a_cancelled_try_is_ended(running: Handlers, remote: Remote) -> None:
+async def test_a_cancelled_try_is_ended(running: Handlers, client: HandlerClient) -> None:
     file = running.path / "pid"
-    trying = asyncio.create_task(remote.run(running.job("command", "tree", str(file)), 20))
+    trying = asyncio.create_task(client.run(running.job("command", "tree", str(file)), 20))
     await until(lambda: file.exists() and file.read_text(), "the command")
     trying.cancel()
     await until(lambda: not is_alive(int(file.read_text())), "the end of the command")
@@ -119,8 +121,8 @@ async def test_a_cancelled_try_is_ended(running: Handlers, remote: Remote) -> No
 async def test_a_processor_that_goes_leaves_nothing_running(handlers: Handlers) -> None:
     handlers.start(BRIEF)
     file = handlers.path / "pid"
-    async with Remote(handlers.socket).running() as remote:
-        trying = asyncio.create_task(remote.run(handlers.job("command", "tree", str(file)), 20))
+    async with HandlerClient(handlers.socket, asyncio.Event()).running() as client:
+        trying = asyncio.create_task(client.run(handlers.job("command", "tree", str(file)), 20))
         await until(lambda: file.exists() and file.read_text(), "the command")
     await until(lambda: not is_alive(int(file.read_text())), "the end of the command")
     trying.cancel()
@@ -129,18 +131,18 @@ async def test_a_processor_that_goes_leaves_nothing_running(handlers: Handlers) 
 async def test_a_kill_of_the_process_fails_the_try_and_no_more(handlers: Handlers) -> None:
     handlers.start(BRIEF)
     file = handlers.path / "pid"
-    async with Remote(handlers.socket).running() as remote:
-        trying = asyncio.create_task(remote.run(handlers.job("command", "tree", str(file)), 20))
+    async with HandlerClient(handlers.socket, asyncio.Event()).running() as client:
+        trying = asyncio.create_task(client.run(handlers.job("command", "tree", str(file)), 20))
         await until(lambda: file.exists() and file.read_text(), "the command")
         handlers.end(signal.SIGKILL)
         assert (await trying).outcome == "retry"
         with pytest.raises(HandlersAway, match=r"has ended|no connection"):
-            await remote.run(handlers.job("job", "early"), 0.1)
-        waiting = asyncio.create_task(remote.run(handlers.job("job", "waits"), 20))
+            await client.run(handlers.job("job", "early"), 0.1)
+        waiting = asyncio.create_task(client.run(handlers.job("job", "waits"), 20))
         handlers.start('[job]\nhandler = "echo"\n')
         assert (await waiting).outcome == "completed"
         with pytest.raises(NoHandler):
-            await remote.run(handlers.job("command", "x"), 20)
+            await client.run(handlers.job("command", "x"), 20)
 
 
 async def test_a_stop_lets_what_runs_end_and_does_not_count_the_rest_as_tries(
@@ -148,8 +150,8 @@ async def test_a_stop_lets_what_runs_end_and_does_not_count_the_rest_as_tries(
 ) -> None:
     handlers.start(BRIEF)
     file = handlers.path / "pid"
-    async with Remote(handlers.socket).running() as remote:
-        long = asyncio.create_task(remote.run(handlers.job("command", "tree", str(file)), 20))
+    async with HandlerClient(handlers.socket, asyncio.Event()).running() as client:
+        long = asyncio.create_task(client.run(handlers.job("command", "tree", str(file)), 20))
         await until(lambda: file.exists() and file.read_text(), "the command")
         assert await asyncio.to_thread(handlers.end, signal.SIGTERM) == 0
         assert (await long).outcome == "interrupted"
@@ -160,26 +162,26 @@ async def test_a_stop_lets_what_runs_end_and_does_not_count_the_rest_as_tries(
 async def test_a_process_that_hangs_is_noticed(
     handlers: Handlers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote_module, "PING_SECONDS", 0.1)
+    monkeypatch.setattr(handler_client, "PING_SECONDS", 0.1)
     handlers.start('[job]\nhandler = "echo"\n')
     assert handlers.process is not None
-    async with Remote(handlers.socket).running() as remote:
-        await remote.run(handlers.job("job", "y"), 20)
+    async with HandlerClient(handlers.socket, asyncio.Event()).running() as client:
+        await client.run(handlers.job("job", "y"), 20)
         handlers.process.send_signal(signal.SIGSTOP)
-        await until(lambda: "has not answered" in remote.problem, "the problem")
-        assert not remote.connected
+        await until(lambda: "has not answered" in client.problem, "the problem")
+        assert not client.connected
         handlers.process.send_signal(signal.SIGCONT)
-        assert (await remote.run(handlers.job("job", "z"), 20)).outcome == "completed"
+        assert (await client.run(handlers.job("job", "z"), 20)).outcome == "completed"
 
 
 async def test_a_processor_that_was_frozen_itself_keeps_its_runs(
     handlers: Handlers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote_module, "PING_SECONDS", 0.1)
+    monkeypatch.setattr(handler_client, "PING_SECONDS", 0.1)
     handlers.start('[job]\nhandler = "command"\nargv = ["sleep", "3"]\n')
-    async with Remote(handlers.socket).running() as remote:
-        run = asyncio.create_task(remote.run(handlers.job("job", "y"), 20))
-        await until(lambda: remote.connected, "the connection")
+    async with HandlerClient(handlers.socket, asyncio.Event()).running() as client:
+        run = asyncio.create_task(client.run(handlers.job("job", "y"), 20))
+        await until(lambda: client.connected, "the connection")
         for _ in range(3):
             await asyncio.sleep(0.15)  # a ping or two are on their way
             time.sleep(0.6)  # noqa: ASYNC251 - this stops the whole loop, as a freezer does
@@ -190,7 +192,7 @@ class TestStart:
     """What is wrong is one line, before anything is served."""
 
     @pytest.mark.parametrize(
-        ("text", "environment", "said"),
+        ("text", "environment", "message"),
         [
             ("[job]\n", {}, "[job] handler is missing"),
             (
@@ -211,39 +213,39 @@ class TestStart:
         ],
     )
     def test_refusals(
-        self, handlers: Handlers, text: str, environment: dict[str, str], said: str
+        self, handlers: Handlers, text: str, environment: dict[str, str], message: str
     ) -> None:
         handlers.environment = environment
         handlers.start(text)
         assert handlers.process is not None
         assert handlers.process.wait(20) == 1
         (line,) = (handlers.path / "log").read_text().splitlines()
-        assert said in line
+        assert message in line
         assert "a" * 64 not in line
 
     async def test_a_second_process_on_the_same_socket_is_refused(self, handlers: Handlers) -> None:
         handlers.start(BRIEF)
-        async with Remote(handlers.socket).running() as remote:
-            await remote.run(handlers.job("job", "x"), 20)
+        async with HandlerClient(handlers.socket, asyncio.Event()).running() as client:
+            await client.run(handlers.job("job", "x"), 20)
             second = Handlers(handlers.path)
             second.start(BRIEF)
             assert second.process is not None
             assert await asyncio.to_thread(second.process.wait, 20) == 1
             assert "another process listens" in (handlers.path / "log").read_text()
-            assert (await remote.run(handlers.job("job", "y"), 20)).outcome == "completed"
+            assert (await client.run(handlers.job("job", "y"), 20)).outcome == "completed"
 
     async def test_only_its_own_account_may_connect(
-        self, running: Handlers, remote: Remote
+        self, running: Handlers, client: HandlerClient
     ) -> None:
-        await remote.run(running.job("job", "x"), 20)
+        await client.run(running.job("job", "x"), 20)
         assert stat.S_IMODE(running.socket.stat().st_mode) == 0o600
 
     async def test_or_a_group(self, handlers: Handlers) -> None:
         group = grp.getgrgid(os.getgid())
         handlers.environment = {"XIAN_WORKFLOW_HANDLERS_GROUP": group.gr_name}
         handlers.start(BRIEF)
-        async with Remote(handlers.socket).running() as remote:
-            await remote.run(handlers.job("job", "x"), 20)
+        async with HandlerClient(handlers.socket, asyncio.Event()).running() as client:
+            await client.run(handlers.job("job", "x"), 20)
         status = handlers.socket.stat()
         assert (stat.S_IMODE(status.st_mode), status.st_gid) == (0o660, group.gr_gid)
 
@@ -253,13 +255,13 @@ class TestStart:
             manager.settimeout(20)
             handlers.environment = {"NOTIFY_SOCKET": str(handlers.path / "notify")}
             handlers.start(BRIEF)
-            told: list[str] = []
-            while "READY=1" not in told or "WATCHDOG=1" not in told:
-                told += (await asyncio.to_thread(manager.recv, 4096)).decode().split("\n")
+            lines: list[str] = []
+            while "READY=1" not in lines or "WATCHDOG=1" not in lines:
+                lines += (await asyncio.to_thread(manager.recv, 4096)).decode().split("\n")
             assert handlers.socket.exists()
             assert await asyncio.to_thread(handlers.end, signal.SIGTERM) == 0
-            while "STOPPING=1" not in told:
-                told += (await asyncio.to_thread(manager.recv, 4096)).decode().split("\n")
+            while "STOPPING=1" not in lines:
+                lines += (await asyncio.to_thread(manager.recv, 4096)).decode().split("\n")
 
 
 async def test_a_service_of_which_a_part_failed_ends(handlers: Handlers) -> None:
@@ -273,5 +275,5 @@ async def test_a_service_of_which_a_part_failed_ends(handlers: Handlers) -> None
     handlers.start(BRIEF)
     assert handlers.process is not None
     assert await asyncio.to_thread(handlers.process.wait, 20) == 1
-    assert "starts the service anew" in handlers.lines()[-1]["message"]
+    assert "restarts the service" in handlers.lines()[-1]["message"]
     assert not handlers.socket.exists()

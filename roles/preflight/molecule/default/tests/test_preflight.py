@@ -23,8 +23,8 @@ def test_what_is_wrong_on_a_host_is_told_with_what_is_wrong_in_the_inventory(hos
     finally:
         host.check_output("systemctl stop squatter")
     name = host.check_output("hostname")
-    assert "2 problems" in run.said
-    assert "xian_node_rpc_address" in run.said, "the nearest name"
+    assert "2 problems" in run.prose
+    assert "xian_node_rpc_address" in run.prose, "the nearest name"
     report = next(line for line in run.output.splitlines() if "26657" in line)
     assert name in report
 
@@ -37,5 +37,5 @@ def test_a_key_that_was_copied_for_another_host_is_seen_and_not_shown(tmp_path: 
         run = play("converge", "-vvv").refused()
     finally:
         shutil.copy2(tmp_path / other.name, other)
-    assert "processor on bookworm and processor on forky have one wallet" in run.said
+    assert "processor on bookworm and processor on forky have one wallet" in run.prose
     assert copied.read_text().strip() not in run.output

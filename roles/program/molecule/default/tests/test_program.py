@@ -11,13 +11,13 @@ UNIT = "workflow-backend-example.service"
 ANOTHER = {"secret_of_the_example": "hush-22"}
 
 
-def told(host: Host, name: str) -> str:
+def unit_property(host: Host, name: str) -> str:
     """What systemd says of the unit."""
     return str(host.check_output(f"systemctl show --property={name} --value {UNIT}"))
 
 
 def pid(host: Host) -> str:
-    return told(host, "MainPID")
+    return unit_property(host, "MainPID")
 
 
 def another(host: Host, before: str) -> str:
@@ -40,8 +40,8 @@ def eventually(look: Callable[[], Any], seconds: float = 30.0) -> Any:
 
 
 def test_arguments_environment_and_credentials_arrive_as_they_were_given(host: Host) -> None:
-    said = host.check_output(f"journalctl _SYSTEMD_UNIT={UNIT} --output=cat --no-pager")
-    assert "100 % of $HOME two words, and 50 % 6" in said.splitlines()
+    output = host.check_output(f"journalctl _SYSTEMD_UNIT={UNIT} --output=cat --no-pager")
+    assert "100 % of $HOME two words, and 50 % 6" in output.splitlines()
 
 
 def test_accounts_folders_and_secrets_are_private(host: Host) -> None:
@@ -64,16 +64,16 @@ def test_it_comes_back_when_it_is_killed_and_when_it_hangs(host: Host) -> None:
     host.check_output(f"kill -KILL {before}")
     after = eventually(lambda: another(host, before))
     # Stopped while it still starts, it would be no hanging program but one that never came up.
-    eventually(lambda: told(host, "ActiveState") == "active")
-    assert told(host, "WatchdogUSec") == "30s"
+    eventually(lambda: unit_property(host, "ActiveState") == "active")
+    assert unit_property(host, "WatchdogUSec") == "30s"
     host.check_output(f"kill -STOP {after}")
     eventually(lambda: another(host, after), 90)
 
 
 def test_restarts_back_off_where_systemd_can(host: Host) -> None:
     version = int(host.check_output("systemctl --version").split()[1])
-    assert told(host, "RestartUSec") == "1s"
-    steps = (told(host, "RestartSteps"), told(host, "RestartMaxDelayUSec"))
+    assert unit_property(host, "RestartUSec") == "1s"
+    steps = (unit_property(host, "RestartSteps"), unit_property(host, "RestartMaxDelayUSec"))
     assert steps == (("6", "30s") if version >= 254 else ("", ""))
 
 
@@ -81,8 +81,8 @@ def test_another_secret_or_revision_restarts_it_and_nothing_else_does(host: Host
     before = pid(host)
     converge(host)
     assert pid(host) == before
-    said = converge(host, **ANOTHER)
-    assert "hush" not in said
+    output = converge(host, **ANOTHER)
+    assert "hush" not in output
     second = pid(host)
     assert second != before
     converge(host, revision_of_the_example="2")
@@ -118,5 +118,5 @@ def test_a_program_that_does_not_start_is_told_in_its_own_words(host: Host) -> N
     dies = {"program_of_the_example": "import sys; sys.exit('my disk is read-only')"}
     run = play("converge", "--limit", host.check_output("hostname"), **dies)
     assert run.code != 0
-    assert "Its last words: my disk is read-only" in run.said
+    assert "Its last words: my disk is read-only" in run.prose
     converge(host)

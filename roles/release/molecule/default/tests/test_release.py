@@ -18,7 +18,7 @@ def test_the_release_that_was_built_is_current(host: Host) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "said"),
+    ("command", "expected"),
     [
         ("services/bin/workflow-backend --version", BUILT["version"]),
         ("services/bin/python -c 'import ssl, sqlite3, uvloop; print(1)'", "1"),
@@ -27,8 +27,8 @@ def test_the_release_that_was_built_is_current(host: Host) -> None:
         ("bin/cometbft version", "0."),
     ],
 )
-def test_an_account_without_rights_runs_everything(host: Host, command: str, said: str) -> None:
-    assert said in host.check_output(f"cd / && runuser -u nobody -- {CURRENT}/{command}")
+def test_an_account_without_rights_runs_everything(host: Host, command: str, expected: str) -> None:
+    assert expected in host.check_output(f"cd / && runuser -u nobody -- {CURRENT}/{command}")
 
 
 def test_nobody_but_root_can_change_it(host: Host) -> None:

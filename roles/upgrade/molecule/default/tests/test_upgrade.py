@@ -45,20 +45,20 @@ def test_its_programs_run_from_the_new_release_and_the_earlier_one_is_kept(host:
 
 
 def test_another_app_is_refused_before_anything_is_touched(host: Host, tmp_path: Path) -> None:
-    told = described(REPO / "dist")
-    (tmp_path / told["archive"]).symlink_to(REPO / "dist" / told["archive"])
-    other = {"id": "0.1.2-other", "versions": told["versions"] | {"xian-tech-abci": "9.9"}}
-    (tmp_path / "other.json").write_text(json.dumps(told | other))
-    said = play("upgrade", release_file=str(tmp_path / "other.json")).refused().said
-    assert "has another app, VM or CometBFT (xian-tech-abci" in said
-    assert "-e upgrade_together=true" in said
+    built = described(REPO / "dist")
+    (tmp_path / built["archive"]).symlink_to(REPO / "dist" / built["archive"])
+    other = {"id": "0.1.2-other", "versions": built["versions"] | {"xian-tech-abci": "9.9"}}
+    (tmp_path / "other.json").write_text(json.dumps(built | other))
+    printed = play("upgrade", release_file=str(tmp_path / "other.json")).refused().prose
+    assert "has another app, VM or CometBFT (xian-tech-abci" in printed
+    assert "-e upgrade_together=true" in printed
     assert current(host) == NEW
 
 
 def test_a_rehearsal_of_the_way_back_says_it_and_touches_nothing(host: Host) -> None:
     pid = host.service("workflow-backend-cometbft").systemd_properties["MainPID"]
-    said = play("rollback", "--check", "--diff").unchanged().said
-    assert f"from release {NEW} to {before(host)}, one host at a time" in said
+    printed = play("rollback", "--check", "--diff").unchanged().prose
+    assert f"from release {NEW} to {before(host)}, one host at a time" in printed
     assert host.service("workflow-backend-cometbft").systemd_properties["MainPID"] == pid
     assert current(host) == NEW
 
@@ -70,12 +70,14 @@ def test_the_way_back_keeps_the_chain(host: Host, tmp_path: Path) -> None:
     assert current(host) == before(host)
     assert {runs_from(host, name) for name in ("abci", "cometbft")} == {before(host)}
     assert height(host) > first
-    told = [step["step"] for step in json.loads(report.read_text())["steps"]]
-    assert told == ["plan", "take-down", "well", "well"]
+    names = [step["step"] for step in json.loads(report.read_text())["steps"]]
+    assert names == ["plan", "check-quorum", "wait-healthy", "wait-healthy"]
 
 
 def test_run_that_was_cut_behind_the_link_stops_in_order_before_it_goes_on(host: Host) -> None:
     host.check_output(f"ln -sfn releases/{NEW} {ROOT}/current")
-    said = play("upgrade", release_file=str(MADE / "releases" / "dist" / "latest.json")).ok().said
-    assert "Stopped in order, the processor drained before its node" in said
+    printed = (
+        play("upgrade", release_file=str(MADE / "releases" / "dist" / "latest.json")).ok().prose
+    )
+    assert "Stop the programs of the earlier release, the services before their node" in printed
     assert {runs_from(host, name) for name in ("abci", "cometbft")} == {NEW}

@@ -17,8 +17,8 @@ def state(host: Host, key: str) -> str | None:
         "q = p.urlencode({'path': chr(34) + '/get/' + sys.argv[1] + chr(34)}); "
         "print(u.urlopen('http://127.0.0.1:26657/abci_query?' + q).read().decode())"
     )
-    said = json.loads(host.check_output("python3 -c %s %s", ask, key))
-    value = said["result"]["response"]["value"]
+    answer = json.loads(host.check_output("python3 -c %s %s", ask, key))
+    value = answer["result"]["response"]["value"]
     return b64decode(value).decode() if value else None
 
 

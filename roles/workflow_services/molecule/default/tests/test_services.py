@@ -20,8 +20,8 @@ PROJECTION = "/var/lib/workflow-backend/projection"
 
 
 def test_an_item_goes_through_with_a_token_and_not_without(host: Host) -> None:
-    said = host.run(f"{COMMAND} smoke")
-    assert json.loads(said.stdout)["ok"] is True, said.stderr
+    done = host.run(f"{COMMAND} smoke")
+    assert json.loads(done.stdout)["ok"] is True, done.stderr
     bare = COMMAND.replace("/operator/api_token", "/none")
     refused = host.run(f"touch /etc/workflow-backend/credentials/none; {bare} items list")
     assert refused.rc == 1
@@ -42,9 +42,9 @@ def test_a_deployment_rotates_tokens_and_does_not_restart_the_api(host: Host) ->
     def lets_in(token: str) -> bool:
         file = f"{CREDENTIALS}/rotated"
         asked = COMMAND.replace(f"{CREDENTIALS}/operator/api_token", file)
-        said = host.run(f"echo {token} > {file}; {asked} items list")
-        assert said.rc == 0 or "token" in said.stderr, said.stderr
-        return bool(said.rc == 0)
+        listing = host.run(f"echo {token} > {file}; {asked} items list")
+        assert listing.rc == 0 or "token" in listing.stderr, listing.stderr
+        return bool(listing.rc == 0)
 
     before = host.service("workflow-backend-api").systemd_properties["MainPID"]
     deploy(shop="xwb_first")

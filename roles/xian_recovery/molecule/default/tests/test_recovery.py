@@ -23,9 +23,9 @@ def signed() -> int:
 
 
 def test_only_the_operators_word_helps_where_no_peer_can_tell(host: Host) -> None:
-    said = play("push-home").refused().said
-    assert "nobody can tell whether the validator of bookworm signs elsewhere" in said
-    assert "-e xian_recovery_sure=true" in said
+    printed = play("push-home").refused().prose
+    assert "nobody can tell whether the validator of bookworm signs elsewhere" in printed
+    assert "-e xian_recovery_sure=true" in printed
     assert host.file(HOME).exists
 
 
@@ -38,20 +38,20 @@ def test_homes_that_are_not_this_hosts_are_refused(host: Host, tmp_path: Path) -
         tar.extractall(folder, filter="data")
     genesis = folder / "config" / "genesis.json"
     genesis.write_text(genesis.read_text().replace("scenario-1", "elsewhere-1"))
-    for given, told in (
+    for given, sentence in (
         ({"xian_recovery_archive": str(short)}, "is truncated or damaged"),
         ({"xian_recovery_archive": str(folder)}, "a home of chain 'elsewhere-1'"),
         ({"xian_recovery_sha256": "0" * 64}, "has the SHA-256 sum"),
         ({"xian_recovery_archive": ""}, "Which home?"),
     ):
-        assert told in play("push-home", xian_recovery_sure=True, **given).refused().said
+        assert sentence in play("push-home", xian_recovery_sure=True, **given).refused().prose
     assert host.check_output(f"ls -A {HOME} {HOME}/..") == before
     assert not (MADE / "network" / ".push").exists()
 
 
 def test_a_state_of_peers_needs_peers(host: Host) -> None:
-    said = play("bootstrap-state-sync", xian_recovery_host="bookworm").refused().said
-    assert "has a home with blocks" in said
+    printed = play("bootstrap-state-sync", xian_recovery_host="bookworm").refused().prose
+    assert "has a home with blocks" in printed
     given = {"xian_recovery_host": "bookworm", "xian_recovery_give_up_data": True}
     play("bootstrap-state-sync", **given).refused()
     assert host.file(HOME).exists
@@ -61,14 +61,14 @@ def test_a_home_that_was_lost_is_not_made_anew(host: Host) -> None:
     host.check_output(f"rm -r {HOME}")
     run = play("deploy")
     assert run.code != 0
-    assert "its validator may sign twice" in run.said
-    assert "push-home.yml --limit bookworm" in run.said
+    assert "its validator may sign twice" in run.prose
+    assert "push-home.yml --limit bookworm" in run.prose
     assert not host.file(HOME).exists
 
 
 def test_the_copy_takes_its_place_and_nothing_is_started(host: Host) -> None:
-    said = play("push-home", xian_recovery_sure=True).ok().said
-    assert "Now: playbooks/deploy.yml --limit bookworm" in said
+    printed = play("push-home", xian_recovery_sure=True).ok().prose
+    assert "Now: playbooks/deploy.yml --limit bookworm" in printed
     assert int(json.loads(host.file(SIGNED).content_string)["height"]) == signed()
     key = host.file(f"{HOME}/config/priv_validator_key.json")
     assert (key.user, key.mode) == ("workflow-node", 0o600)

@@ -47,10 +47,10 @@ def test_a_unit_runs_ready_as_an_account_of_its_own(host: Host, program: str) ->
 
 @each
 def test_a_unit_is_exposed_little(host: Host, program: str) -> None:
-    said = host.run("systemd-analyze security --no-pager %s", UNIT.format(program)).stdout
-    level = re.search(r"Overall exposure level for \S+: (\d+\.\d)", said)
+    output = host.run("systemd-analyze security --no-pager %s", UNIT.format(program)).stdout
+    level = re.search(r"Overall exposure level for \S+: (\d+\.\d)", output)
     assert level is not None
-    assert float(level[1]) <= 1.5, said
+    assert float(level[1]) <= 1.5, output
 
 
 @each
@@ -80,10 +80,10 @@ def test_a_unit_opens_only_the_sockets_that_it_needs(host: Host, program: str) -
 
 @each
 def test_each_line_of_a_unit_in_the_journal_is_a_json_object(host: Host, program: str) -> None:
-    said = host.check_output(
+    output = host.check_output(
         "journalctl _SYSTEMD_UNIT=%s --output=cat --no-pager --lines=200", UNIT.format(program)
     )
-    lines = said.splitlines()
+    lines = output.splitlines()
     assert lines or program in ("handlers", "projector")
     for line in lines:
         assert isinstance(json.loads(line), dict), line
@@ -94,10 +94,10 @@ def test_another_release_comes_by_an_upgrade_alone(host: Host, tmp_path: Path) -
     built = json.loads((REPO / "dist" / f"{runs}.json").read_text())
     (tmp_path / "other.json").write_text(json.dumps(built | {"id": "0.2.0-other"}))
     (tmp_path / built["archive"]).symlink_to(REPO / "dist" / built["archive"])
-    said = play("deploy", release_file=str(tmp_path / "other.json")).refused().said
-    assert f"it runs release {runs}, and release 0.2.0-other is given" in said
+    output = play("deploy", release_file=str(tmp_path / "other.json")).refused().prose
+    assert f"it runs release {runs}, and release 0.2.0-other is given" in output
     plan = play("upgrade", release_file=str(tmp_path / "other.json"), plan_only=True).unchanged()
-    assert f"from release {runs} to 0.2.0-other" in plan.said
+    assert f"from release {runs} to 0.2.0-other" in plan.prose
     # As preflight says it, from the clone's folder.
     play("deploy", release_file=f"dist/{runs}.json").unchanged()
 

@@ -1,0 +1,75 @@
+"""What an installed release is: every file with its sum, every link, every folder, nothing else."""
+
+import hashlib
+import json
+import os
+import stat
+
+from .release_files import digest
+
+LISTING = ".installed.files.json"
+_LARGEST = 64 << 20  # bytes of a listing at most; that of 20,000 files has 3 MB
+
+
+def text_of(home):
+    """The listing of all that is in the folder, as a text."""
+    found, _ = _look(home, set())
+    return json.dumps(found, indent=1, sort_keys=True) + "\n"
+
+
+def differences(home, digest_of_listing, mark):
+    """What is not as the listing says, each in words; `mark` is the file that came after it."""
+    try:
+        descriptor = os.open(home / LISTING, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            text = file.read(_LARGEST + 1)
+    except OSError:
+        return [f"{LISTING} is missing"]
+    if hashlib.sha256(text).hexdigest() != digest_of_listing:
+        return [f"{LISTING} is another"]
+    wanted = json.loads(text)
+    found, open_to = _look(home, {LISTING, mark})
+    told = [
+        f"{name} {_word(name, wanted, found)}"
+        for name in sorted({*wanted, *found})
+        if wanted.get(name) != found.get(name)
+    ]
+    return told + [f"{name} can be changed by {who}" for name, who in open_to]
+
+
+def _word(name, wanted, found):
+    if name not in found:
+        return "is missing"
+    return "is another" if name in wanted else "is none of it"
+
+
+def _look(home, without):
+    """Each entry below the folder with what it is, of a file its sum; no link is followed.
+
+    Beside it the entries that another account than the folder's owner could change, and which.
+    """
+    found, open_to, folders, owner = {}, [], [home], home.stat().st_uid
+    while folders:
+        for path in folders.pop().iterdir():
+            name = str(path.relative_to(home))
+            if name in without:
+                continue
+            state = path.lstat()
+            found[name] = _kind(path, state.st_mode)
+            if found[name] == "folder":
+                folders.append(path)
+            if state.st_uid != owner:
+                open_to.append((name, f"account {state.st_uid}"))
+            elif state.st_mode & 0o022 and not stat.S_ISLNK(state.st_mode):
+                open_to.append((name, "others"))
+    return found, sorted(open_to)
+
+
+def _kind(path, mode):
+    if stat.S_ISDIR(mode):
+        return "folder"
+    if stat.S_ISLNK(mode):
+        return f"link to {path.readlink()}"
+    if stat.S_ISREG(mode):
+        return f"{'program' if mode & 0o111 else 'file'} {digest(path)}"
+    return "neither file, link nor folder"

@@ -1,0 +1,96 @@
+"""The contract's rules for claims, so that no transaction is spent on what is known to be refused.
+
+The contract decides by the time of the block before and by its own records. What this module
+foresees it tells by the same records and this machine's clock; where the two differ for a moment,
+the contract refuses and the item is looked at again.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+
+from ..chain.node import Node, Pause
+from ..items import FINAL_STATUSES, Item
+from .journal import Journal
+from .schema import Hold, PendingItem
+
+LOOK_AGAIN_SECONDS = 3_600.0
+"""Longest time until the next look at an item that a rule holds back: an event may be missed."""
+
+PAUSES_SECONDS = 1.0
+"""How old what is known of pauses may be."""
+
+ALL_KINDS = "*"
+
+
+class ClaimRules:
+    """What the contract would refuse to let anybody claim now, by its own rules."""
+
+    def __init__(self, node: Node, journal: Journal) -> None:
+        self._node = node
+        self._journal = journal
+        self._pauses: Mapping[str, Pause] = {}
+        self._read_at = 0.0
+
+    async def refresh(self) -> None:
+        """Read the pauses again if they were read a while ago; raises WorkflowError."""
+        now = time.monotonic()
+        if now - self._read_at < PAUSES_SECONDS:
+            return
+        version = await self._node.version()
+        if version is not None and "pause" in version.capabilities:
+            self._pauses = await self._node.pauses()
+        self._read_at = now
+
+    def is_paused(self, kind: str) -> bool:
+        """Tell whether claims of a kind are paused, as far as is known."""
+        now = time.time()
+        return any(
+            pause.until == 0 or pause.until > now
+            for name, pause in self._pauses.items()
+            if name in {kind, ALL_KINDS}
+        )
+
+    async def hold_back(self, items: Sequence[Item]) -> set[str]:
+        """Put submitted items back that may not be claimed yet; return their ids.
+
+        Raises WorkflowError if what they wait for can't be read.
+        """
+        early = {item.item_id for item in items if item.not_before > time.time()}
+        self._journal.schedule([_until_its_time(item) for item in items if item.item_id in early])
+        waiting = [item for item in items if item.after and item.item_id not in early]
+        return early | await self._hold_waiting(waiting)
+
+    async def _hold_waiting(self, items: Sequence[Item]) -> set[str]:
+        if not items:
+            return set()
+        self._journal.add_prerequisites([(i.item_id, each) for i in items for each in i.after])
+        ids = sorted({each for item in items for each in item.after})
+        awaited = dict(zip(ids, await self._node.items(ids), strict=True))
+        held = set()
+        for item in items:
+            told = self._journal.completed_prerequisites(item.item_id)
+            missing = {each for each in item.after if not _is_completed(awaited[each])} - told
+            if missing:
+                is_blocked = any(_has_ended(awaited[each]) for each in missing)
+                hold = Hold.BLOCKED if is_blocked else Hold.WAITING
+                self._journal.hold_back(_later(item, LOOK_AGAIN_SECONDS, hold), missing)
+                held.add(item.item_id)
+        return held
+
+
+def _until_its_time(item: Item) -> PendingItem:
+    seconds = max(0.0, item.not_before - time.time())
+    return _later(item, min(seconds, LOOK_AGAIN_SECONDS), Hold.EARLY)
+
+
+def _later(item: Item, seconds: float, hold: Hold) -> PendingItem:
+    due = time.monotonic() + seconds
+    return PendingItem(item.item_id, item.kind, due, priority=item.priority, hold=hold)
+
+
+def _is_completed(item: Item | None) -> bool:
+    return item is not None and "completed" in {item.status, item.ended}
+
+
+def _has_ended(item: Item | None) -> bool:
+    return item is None or item.status in FINAL_STATUSES
