@@ -20,42 +20,53 @@ class BackgroundFailed(WorkflowError):
 async def background(work: Coroutine[None, None, None], name: str) -> AsyncIterator[None]:
     """Run `work` as a task named `name` until the block ends, then cancel it.
 
-    A service with a dead part looks healthy but does only half of its work. So a failure is logged
-    at once, the block is cancelled, and BackgroundFailed is raised.
+    A service with a dead part looks healthy but does only half of its work. So the block is
+    cancelled at once. A WorkflowError is raised as it is, because it tells people what to do. Any
+    other failure is logged with its trace, and BackgroundFailed is raised.
     """
     block = asyncio.current_task()
     if block is None:
         raise RuntimeError("background work needs a task to run beside")
     before = block.cancelling()
-    failed = ending = False
+    failure: WorkflowError | None = None
+    ending = False
 
     def ended(task: asyncio.Task[None]) -> None:
-        nonlocal failed
-        if ending or failed:
+        nonlocal failure
+        if ending or failure:
             return
         # Nobody else cancels the task: a cancellation is a failure like any other.
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
-        if error is not None:
+        if error is None:
+            return
+        failure = _explained(error)
+        if failure is None:
             log.error("%s ended by an unexpected error", name, exc_info=error)
-            failed = True
-            block.cancel()
+            failure = BackgroundFailed(f"{name} ended by an unexpected error")
+        block.cancel()
 
     task = asyncio.create_task(work, name=name)
     task.add_done_callback(ended)
-    failure = BackgroundFailed(f"{name} ended by an unexpected error")
     try:
         yield
     except asyncio.CancelledError as error:
-        if failed and block.uncancel() <= before:
+        if failure and block.uncancel() <= before:
             raise failure from error
         raise
     else:
         if task.done():  # the callback may not have run yet
             ended(task)
-        if failed:
+        if failure:
             block.uncancel()
             raise failure
     finally:
         ending = True
         task.cancel()
         await asyncio.wait([task])
+
+
+def _explained(error: BaseException) -> WorkflowError | None:
+    """Return what an error tells people; also where a group of tasks failed by it alone."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error if isinstance(error, WorkflowError) else None

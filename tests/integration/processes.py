@@ -34,7 +34,7 @@ def children(pid: int) -> list[int]:
 
 def descendants(pid: int) -> set[int]:
     """The process ids of all that a process, or one of these, has started."""
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError, ProcessLookupError):
         found = children(pid)
         return {*found, *(further for child in found for further in descendants(child))}
     return set()

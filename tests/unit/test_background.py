@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 import pytest
 
 from workflow_backend.background import BackgroundFailed, background
+from workflow_backend.errors import ForeignRecord
 
 
 async def fail() -> None:
@@ -56,6 +57,22 @@ async def test_failure_cancels_block_and_is_logged(
     task = asyncio.current_task()
     assert task is not None
     assert task.cancelling() == 0, "the caller is not cancelled"
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+async def test_error_that_tells_what_to_do_is_raised_as_it_is(
+    *, wrapped: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    said = ForeignRecord("another contract has this name")
+
+    async def work() -> None:
+        raise ExceptionGroup("tasks", [said]) if wrapped else said
+
+    with pytest.raises(ForeignRecord) as raised:
+        async with background(work(), "the work"):
+            await asyncio.Event().wait()
+    assert raised.value is said
+    assert caplog.records == []
 
 
 async def test_failure_reaches_outer_block() -> None:

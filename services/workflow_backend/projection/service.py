@@ -54,16 +54,11 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
             report = StatusReport(heartbeat)
             projector = Projector(node, store, subscription, report.applied, heartbeat.watch)
             scrub = Scrubber(node, store, report.scrub_progress)
-            projecting = asyncio.create_task(project(projector, report))
-            stopping = asyncio.create_task(stop.wait())
-            async with background(scrub.run(), "scrub"):
-                await asyncio.wait({projecting, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if not projecting.done():
-                projecting.cancel()
-            stopping.cancel()
-            await asyncio.wait({projecting, stopping})
-            if not projecting.cancelled():
-                await projecting
+            async with (
+                background(project(projector, report), "projection"),
+                background(scrub.run(), "scrub"),
+            ):
+                await stop.wait()
 
 
 async def project(

@@ -52,8 +52,9 @@ async def test_verify_finds_and_rebuild_repairs_differences(
         """
         UPDATE items SET status = 'failed' WHERE item_id = 'a';
         DELETE FROM items WHERE item_id = 'b';
-        INSERT INTO items SELECT place + 100, 'z', requester, kind, '', '', status, worker, '', '',
-            created_at, updated_at, 1, 0, NULL, NULL, NULL FROM items WHERE item_id = 'c';
+        CREATE TEMPORARY TABLE forged AS SELECT * FROM items WHERE item_id = 'c';
+        UPDATE forged SET item_id = 'z', place = place + 100;
+        INSERT INTO items SELECT * FROM forged;
         DELETE FROM events WHERE item_id = 'd' AND name = 'ItemClaimed';
         """,
     )

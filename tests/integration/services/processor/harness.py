@@ -132,7 +132,7 @@ async def end(worker: Stack, service: str, number: signal.Signals) -> int:
 
 def seen(process: int | str, name: str) -> str:
     """A file of /proc about a process, empty where it is gone."""
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         return Path(f"/proc/{process}/{name}").read_text()
     return ""
 

@@ -235,6 +235,7 @@ async def until(condition: Callable[[], Any], what: str, seconds: float = 20.0) 
 
 
 def is_alive(pid: int) -> bool:
-    with contextlib.suppress(FileNotFoundError):
+    # The file is gone, or it can't be read any more: the process may end between the two.
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     return False
