@@ -38,10 +38,10 @@ class Store:
         except (OSError, ValueError):
             return None
 
-    def install(self, name, description, archive, brought):
+    def install(self, name, description, archive, uploaded):
         """Install a release unless it is there; False where the archive is needed for that.
 
-        `brought` tells that the archive has just been brought, so it is the right one or an error.
+        `uploaded` tells that the archive has just come, so it is the right one or an error.
         """
         home = self.releases / name
         mark = self.mark(name)
@@ -54,14 +54,14 @@ class Store:
             )
         if mark:
             self._refuse_other_content(mark, description)
-            if brought and archive.exists():
-                archive.unlink()  # another run installed it while this one brought it again
+            if uploaded and archive.exists():
+                archive.unlink()  # another run installed it while this one uploaded it again
             return True
         if str(home) != description["path"]:
             raise ModuleError(
                 f"it is made for {description['path']} alone", "leave release_root out"
             )
-        there = archive.exists() and self._is_right(archive, description, brought)
+        there = archive.exists() and self._is_right(archive, description, uploaded)
         self._leave_room(description, there)
         if not (there or self.check):
             return False
@@ -164,19 +164,19 @@ class Store:
                 "deploy the archive that was installed here, or change the version and build",
             )
 
-    def _is_right(self, archive, description, brought):
+    def _is_right(self, archive, description, uploaded):
         self.step = "verifying the archive"
         found = digest(archive)
         if found == description["sha256"]:
             return True
         if not self.check:
             archive.unlink()
-        if brought:
+        if uploaded:
             raise ModuleError(
                 f"the archive's SHA-256 is {found}, and the build says {description['sha256']}",
                 "build the release again (make release); if it comes from elsewhere, ask there",
             )
-        return False  # a part of one, or an old one: it has to be brought
+        return False  # a part of one, or an old one: it has to be uploaded
 
     def _leave_room(self, description, there):
         """Refuse what can't fit: the archive, its files, and the environments made from them."""

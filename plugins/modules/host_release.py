@@ -34,8 +34,8 @@ options:
     choices: [install, activate, back, prune, verify]
     required: true
   archive: {description: Where the archive is on the host if it is there, type: str}
-  brought:
-    description: Whether the archive has just been brought; a wrong one is an error then.
+  uploaded:
+    description: Whether the archive has just been uploaded; a wrong one is an error then.
     type: bool
     default: false
   description: {description: What the build says of the release; needed to install, type: dict}
@@ -50,7 +50,7 @@ attributes:
 author: The authors of this toolkit
 """
 RETURN = """
-missing: {description: Whether the archive has to be brought first, type: bool, returned: success}
+missing: {description: Whether the archive has to be uploaded first, type: bool, returned: success}
 folder: {description: Folder of the release, type: str, returned: success}
 current: {description: The current release, type: str, returned: success}
 previous: {description: The release that was current before, type: str, returned: success}
@@ -74,7 +74,7 @@ def main():
                 "required": True,
             },
             "archive": {"type": "str"},
-            "brought": {"type": "bool", "default": False},
+            "uploaded": {"type": "bool", "default": False},
             "description": {"type": "dict"},
             "keep": {"type": "int", "default": 3},
             "wait": {"type": "int", "default": 60},
@@ -116,7 +116,7 @@ def work(store, given):
     """Do the steps; return whether the archive is missing."""
     if "install" in given["steps"]:
         archive, description = Path(given["archive"]), given["description"]
-        if not store.install(given["id"], description, archive, given["brought"]):
+        if not store.install(given["id"], description, archive, given["uploaded"]):
             return True
     if "activate" in given["steps"]:
         store.activate(given["id"])

@@ -33,17 +33,8 @@ async def background(work: Coroutine[None, None, None], name: str) -> AsyncItera
 
     def ended(task: asyncio.Task[None]) -> None:
         nonlocal failure
-        if ending or failure:
-            return
-        # Nobody else cancels the task: a cancellation is a failure like any other.
-        error = asyncio.CancelledError() if task.cancelled() else task.exception()
-        if error is None:
-            return
-        failure = _explained(error)
-        if failure is None:
-            log.error("%s ended by an unexpected error", name, exc_info=error)
-            failure = BackgroundFailed(f"{name} ended by an unexpected error")
-        block.cancel()
+        if not ending and not failure and (failure := _failure_of(task)):
+            block.cancel()
 
     task = asyncio.create_task(work, name=name)
     task.add_done_callback(ended)
@@ -65,8 +56,13 @@ async def background(work: Coroutine[None, None, None], name: str) -> AsyncItera
         await asyncio.wait([task])
 
 
-def _explained(error: BaseException) -> WorkflowError | None:
-    """Return what an error tells people; also where a group of tasks failed by it alone."""
+def _failure_of(task: asyncio.Task[None]) -> WorkflowError | None:
+    # Nobody else cancels the task: a cancellation is a failure like any other.
+    error = asyncio.CancelledError() if task.cancelled() else task.exception()
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
-    return error if isinstance(error, WorkflowError) else None
+    if error is None or isinstance(error, WorkflowError):
+        return error
+    what = f"{task.get_name()} ended by an unexpected error"
+    log.error(what, exc_info=error)
+    return BackgroundFailed(what)

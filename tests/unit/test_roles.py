@@ -152,7 +152,7 @@ FOLLOWS = {f"ansible.builtin.{name}": name for name in FOLLOWING} | {
 }
 # Below these nobody but root makes a name.
 ROOTS_OWN = re.compile(
-    r"(/etc/|\{\{ (_snapshots_(incoming|outgoing|brought|drill_incoming|timer_files)"
+    r"(/etc/|\{\{ (_snapshots_(incoming|outgoing|uploaded|drill_incoming|timer_files)"
     r"|_xian_recovery_incoming|_release_arrived|snapshots_scratch)\b)"
 )
 

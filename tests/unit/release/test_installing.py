@@ -22,13 +22,13 @@ def release(tmp_path: Path, root: Path) -> Release:
 
 
 def install(
-    root: Path, release: Release, *, check: bool = False, brought: bool = True, **changes: Any
+    root: Path, release: Release, *, check: bool = False, uploaded: bool = True, **changes: Any
 ) -> Any:
     """Install as the module does; returns the store, its answer in `answer`."""
     with store.locked(root, 0, check):
         host = store.Store(root, check)
         host.answer = host.install(
-            release.id, release.description | changes, root / release.archive.name, brought
+            release.id, release.description | changes, root / release.archive.name, uploaded
         )
     return host
 
@@ -70,14 +70,14 @@ def test_an_archive_that_another_run_made_superfluous_goes(root: Path, release: 
 
 
 def test_without_the_archive_it_is_asked_for(root: Path, release: Release) -> None:
-    host = install(root, release, brought=False)
+    host = install(root, release, uploaded=False)
     assert (host.answer, host.changes) == (False, [])
 
 
 def test_a_part_of_an_archive_is_brought_anew(root: Path, release: Release) -> None:
     there = release.bring(root)
     there.write_bytes(there.read_bytes()[:-100])
-    assert install(root, release, brought=False).answer is False
+    assert install(root, release, uploaded=False).answer is False
     assert not there.exists()
 
 
@@ -171,7 +171,7 @@ def test_a_full_disk_leaves_no_half_and_the_next_run_finishes(
     assert "free 500 MB or lower release_keep" in files.explained(failed.value)
     assert [path.name for path in (root / "releases").iterdir()] == [before.id]
     assert (root / "current").readlink() == Path("releases/0.9-b")
-    assert there.exists()  # it need not be brought again
+    assert there.exists()  # it need not be uploaded again
     assert install(root, release).answer is True
 
 
@@ -187,7 +187,7 @@ def test_a_program_that_does_not_start_is_told_with_its_own_words(
 
 def test_room_is_looked_for_before_anything_is_brought(root: Path, release: Release) -> None:
     with pytest.raises(files.ModuleError, match=r"has room for \d+ MB, and this needs"):
-        install(root, release, brought=False, unpacked_bytes=1 << 50)
+        install(root, release, uploaded=False, unpacked_bytes=1 << 50)
 
 
 def test_other_content_under_the_same_name_is_refused(

@@ -12,7 +12,7 @@ from .manifest import Digest
 type Object = dict[str, Any]
 
 
-class Brought(Request):
+class Uploaded(Request):
     """A snapshot of the control machine: where it comes to lie on the host, and what tells it."""
 
     path: Path
@@ -20,7 +20,7 @@ class Brought(Request):
 
 
 class Choose(Request):
-    """What is asked for on a host: a name in `directory` or a path, or what is brought.
+    """What is asked for on a host: a name in `directory` or a path, or what is uploaded.
 
     With neither it is what is under way, else the newest. `undo` asks for the old state.
     """
@@ -28,7 +28,7 @@ class Choose(Request):
     home: Path
     directory: Path
     name: str = ""
-    brought: Brought | None = None
+    uploaded: Uploaded | None = None
     undo: bool = False
 
 
@@ -49,7 +49,7 @@ def choose(request: Choose, *, check: bool) -> Object:
 
 
 def _chosen(request: Choose, entry: Entry | None) -> Path:
-    asked = request.brought.path if request.brought else _named(request)
+    asked = request.uploaded.path if request.uploaded else _named(request)
     if entry is not None and entry.phase != "prepared":
         if not _is_of(entry, request, asked):
             raise RecoveryRefused(
@@ -77,6 +77,6 @@ def _named(request: Choose) -> Path | None:
 
 
 def _is_of(entry: Entry, request: Choose, asked: Path | None) -> bool:
-    if request.brought:
-        return request.brought.digest == entry.digest
+    if request.uploaded:
+        return request.uploaded.digest == entry.digest
     return asked is None or asked == entry.snapshot

@@ -75,7 +75,7 @@ def _drill(request: Drill, *, check: bool) -> Object:
         # A short name: a socket's path has 107 bytes at most.
         with tempfile.TemporaryDirectory(prefix="d", dir=request.scratch) as scratch:
             report |= _Trial(request, found, Path(scratch), clock).run()
-        # What was brought for the drill is another account's, and is not kept.
+        # What was uploaded for the drill is another account's, and is not kept.
         if found.folder is not None and os.access(found.folder, os.W_OK):
             verify.note(found.folder)
     return report | {"seconds": clock.seconds}

@@ -4,15 +4,20 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from tests.hosts.liar import FILES, KINDS, LONG, MARK, Liar
 from tests.hosts.network import Network
 from tests.hosts.plays import Play
+from tests.hosts.validators import HOME as NODE_HOME
 
-HONEST, HOSTILE = "honest", "hostile"
-GROUPS = dict.fromkeys(("xian_node", "postgres", "workflow_services"), (HONEST, HOSTILE))
+HONEST, HOSTILE, SPARE = "honest", "hostile", "spare"
+GROUPS = {
+    **dict.fromkeys(("xian_node", "postgres", "workflow_services"), (HONEST, HOSTILE)),
+    "drill": (SPARE,),
+}
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +25,7 @@ def hosts(
     make_hosts: Callable[..., AbstractContextManager[Network]],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Network]:
-    suites = {HONEST: "bookworm", HOSTILE: "forky"}
+    suites = {HONEST: "bookworm", HOSTILE: "forky", SPARE: "bookworm"}
     folder = tmp_path_factory.mktemp("control")
     with make_hosts("hostile", suites, groups=GROUPS) as booted:
         booted.variables = {
@@ -41,39 +46,89 @@ def liar(hosts: Network, tmp_path_factory: pytest.TempPathFactory) -> Liar:
     return Liar(hosts[HOSTILE], tmp_path_factory.mktemp("inventory"))
 
 
-# Every answer is spoilt, by the kinds in turn; of a playbook that asks often, one in so many.
-PLAYS: dict[str, tuple[int, tuple[str, ...], dict[str, object]]] = {
-    "status": (1, (), {}),
-    "health": (1, (), {}),
-    "snapshot": (2, (), {}),
-    "upgrade": (1, (), {"plan_only": True}),
-    "deploy": (12, ("--check",), {}),
+@pytest.fixture(scope="module")
+def home(hosts: Network, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The hostile host's home as a backup has it."""
+    place = tmp_path_factory.mktemp("backup") / "home.tar.gz"
+    hosts[HOSTILE].run(f"tar -C {NODE_HOME} -czf /root/home.tar.gz config data")
+    config = str(hosts.folder / "ssh_config")
+    command = ["scp", "-q", "-F", config, f"{HOSTILE}:/root/home.tar.gz", str(place)]
+    subprocess.run(command, check=True)
+    return place
+
+
+@dataclass(frozen=True)
+class Spoilt:
+    """How a playbook is run with spoilt answers, by the kinds in turn.
+
+    Of a playbook that asks often, one answer in `step` is spoilt. A chain of two needs both of its
+    hosts, so some playbooks are refused in any case; they have asked both hosts by then.
+    """
+
+    step: int = 1
+    arguments: tuple[str, ...] = ()
+    variables: dict[str, object] = field(default_factory=dict)
+    is_refused: bool = False
+
+
+PLAYS = {
+    "status": Spoilt(),
+    "health": Spoilt(),
+    "smoke": Spoilt(),
+    "snapshot": Spoilt(2),
+    "upgrade": Spoilt(variables={"plan_only": True}),
+    "rollback": Spoilt(2, is_refused=True),
+    "deploy": Spoilt(12, ("--check",)),
+    "restart": Spoilt(4, ("--check",)),
+    "start": Spoilt(4),
+    "stop": Spoilt(4, ("--check",)),
+    "drill": Spoilt(4, variables={"snapshots_drill_of": HOSTILE}),
+    "restore-state-snapshot": Spoilt(4, ("--limit", HOSTILE, "--check")),
+    "push-home": Spoilt(2, ("--limit", HOSTILE), is_refused=True),
+    "bootstrap-state-sync": Spoilt(
+        2,
+        variables={"xian_recovery_host": HOSTILE, "xian_recovery_give_up_data": True},
+        is_refused=True,
+    ),
 }
 
 
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("playbook", PLAYS)
 def test_spoilt_answers_are_refused_and_leave_nothing(
-    hosts: Network, liar: Liar, playbook: str
+    hosts: Network, liar: Liar, home: Path, playbook: str
 ) -> None:
-    step, arguments, variables = PLAYS[playbook]
-    liar.plan()
-    hosts.play(playbook, *liar.arguments, *arguments, **variables).ok()
+    way = PLAYS[playbook]
+    variables = way.variables | (
+        {"xian_recovery_archive": str(home)} if playbook == "push-home" else {}
+    )
+
+    def run() -> Play:
+        return hosts.play(playbook, *liar.arguments, *way.arguments, **variables)
+
+    def run_honestly() -> None:
+        liar.plan()
+        play = run()
+        if way.is_refused:
+            play.failed()
+            assert not [*_wrong(hosts, play)]
+        else:
+            play.ok()
+
+    run_honestly()
     asked = liar.asked
     assert asked > 0
     wrong = []
     print(f"{playbook} asks {asked} times")
-    spoilt = [*range(1, asked + 1, step)]
+    spoilt = [*range(1, asked + 1, way.step)]
     while len(spoilt) < len(KINDS):
         spoilt += spoilt
     for turn, number in enumerate(spoilt):
         kind = KINDS[turn % len(KINDS)]
         liar.plan(number, kind)
-        play = hosts.play(playbook, *liar.arguments, *arguments, **variables)
-        wrong += [f"{kind} of answer {number}: {what}" for what in _wrong(hosts, play)]
+        wrong += [f"{kind} of answer {number}: {what}" for what in _wrong(hosts, run())]
     assert not wrong, "\n".join(wrong)
-    liar.plan()
-    hosts.play(playbook, *liar.arguments, *arguments, **variables).ok()
+    run_honestly()
 
 
 @pytest.mark.timeout(600)

@@ -56,7 +56,7 @@ def test_newest_or_the_one_that_is_asked_for(home: Path) -> None:
     assert chosen(home) == "newer"
     assert chosen(home, name="older") == "older"
     assert chosen(home, name=str(home.parents[1] / "snapshots" / "older")) == "older"
-    assert chosen(home, brought={"path": "/incoming/x", "digest": "ab" * 32}) == "x"
+    assert chosen(home, uploaded={"path": "/incoming/x", "digest": "ab" * 32}) == "x"
 
 
 def test_none_is_told_with_the_other_ways(home: Path) -> None:
@@ -69,8 +69,8 @@ def test_none_is_told_with_the_other_ways(home: Path) -> None:
 def test_restore_of_another_snapshot_waits_for_the_first(home: Path, phase: Phase) -> None:
     digest = under_way(home, phase)
     assert chosen(home) == chosen(home, name="older") == "older"
-    assert chosen(home, brought={"path": "/incoming/x", "digest": digest}) == "older"
-    for other in ({"name": "newer"}, {"brought": {"path": "/x", "digest": "ab" * 32}}):
+    assert chosen(home, uploaded={"path": "/incoming/x", "digest": digest}) == "older"
+    for other in ({"name": "newer"}, {"uploaded": {"path": "/x", "digest": "ab" * 32}}):
         with pytest.raises(RecoveryRefused, match="the restore of older was begun") as refused:
             choose(home, **other)
         assert "snapshots_undo" in refused.value.explain()
