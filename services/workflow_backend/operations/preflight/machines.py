@@ -86,7 +86,7 @@ def _trouble(host: Host) -> Finding:
         if re.search(pattern, reason):
             hint = better
             break
-    what = f"it can't be looked at: {reason[:REASON_CHARACTERS]}"
+    what = f"it can't be checked: {reason[:REASON_CHARACTERS]}"
     return Finding("reach", (host.name,), what, hint)
 
 
