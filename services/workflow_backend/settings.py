@@ -17,6 +17,9 @@ _HOST = re.compile(r"[A-Za-z0-9.-]+")
 _PREFIX = re.compile(r"((/[A-Za-z0-9._~-]+)+/?)?")
 _CONTRACT = re.compile(r"con_[a-z0-9_]{1,60}")
 
+MAX_EARLIER_CONTRACTS = 4
+"""Contracts that may be served beside the current one: each costs reads at every block."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -26,6 +29,7 @@ class Settings:
     ssh: tuple[str, ...]
     chain_id: str
     contract: str
+    earlier_contracts: tuple[str, ...]
     projection_path: Path
     state_dir: Path
     api_host: str
@@ -56,6 +60,7 @@ class Settings:
                 env, "XIAN_CHAIN_ID", "the chain id, such as xian-workflow-1"
             ),
             contract=_contract(env),
+            earlier_contracts=_earlier_contracts(env),
             projection_path=Path(
                 env.get("XIAN_WORKFLOW_PROJECTION_PATH", ".workflow-backend-projection.sqlite3")
             ),
@@ -75,6 +80,11 @@ class Settings:
             drain_seconds=_drain_seconds(env),
             environment=env,
         )
+
+    @property
+    def contracts(self) -> tuple[str, ...]:
+        """All contracts that are served; new items go to the first."""
+        return (self.contract, *self.earlier_contracts)
 
     def certificate(self) -> tuple[Path, Path] | None:
         """Return the files of the API's certificate and its key; None if it serves plain HTTP.
@@ -218,6 +228,16 @@ def _contract(env: Mapping[str, str]) -> str:
     what = "begin with con_ and hold lower-case letters, digits and underscores"
     name = "XIAN_WORKFLOW_CONTRACT"
     return variables.matching(env, name, "con_job_workflow", _CONTRACT, what)
+
+
+def _earlier_contracts(env: Mapping[str, str]) -> tuple[str, ...]:
+    name = "XIAN_WORKFLOW_EARLIER_CONTRACTS"
+    names = variables.matching_parts(env, name, _CONTRACT, "names of contracts such as con_jobs")
+    if len(names) > MAX_EARLIER_CONTRACTS:
+        raise SettingError(f"{name} must name at most {MAX_EARLIER_CONTRACTS} contracts")
+    if _contract(env) in names:
+        raise SettingError(f"{name} names {_contract(env)}, which XIAN_WORKFLOW_CONTRACT names")
+    return names
 
 
 def _origins(env: Mapping[str, str]) -> tuple[str, ...]:

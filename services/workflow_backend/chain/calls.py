@@ -25,7 +25,8 @@ async def call(
     so the call has to be idempotent.
     """
     transactions = Transactions(node, account, chain_id)
-    signed = transactions.sign(function, arguments, await node.next_nonce(account.address), CHI)
+    nonce = await node.next_nonce(account.address)
+    signed = transactions.sign(node.contract, function, arguments, nonce, CHI)
     refusal = await transactions.broadcast(signed)
     if refusal is not None:
         raise TransactionFailed(f"the node refuses {function}: {refusal}")

@@ -12,15 +12,16 @@ from .contract import Action
 
 
 class PendingAction:
-    """A client's action without an outcome yet.
+    """A client's action on a contract without an outcome yet.
 
     `tx_hash` is that of the transaction that carries it, once a node has accepted that one. It is
     None again while the action waits to be sent once more.
     """
 
-    def __init__(self, action: Action, client: str = "") -> None:
+    def __init__(self, action: Action, client: str = "", contract: str = "") -> None:
         self.action = action
         self.client = client
+        self.contract = contract
         self.tx_hash: str | None = None
         self.future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
@@ -41,7 +42,10 @@ class PendingAction:
 
 @dataclass(slots=True)
 class InFlightTransaction:
-    """A signed transaction that was sent; `lookups` counts how often no block had it."""
+    """A signed transaction that was sent; `lookups` counts how often no block had it.
+
+    All actions of its batch are on one contract.
+    """
 
     nonce: int
     signed: PreparedTransaction
@@ -54,6 +58,11 @@ class InFlightTransaction:
         """The transaction's hash."""
         tx_hash: str = self.signed.tx_hash
         return tx_hash
+
+    @property
+    def contract(self) -> str:
+        """The contract that it calls."""
+        return self.batch[0].contract
 
     def mark_accepted(self) -> None:
         """Give the hash to all actions, once a node has accepted the transaction."""

@@ -57,6 +57,7 @@ class ActionQueue:
     def next_batch(self, *, hold: bool) -> list[PendingAction]:
         """Remove and return the next batch, which takes one action of each client in turn.
 
+        A transaction calls one contract, so a batch leaves actions on others to the next one.
         With `hold`, an incomplete batch stays in the queue. Empty if there is nothing to send.
         """
         while self._requeued:
@@ -82,11 +83,13 @@ class ActionQueue:
             pending_action = next(turn, None)
             if pending_action is None:
                 continue
+            turns.append(turn)
+            if picked and pending_action.contract != picked[0].contract:
+                continue
             write_size += pending_action.action.write_size
             if picked and write_size > MAX_WRITE_BYTES:
                 break
             picked.append(pending_action)
-            turns.append(turn)
         return picked
 
     def _remove(self, pending_action: PendingAction) -> None:

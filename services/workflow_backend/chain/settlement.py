@@ -1,6 +1,7 @@
 """Settlement of transactions: each action gets its outcome or goes back into the queue."""
 
 import logging
+from collections.abc import Mapping
 
 from ..errors import ForeignRecord, TransactionFailed
 from ..items import Outcome
@@ -15,10 +16,15 @@ log = logging.getLogger(__name__)
 
 
 class TransactionSettler:
-    """Settles the pending actions of one account's transactions."""
+    """Settles the pending actions of one account's transactions.
 
-    def __init__(self, node: Node, account: str, queue: ActionQueue, budget: ChiBudget) -> None:
-        self._node = node
+    `nodes` read the records of each contract.
+    """
+
+    def __init__(
+        self, nodes: Mapping[str, Node], account: str, queue: ActionQueue, budget: ChiBudget
+    ) -> None:
+        self._nodes = nodes
         self._account = account
         self._queue = queue
         self._budget = budget
@@ -69,7 +75,7 @@ class TransactionSettler:
         ids = [pending_action.action.item_id for pending_action in transaction.batch]
         requeued = []
         try:
-            items = await self._node.items(ids)
+            items = await self._nodes[transaction.contract].items(ids)
         except ForeignRecord as error:  # reading them again would not help
             transaction.settle(error)
             return 0

@@ -14,7 +14,7 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from xian_py.exception import XianException
 
@@ -49,7 +49,10 @@ LOST_LOOKUPS = 5
 
 
 class Submitter:
-    """The only writer of one wallet; `transactions` counts those that got into a block."""
+    """The only writer of one wallet; `transactions` counts those that got into a block.
+
+    Its actions are on the contract of `node`, or of one of the `others`.
+    """
 
     def __init__(
         self,
@@ -58,6 +61,8 @@ class Submitter:
         account: Account,
         chain_id: str,
         watchdog: LoopWatchdog | None = None,
+        *,
+        others: Sequence[Node] = (),
     ) -> None:
         self._node = node
         self._subscription = subscription
@@ -65,7 +70,8 @@ class Submitter:
         self._watchdog = watchdog or LoopWatchdog("submitter")
         self._budget = ChiBudget()
         self._queue = ActionQueue(MAX_WAITING)
-        self._settler = TransactionSettler(node, account.address, self._queue, self._budget)
+        nodes = {each.contract: each for each in (node, *others)}
+        self._settler = TransactionSettler(nodes, account.address, self._queue, self._budget)
         self._in_flight: deque[InFlightTransaction] = deque()
         self._nonce: int | None = None
         self._sent_at = 0.0
@@ -103,9 +109,9 @@ class Submitter:
         """How many transactions are in flight."""
         return len(self._in_flight)
 
-    def enqueue(self, action: Action, client: str = "") -> PendingAction:
+    def enqueue(self, action: Action, client: str = "", contract: str = "") -> PendingAction:
         """Queue a client's action; raises Overloaded if too many of its wait already."""
-        pending_action = PendingAction(action, client)
+        pending_action = PendingAction(action, client, contract or self._node.contract)
         self._queue.add(pending_action)
         self._idle.clear()
         self._work.set()
@@ -171,7 +177,9 @@ class Submitter:
         arguments = {"batch": [action.entry for action in actions]}
         chi = self._budget.supply(actions)
         try:
-            signed = self._transactions.sign(BATCH_FUNCTION, arguments, nonce, chi)
+            signed = self._transactions.sign(
+                batch[0].contract, BATCH_FUNCTION, arguments, nonce, chi
+            )
         except XianException as error:
             failure = TransactionFailed(f"the transaction can't be signed: {error}")
             self._settler.bisect(batch, failure)

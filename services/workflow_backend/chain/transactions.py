@@ -38,7 +38,7 @@ class Refusal:
 
 
 class Transactions:
-    """Signs, broadcasts and looks up one account's transactions with one contract."""
+    """Signs, broadcasts and looks up one account's transactions."""
 
     def __init__(self, node: Node, account: Account, chain_id: str) -> None:
         self._node = node
@@ -46,13 +46,13 @@ class Transactions:
         self._chain_id = chain_id
 
     def sign(
-        self, function: str, arguments: dict[str, Any], nonce: int, chi: int
+        self, contract: str, function: str, arguments: dict[str, Any], nonce: int, chi: int
     ) -> PreparedTransaction:
         """Return the signed bytes of a call and their hash; raises XianException."""
         return self._account.sign(
             {
                 "chain_id": self._chain_id,
-                "contract": self._node.contract,
+                "contract": contract,
                 "function": function,
                 "kwargs": arguments,
                 "nonce": nonce,

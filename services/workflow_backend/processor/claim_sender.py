@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..chain import contract
+from ..chain.contract_submitter import ContractSubmitter
 from ..chain.pending import PendingAction
-from ..chain.submitter import Submitter
 from ..errors import WorkflowError
 from ..items import Item, Outcome
 from ..outage_log import OutageLog
@@ -47,7 +47,7 @@ class ClaimSender:
 
     def __init__(
         self,
-        submitter: Submitter,
+        submitter: ContractSubmitter,
         journal: Journal,
         runner: JobRunner,
         takeover: LeaseTakeover,

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..chain import contract
-from ..chain.submitter import Submitter
+from ..chain.contract_submitter import ContractSubmitter
 from ..errors import WorkflowError
 from ..items import Item
 from ..tick_batcher import TickBatcher
@@ -58,7 +58,7 @@ class JobRunner:
 
     def __init__(
         self,
-        submitter: Submitter,
+        submitter: ContractSubmitter,
         handlers: HandlerClient,
         journal: Journal,
         *,

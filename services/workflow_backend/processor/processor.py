@@ -9,13 +9,14 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from ..chain import contract
 from ..chain.block_subscription import BlockSubscription
+from ..chain.contract_submitter import ContractSubmitter
 from ..chain.node import Node
-from ..chain.submitter import Submitter
 from ..chain.write_size import LARGEST_CLAIM_BYTES, MAX_WRITE_BYTES
 from ..errors import WorkflowError
 from ..items import FINAL_STATUSES, Item
@@ -53,14 +54,15 @@ class Processor:
     """Works on the items of one contract with one wallet. `scope` names chain and contract.
 
     Its jobs and claims are tasks of the group `tasks`, so that an unexpected error in one ends all.
-    `wake` is set by whatever may make an item claimable.
+    `wake` is set by whatever may make an item claimable. Items of this worker in the journals
+    `beside` its own take places with the handlers, too.
     """
 
     def __init__(
         self,
         node: Node,
         subscription: BlockSubscription,
-        submitter: Submitter,
+        submitter: ContractSubmitter,
         journal: Journal,
         handlers: HandlerClient,
         *,
@@ -68,11 +70,13 @@ class Processor:
         wake: asyncio.Event,
         scope: str,
         lease_seconds: int,
+        beside: Sequence[Journal] = (),
     ) -> None:
         self._node = node
         self._subscription = subscription
         self._submitter = submitter
         self._journal = journal
+        self._beside = beside
         self._handlers = handlers
         self._wake = wake
         self._lease_seconds = lease_seconds
@@ -217,10 +221,12 @@ class Processor:
         room = {"": contract.BATCH_ENTRIES}
         if not self._handlers.connected or self._claims.is_forbidden:
             return room
-        busy = self._journal.busy()
+        busy: Counter[str] = Counter()
+        for journal in (self._journal, *self._beside):
+            busy.update(journal.busy())
         for name, kind in self._handlers.kinds.items():
             if not self._rules.is_paused(name):
-                room[name] = max(0, kind.concurrency - busy.get(name, 0))
+                room[name] = max(0, kind.concurrency - busy[name])
         return room
 
     async def _read_pauses(self) -> None:

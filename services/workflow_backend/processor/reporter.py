@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 
 from ..chain import contract
-from ..chain.submitter import Submitter
+from ..chain.contract_submitter import ContractSubmitter
 from ..errors import NodeUnavailable, Overloaded, WorkflowError
 from ..items import Item, Outcome
 from ..outage_log import OutageLog
@@ -24,7 +24,7 @@ class Reporter:
     for good; both are "" once the contract accepts an action again.
     """
 
-    def __init__(self, submitter: Submitter) -> None:
+    def __init__(self, submitter: ContractSubmitter) -> None:
         self._submitter = submitter
         self._outage = OutageLog("reports and renewals go through again")
         self.problem = self.refusal = ""

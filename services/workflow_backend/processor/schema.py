@@ -24,6 +24,7 @@ Upgrades are rolled back, so an earlier release must be able to go on with what 
 a journal. All else is an added column, which an earlier release does not see.
 """
 
+import contextlib
 import json
 import sqlite3
 from enum import StrEnum
@@ -166,6 +167,19 @@ class FailedTry(NamedTuple):
     item_id: str
     number: int
     wait: float
+
+
+def owner_of(path: Path) -> tuple[str, str] | None:
+    """Return the chain and the contract of a journal, None where there is none that can be read."""
+    if not path.exists():
+        return None
+    try:
+        database = sqlite3.connect(path, timeout=1.0)
+        with contextlib.closing(database):
+            owner = database.execute("SELECT chain_id, contract FROM reader").fetchone()
+    except sqlite3.Error:
+        return None
+    return None if owner is None else (str(owner[0]), str(owner[1]))
 
 
 def open_database(path: Path, chain_id: str, contract: str) -> sqlite3.Connection:

@@ -119,3 +119,15 @@ async def test_clear_returns_everything() -> None:
     assert len(queue.clear()) == 3
     assert len(queue) == 0
     added(queue, 1, "a")
+
+
+async def test_batch_is_of_one_contract() -> None:
+    queue = ActionQueue(10_000)
+    for contract_name in ("con_new", "con_old", "con_new", "con_old"):
+        queue.add(PendingAction(SMALL, "client", contract_name))
+    batches = [queue.next_batch(hold=False) for _ in range(3)]
+    assert [[action.contract for action in batch] for batch in batches] == [
+        ["con_new", "con_new"],
+        ["con_old", "con_old"],
+        [],
+    ]

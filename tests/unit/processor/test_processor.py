@@ -83,6 +83,7 @@ class Claiming:
     handlers: Any
     tasks: asyncio.TaskGroup
     wake: asyncio.Event = field(default_factory=asyncio.Event)
+    beside: Sequence[Journal] = ()
 
     def __post_init__(self) -> None:
         self.processor = Processor(
@@ -95,6 +96,7 @@ class Claiming:
             wake=self.wake,
             scope="chain-1/con_job_workflow",
             lease_seconds=LEASE,
+            beside=self.beside,
         )
 
 
@@ -277,3 +279,19 @@ async def test_stopped_item_is_contended_for_until_it_ends_though_its_kind_is_pa
         await until(lambda: len(chain.claims) == 2)
         chain.record = replace(chain.record, status="cancelled")
         await until(lambda: claims.journal.next_due(["job"]) is None)
+
+
+async def test_items_of_another_contract_take_places_of_a_kind(tmp_path: Path) -> None:
+    chain, handlers = Chain("ok"), BusyHandlers()
+    with (
+        contextlib.closing(Journal(tmp_path / "new", "chain-1", "con_new")) as journal,
+        contextlib.closing(Journal(tmp_path / "old", "chain-1", "con_old")) as old,
+    ):
+        old.schedule([PendingItem("held", "job", 0.0)])
+        assert old.claim_due(time.monotonic(), {"job": 1}, 1)
+        journal.schedule([PendingItem("next", "job", 0.0)])
+        async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+            claiming = Claiming(journal, chain, handlers, tasks, beside=[old])
+            assert claiming.processor._room()["job"] == 0
+            old.settle(["held"])
+            assert claiming.processor._room()["job"] == 1

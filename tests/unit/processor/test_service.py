@@ -2,16 +2,20 @@
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from workflow_backend.chain.contract import Action
+from workflow_backend.errors import SettingError
 from workflow_backend.items import Item, Outcome
 from workflow_backend.processor import service
 from workflow_backend.processor.handlers.job import Answer, Job
 from workflow_backend.processor.journal import Journal
 from workflow_backend.processor.schema import PendingItem
+from workflow_backend.settings import Settings
 from workflow_backend.watchdog import LoopWatchdog
 
 from .doubles import item, until
@@ -66,3 +70,41 @@ async def test_claiming_that_outlives_the_stop_starts_no_job(tmp_path: Path) -> 
         assert handlers.asked == ["fresh"]
         assert chain.released == ["fresh"]
         assert [found.item_id for found in journal.recover()] == ["other"], "looked at next time"
+
+
+def journals(folder: Path, contract: str, *earlier: str) -> dict[str, str]:
+    """Open the journals of a worker; return the names of their files by contract."""
+    settings = Settings.load(
+        {
+            "XIAN_CHAIN_ID": "chain-1",
+            "XIAN_WORKFLOW_CONTRACT": contract,
+            "XIAN_WORKFLOW_EARLIER_CONTRACTS": ",".join(earlier),
+            "XIAN_WORKFLOW_STATE_DIR": str(folder),
+        }
+    )
+    paths = service.journal_paths(settings)
+    with ExitStack() as opened:
+        for name, path in paths.items():
+            opened.enter_context(closing(Journal(path, "chain-1", name)))
+    return {name: path.name for name, path in paths.items()}
+
+
+FIRST, OWN = "processor.sqlite3", "processor-con_new.sqlite3"
+
+
+def test_journal_stays_with_its_contract_when_another_one_follows(tmp_path: Path) -> None:
+    assert journals(tmp_path, "con_old") == {"con_old": FIRST}
+    assert journals(tmp_path, "con_new", "con_old") == {"con_new": OWN, "con_old": FIRST}
+    assert journals(tmp_path, "con_new") == {"con_new": OWN}, "the old one is not served any more"
+    assert journals(tmp_path, "con_old") == {"con_old": FIRST}, "and on the way back"
+
+
+def test_journal_of_a_new_worker_is_that_of_the_current_contract(tmp_path: Path) -> None:
+    old = "processor-con_old.sqlite3"
+    assert journals(tmp_path, "con_new", "con_old") == {"con_new": FIRST, "con_old": old}
+
+
+def test_journal_of_another_contract_is_refused(tmp_path: Path) -> None:
+    journals(tmp_path, "con_old")
+    with pytest.raises(SettingError, match="is the journal of con_old on chain-1, not con_new"):
+        journals(tmp_path, "con_new")
