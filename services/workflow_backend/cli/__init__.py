@@ -21,7 +21,7 @@ def main() -> None:
         if sys.stdout is not None:
             sys.stdout.flush()
     except* BrokenPipeError:
-        _leave_output()  # whoever read it has gone, as `head` does: there is nobody left to tell
+        _leave_output()  # the reader has closed the pipe, as `head` does
     except* KeyboardInterrupt:
         code = 130
     except* Exception as group:
@@ -34,14 +34,14 @@ def main() -> None:
 def _run() -> int:
     try:
         arguments = _parser(next(iter(sys.argv[1:]), None)).parse_args()
-    except SystemExit as ended:  # it has said what was asked for, or what is wrong
+    except SystemExit as ended:  # argparse has printed the help, or what is wrong
         return int(ended.code or 0)
     code: int = arguments.run(arguments)
     return code
 
 
 def _leave_output() -> None:
-    """Let what could not be written go: Python would try again at its end, and complain."""
+    """Drop what could not be written: Python would try again when it ends, and complain."""
     if sys.stdout is not None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -54,7 +54,7 @@ def _leaves(group: BaseExceptionGroup[Exception]) -> list[Exception]:
 
 
 def _complain(error: Exception) -> None:
-    """Say why the command ends; the log of a service has the trace of a fault of ours as well."""
+    """Print why the command ends; a service's log has the traceback of a fault of ours too."""
     if isinstance(error, WorkflowError):
         logs.complain(error.explain())
     elif isinstance(error, (OSError, sqlite3.Error)):
@@ -63,18 +63,18 @@ def _complain(error: Exception) -> None:
     else:
         *_, last = traceback.extract_tb(error.__traceback__)
         where = f"{Path(last.filename).name}, line {last.lineno}"
-        said = f"{type(error).__name__}: {error} ({where})"
-        logs.complain(f"this is a fault of this program, please report it: {said}", error)
+        fault = f"{type(error).__name__}: {error} ({where})"
+        logs.complain(f"this is a fault of this program, please report it: {fault}", error)
 
 
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS}
 
 
 def _of_the_machine(error: OSError | sqlite3.Error) -> str:
-    said = f"{type(error).__name__}: {error}"
+    reason = f"{type(error).__name__}: {error}"
     if isinstance(error, sqlite3.Error) or error.errno in _DISK:
-        return f"{said} (is there room on the disk, and may this account write there?)"
-    return said
+        return f"{reason} (is there room on the disk, and may this account write there?)"
+    return reason
 
 
 def _parser(called: str | None) -> argparse.ArgumentParser:

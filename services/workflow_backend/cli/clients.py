@@ -42,7 +42,7 @@ def _add_items(commands: Any) -> None:
         "--not-before",
         type=given.plain_text,
         metavar="TIME",
-        help="nobody claims it before, such as 2026-01-31T12:00:00Z",
+        help="the time before which nobody claims it, such as 2026-01-31T12:00:00Z",
     )
     submit.add_argument(
         "--after",
@@ -50,7 +50,7 @@ def _add_items(commands: Any) -> None:
         action="append",
         default=[],
         metavar="ID",
-        help="nobody claims it before that item is completed; give it up to 8 times",
+        help="an item that has to be completed before it is claimed; may be given 8 times",
     )
     submit.set_defaults(
         run=_through_api(
@@ -78,7 +78,9 @@ def _add_items(commands: Any) -> None:
     cancel.add_argument("item_id", type=given.item_id)
     cancel.add_argument("--reason", type=given.plain_text, default="")
     cancel.set_defaults(run=_through_api(lambda api, a: api.cancel(a.item_id, a.reason)))
-    stop = actions.add_parser("stop", help="ask the worker that holds an item to stop")
+    stop = actions.add_parser(
+        "stop", help="cancel a submitted item, or ask the worker that holds it to stop"
+    )
     stop.add_argument("item_id", type=given.item_id)
     stop.add_argument("--reason", type=given.plain_text, default="")
     stop.set_defaults(run=_through_api(lambda api, a: api.stop(a.item_id, a.reason)))
@@ -96,17 +98,17 @@ def _add_items(commands: Any) -> None:
 def _add_tokens(commands: Any) -> None:
     tokens = commands.add_parser("tokens", help="make and remove the API's bearer tokens")
     actions = tokens.add_subparsers(required=True, metavar="action")
-    add = actions.add_parser("add", help="make a token, or a new one of that name, and print it")
+    add = actions.add_parser("add", help="make a token, or replace the one of its name; print it")
     add.add_argument(
         "name",
-        help="the client's, such as web-shop; web-shop.2 is another token of that client",
+        help="name of the client, such as web-shop; web-shop.2 is another token of that client",
     )
     add.add_argument(
         "--scope",
         action="append",
         required=True,
         choices=("read", "submit", "cancel", "admin"),
-        help="what it may do; give it several times for several",
+        help="what the token allows; may be repeated",
     )
     add.set_defaults(run=_tokens(lambda tokens, path, a: tokens.add(path, a.name, a.scope)))
     remove = actions.add_parser("remove", help="remove a token")
@@ -119,11 +121,11 @@ def _add_tokens(commands: Any) -> None:
 
 
 def _add_projection(commands: Any) -> None:
-    projection = commands.add_parser("projection", help="make the projection anew, or check it")
+    projection = commands.add_parser("projection", help="rebuild or verify the projection")
     actions = projection.add_subparsers(required=True, metavar="action")
-    what = "make it anew from the chain beside the one in use, then put it in its place"
+    what = "build a new projection from the chain beside the one in use, then replace that"
     actions.add_parser("rebuild", help=what, description=what).set_defaults(run=_rebuild)
-    what = "compare it with chain and index; prints each difference, exits 1 where there is one"
+    what = "compare it with chain and index; print differences, exit with 1 if there are any"
     actions.add_parser("verify", help=what, description=what).set_defaults(run=_verify)
 
 
@@ -136,9 +138,9 @@ def _tokens(
         path = os.environ.get("XIAN_WORKFLOW_TOKENS_FILE")
         if not path:
             raise SettingError("XIAN_WORKFLOW_TOKENS_FILE is not set: give the tokens' file")
-        said = call(tokens, Path(path), arguments)
-        if said is not None:
-            print(said)
+        output = call(tokens, Path(path), arguments)
+        if output is not None:
+            print(output)
         return 0
 
     return run

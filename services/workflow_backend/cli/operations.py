@@ -20,7 +20,7 @@ from . import arguments as given
 
 def add(commands: Any) -> None:
     """Add the commands of operators."""
-    what = "make the wallets that are missing, NAME.key in a folder"
+    what = "create the wallets that are missing in a folder, as NAME.key"
     wallets = commands.add_parser("wallets", help=what, description=what)
     wallets.add_argument("directory", type=Path)
     wallets.add_argument("names", nargs="+", metavar="name")
@@ -28,7 +28,7 @@ def add(commands: Any) -> None:
     wallets.set_defaults(run=_wallets)
     what = "check an inventory and its hosts, given as JSON on standard input"
     preflight = commands.add_parser("preflight", help=what, description=what)
-    preflight.add_argument("--check", action="store_true", help="there need not be a network yet")
+    preflight.add_argument("--check", action="store_true", help="allow a missing network folder")
     preflight.set_defaults(run=_preflight)
     what = "deploy the contract, add workers, fund wallets; safe to run again"
     bootstrap = commands.add_parser("bootstrap", help=what, description=what)
@@ -39,16 +39,20 @@ def add(commands: Any) -> None:
         help="the contract's source (default: XIAN_WORKFLOW_CONTRACT_SOURCE)",
     )
     bootstrap.set_defaults(run=_bootstrap)
-    what = "check everything that runs on this host; exits 1 where anything is wrong"
+    what = "check everything that runs on this host; exits with 1 if anything is wrong"
     health = commands.add_parser("health", help=what, description=what)
     health.add_argument(
         "--json",
         type=Path,
         metavar="FILE",
-        help="write the checks as JSON too; - is standard output, the table is on the other one",
+        help="write the checks as JSON too; with - to standard output, the table to standard error",
     )
     health.add_argument(
-        "--wait", type=given.seconds, default=0.0, metavar="SECONDS", help="wait until all is well"
+        "--wait",
+        type=given.seconds,
+        default=0.0,
+        metavar="SECONDS",
+        help="wait up to so long until every check passes",
     )
     health.set_defaults(run=_health)
     what = "send one item through the whole backend and time each step"
@@ -57,10 +61,11 @@ def add(commands: Any) -> None:
         "--item",
         type=given.item_id,
         metavar="ID",
-        help="follow the one of this id that smoke sent, or send it (default: new)",
+        help="follow the item with this id that an earlier smoke test sent, or send it "
+        "(default: a new item)",
     )
     smoke.add_argument(
-        "--timeout", type=given.seconds, default=60.0, help="seconds a step (default: 60)"
+        "--timeout", type=given.seconds, default=60.0, help="seconds for each step (default: 60)"
     )
     smoke.set_defaults(run=_smoke)
     what = "print heights, items by status and the services' heartbeats"
@@ -71,36 +76,39 @@ def add(commands: Any) -> None:
 def _add_operator(commands: Any) -> None:
     operator = commands.add_parser(
         "operator",
-        help="pause claims, set the retention, or hand the contract's operator role over",
+        help="pause claims, set the retention, or hand over the contract's operator role",
     )
     actions = operator.add_subparsers(required=True, metavar="action")
-    what = "offer the role to an account, with the operator's key; it stays until that one accepts"
+    what = "offer the role to an account, with the operator's key; it moves once that one accepts"
     propose = actions.add_parser("propose", help=what, description=what)
     propose.add_argument("account", type=given.account, help="public key, 64 hexadecimal digits")
     propose.set_defaults(run=_operator(lambda operator, s, a: operator.propose(s, a.account)))
-    what = "take the role, with the key of the account that it was offered to"
+    what = "accept the role, with the key of the account that it was offered to"
     accept = actions.add_parser("accept", help=what, description=what)
     accept.set_defaults(run=_operator(lambda operator, s, _: operator.accept(s)))
     _add_pauses(actions)
 
 
 def _add_pauses(actions: Any) -> None:
-    what = "let no worker claim items of a kind; those that are held go on"
+    what = "refuse claims of a kind of items; items that workers hold go on"
     pause = actions.add_parser("pause", help=what, description=what)
     pause.add_argument("kind", type=given.kind, help="* for all kinds")
     pause.add_argument("--reason", type=given.plain_text, default="")
     pause.add_argument(
-        "--seconds", type=given.seconds, default=0.0, help="until it ends (default: until resume)"
+        "--seconds",
+        type=given.seconds,
+        default=0.0,
+        help="end the pause after so long (default: only when it is resumed)",
     )
     pause.set_defaults(run=_pauses(lambda of, s, a: of.pause(s, a.kind, a.reason, a.seconds)))
-    what = "let workers claim items of a paused kind again"
+    what = "allow claims of a paused kind again"
     resume = actions.add_parser("resume", help=what, description=what)
-    resume.add_argument("kind", type=given.kind, help="as it was paused")
+    resume.add_argument("kind", type=given.kind, help="as it was given to pause")
     resume.set_defaults(run=_pauses(lambda of, s, a: of.resume(s, a.kind)))
-    what = "print what is paused, and the retention"
+    what = "print the pauses and the retention"
     pauses = actions.add_parser("pauses", help=what, description=what)
     pauses.set_defaults(run=_pauses(lambda of, s, _: of.pauses(s)))
-    what = "let ended items be archived after so many seconds, with 0 never"
+    what = "set after how many seconds ended items may be archived; 0 is never"
     retention = actions.add_parser("retention", help=what, description=what)
     retention.add_argument("seconds", type=given.seconds)
     retention.set_defaults(run=_pauses(lambda of, s, a: of.set_retention(s, a.seconds)))

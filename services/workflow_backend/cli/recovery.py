@@ -8,18 +8,18 @@ from typing import Any
 
 GROUPS = {
     "snapshots": "make, verify and restore snapshots",
-    "upgrades": "plan and watch a change of what hosts run",
-    "recovery": "bring a lost node back without signing twice",
+    "upgrades": "plan and check upgrades, restarts and stops of hosts",
+    "recovery": "recover a lost node without signing twice",
 }
-"""Each command whose actions stand in `operations/NAME/actions.py`, and what it is for."""
+"""Each command whose actions are in `operations/NAME/actions.py`, and what it is for."""
 
 
 def add(commands: Any, called: str | None) -> None:
     """Add the commands that playbooks call; the actions of the one that is called alone."""
     for name, what in GROUPS.items():
-        described = f"{what}; the request is JSON on standard input, and so is the answer"
+        described = f"{what}; reads a JSON request on standard input, prints a JSON answer"
         group = commands.add_parser(name, help=what, description=described)
-        if name == called:  # to know its actions is to load all that they need
+        if name == called:  # listing the actions imports all that they need
             _add_actions(group, name)
 
 

@@ -10,16 +10,16 @@ from . import arguments as given
 
 def add(commands: Any) -> None:
     """Add the command that builds releases."""
-    release = commands.add_parser("release", help="build what hosts are given")
+    release = commands.add_parser("release", help="build releases for hosts")
     actions = release.add_subparsers(required=True, metavar="action")
-    what = "build the release of the clone in this folder: one archive with all that a host runs"
+    what = "build a release from the clone in this folder: one archive of everything a host runs"
     build = actions.add_parser("build", help=what, description=what)
-    build.add_argument("--out", type=Path, metavar="DIR", help="where to (default: dist)")
+    build.add_argument("--out", type=Path, metavar="DIR", help="output folder (default: dist)")
     build.add_argument(
         "--root",
         type=Path,
         default=Path("/opt/workflow-backend"),
-        help="the folder that it will work in on every host (default: /opt/workflow-backend)",
+        help="folder of the releases on every host (default: /opt/workflow-backend)",
     )
     build.add_argument(
         "--keep",
@@ -33,8 +33,8 @@ def add(commands: Any) -> None:
         action="append",
         default=[],
         metavar="ID",
-        help="declare that its nodes agree on every block with those of this release, so that "
-        "hosts may go from the one to the other one at a time; may be given again",
+        help="declare that its nodes agree on every block with those of release ID, so that hosts "
+        "may change between the two one at a time; may be repeated",
     )
     build.set_defaults(run=_build)
 

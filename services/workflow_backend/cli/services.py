@@ -22,7 +22,7 @@ def add(commands: Any) -> None:
     for name, run, what in (
         ("processor", _processor, "claim submitted items, run their handlers, report"),
         ("handlers", _handlers, "run the handlers of items, for processors on this host"),
-        ("projector", _projector, "turn indexed events into the local projection"),
+        ("projector", _projector, "project the indexed events into the database for queries"),
     ):
         commands.add_parser(name, help=what, description=what).set_defaults(run=run)
     _add_api(commands)
@@ -33,18 +33,18 @@ def _add_api(commands: Any) -> None:
     what = "serve the HTTP API"
     api = commands.add_parser("api", help=what, description=what)
     api.add_argument(
-        "--read-only", action="store_true", help="without a wallet: refuse submissions and the like"
+        "--read-only", action="store_true", help="serve without a wallet, and refuse every change"
     )
     api.set_defaults(run=_api)
 
 
 def _add_events(commands: Any) -> None:
-    what = "follow the contract's events and print one JSON object a line"
+    what = "follow the contract's events and print one JSON object per line"
     events = commands.add_parser("events", help=what, description=what)
     events.add_argument(
         "--cursor",
         type=Path,
-        help="file that keeps the place, so that a restart goes on behind the last line "
+        help="file that remembers the last event, so that the next run continues after it "
         "(default: events.cursor.json in XIAN_WORKFLOW_STATE_DIR)",
     )
     events.set_defaults(run=_events)

@@ -136,7 +136,7 @@ def require_app_hash(
 
 
 def agree(request: AppHashQuestion, *, check: bool) -> dict[str, Any]:
-    """Compare what the nodes say and return it; raises RecoveryRefused where they do not agree."""
+    """Compare the nodes' app hashes after a block; raises RecoveryRefused if they differ."""
     del check  # it only asks
     with open_endpoints(request.nodes) as endpoints:
         deadline = time.monotonic() + request.seconds

@@ -24,7 +24,7 @@ class Note(Reported):
 
 
 def note(request: Note, *, check: bool) -> Object:
-    """Write down what a playbook did."""
+    """Add to the report what a playbook did."""
     del check
     return {"what": request.what, **request.details}
 
@@ -34,7 +34,7 @@ type Actions = dict[str, tuple[type[Reported], Callable[..., Object]]]
 
 
 def run_action(actions: Actions, name: str, given: dict[str, Any], *, check: bool) -> Object:
-    """Do what a request asks, and add the answer to its report; raises WorkflowError."""
+    """Run an action and add its answer to the report; raises WorkflowError."""
     model, run = actions[name]
     request = parse(model, given, name)
     try:

@@ -27,4 +27,4 @@ ACTIONS: Actions = {
 }
 
 act = partial(run_action, ACTIONS)
-"""Do what a request asks, by the name of the action."""
+"""Run an action by its name."""

@@ -79,7 +79,7 @@ class DoubleSignGuard(GuardedHost):
 
 
 def guard(request: DoubleSignGuard, *, check: bool) -> Object:
-    """Return the height above which the host's validator may sign; its own node is stopped.
+    """Prove that no other node signs with a validator's key; return the height it may sign above.
 
     With `check` its node may still run: nothing is waited for, and so nothing is proven. Raises
     RecoveryRefused where the validator signs elsewhere, or nobody can tell. With `check` that

@@ -45,7 +45,7 @@ class HomeArchive(Reported):
 
 
 def verify_home(request: HomeArchive, *, check: bool) -> Object:
-    """Return the archive, its sum and what is in it; the host is not touched.
+    """Verify the archive of a home on the control machine; return its sum and content.
 
     Raises RecoveryRefused for what is no whole home of this host's on this network.
     """

@@ -44,14 +44,14 @@ class LoadIndex(CurrentIndex):
 
 
 def current_index(request: CurrentIndex, *, check: bool) -> Object:
-    """Return the newest block of the index, None where there is none."""
+    """Return the newest block of a host's index, if it has one."""
     del check
     found = index.named(request.dsn.get_secret_value(), request.postgres_bin).ask(index.newest)
     return {"index": asdict(found) if found else None}
 
 
 def load_index(request: LoadIndex, *, check: bool) -> Object:
-    """Replace the index by a peer's copy, in one transaction; the node is stopped.
+    """Replace a host's index by a peer's copy, in one transaction; its node is stopped.
 
     `compared` says how much of it was compared with the blocks of other peers. Raises
     RecoveryRefused where the copy is another one, does not reach far enough, or has other blocks.

@@ -57,7 +57,7 @@ class _File(BaseModel):
 
 
 def find_index_blocks(request: IndexBlocks, *, check: bool) -> Object:
-    """Write what the other peers say of the index's blocks; return how many, of which heights.
+    """Fetch the other peers' blocks into a file, to compare a copied index with.
 
     `source_alone` is the last height that only the source has blocks of, 0 where there is none.
     Raises RecoveryRefused where no other peer has blocks, or two contradict each other.

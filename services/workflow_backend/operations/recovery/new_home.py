@@ -38,7 +38,7 @@ class NewHome(GuardedHost):
 
 
 def new_home(request: NewHome, *, check: bool) -> Object:
-    """Return whether a home may be created from keys alone, for a host that has none.
+    """Decide whether a host without a home may get one from its keys alone.
 
     That is right for the first deployment and for a node without voting power. Raises
     RecoveryRefused for a validator whose chain already has blocks: its home was lost, and what it

@@ -37,7 +37,7 @@ class RollbackGuard(Reported):
 
 
 def require_no_rollback(request: RollbackGuard, *, check: bool) -> Object:
-    """Check that nothing on the host is later than the home; raises RecoveryRefused."""
+    """Refuse a home that ends below what the host has signed or indexed; no peer has the rest."""
     del check
     if request.unreadable:
         raise RecoveryRefused(

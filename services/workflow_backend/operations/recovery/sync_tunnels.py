@@ -46,7 +46,7 @@ class SyncTunnels(Reported):
 
 
 def hold_tunnels(request: SyncTunnels, *, check: bool) -> Object:
-    """Hold the tunnels until the node has caught up; return heights and app hashes.
+    """Keep SSH tunnels to the peers open until the node has fetched their state and caught up.
 
     Raises RecoveryRefused where it does not, or where its app hash is not its peers'.
     """

@@ -66,7 +66,7 @@ class TrustedHeight(Reported):
 
 
 def find_trusted_height(request: TrustedHeight, *, check: bool) -> Object:
-    """Return the height and hash to be trusted, and the hosts that vouch for them.
+    """Find the height and hash that a state sync trusts, and the peers that vouch for them.
 
     Raises RecoveryRefused where too few vouch, any contradicts, or nothing is on offer.
     """

@@ -1,4 +1,4 @@
-"""What `workflow-backend snapshots` does, by the name of the action."""
+"""The actions of `workflow-backend snapshots`, by name."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -30,7 +30,7 @@ class Listing(Request):
 
 
 def listing(request: Listing, *, check: bool) -> Object:
-    """Return the snapshots of a folder, the newest first."""
+    """List the snapshots of a folder, the newest first."""
     del check
     return {
         "snapshots": [
@@ -56,7 +56,7 @@ class Prune(Listing):
 
 
 def prune(request: Prune, *, check: bool) -> Object:
-    """Remove the others."""
+    """Remove all snapshots of a folder but the newest, and the newest that was verified."""
     superfluous = retention.superfluous(retention.kept(request.directory), request.keep)
     return {
         "changed": [str(one.path) for one in superfluous if check or retention.remove(one.path)]

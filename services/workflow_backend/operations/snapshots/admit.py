@@ -41,7 +41,7 @@ class Admit(Request):
 
 
 def admit(request: Admit, *, check: bool) -> dict[str, Any]:
-    """Sign it; answer with what it says, its signature and what the nodes say.
+    """Let the nodes confirm a host's new manifest, and sign it; return both.
 
     Raises RecoveryRefused with nothing written.
     """
@@ -97,7 +97,7 @@ class Countersign(Request):
 
 
 def countersign(request: Countersign, *, check: bool) -> dict[str, Any]:
-    """Add the signatures to those that are there."""
+    """Add signatures that were made elsewhere to a snapshot."""
     parse_manifest(read_manifest(request.snapshot), request.snapshot)
     before = signatures.read(request.snapshot)
     after = before | request.signatures

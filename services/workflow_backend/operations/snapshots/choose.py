@@ -33,7 +33,7 @@ class Choose(Request):
 
 
 def choose(request: Choose, *, check: bool) -> Object:
-    """Answer with the restore that is under way, whether it is undone, and the snapshot.
+    """Select the snapshot to restore, or the restore to continue or undo.
 
     Raises RecoveryRefused where there is none, and where one that has begun to change the home is
     of another snapshot: that one comes to its end first.

@@ -59,7 +59,7 @@ class Create(Request):
 
 
 def create(settings: Settings, request: Create, *, check: bool) -> Object:
-    """Create the snapshot; return its manifest and what was removed for it.
+    """Create a snapshot and remove the oldest; return its manifest and what was removed.
 
     Raises WorkflowError with nothing left of it. One snapshot is made at a time.
     """

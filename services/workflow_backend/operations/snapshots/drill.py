@@ -48,7 +48,7 @@ class Drill(Verify):
 
 
 def drill(request: Drill, *, check: bool) -> Object:
-    """Try the snapshot out; return what was found, with the seconds of each step.
+    """Restore a snapshot in a scratch folder; return heights, counts and seconds of each step.
 
     Raises WorkflowError with the first thing that is wrong; nothing is left of it then either.
     """

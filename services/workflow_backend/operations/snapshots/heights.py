@@ -42,7 +42,7 @@ class HeightsFound:
 
 
 def heights(settings: Settings, request: HeightsRequest, *, check: bool) -> Object:
-    """Wait until all are level, or it is clear that they never will be; return how they are.
+    """Wait until chain, index and projection are level; return their heights, or the gap.
 
     The time starts again with each block that the node takes in while it is catching up, and from
     then on whenever they are nearer to one height than ever: nobody knows beforehand how long that

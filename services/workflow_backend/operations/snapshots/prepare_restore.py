@@ -61,14 +61,14 @@ class Step(Request):
 
 
 def status(request: Step, *, check: bool) -> Object:
-    """Return the restore that is under way, if any."""
+    """Return the restore in progress, if there is one."""
     del check
     entry = Journal(request.home).read()
     return {"restore": describe(entry)}
 
 
 def prepare(request: Restore, *, check: bool) -> Object:
-    """Verify the snapshot and make its state beside the old one.
+    """Verify the snapshot, and import its state beside the one in use.
 
     Asked again for the snapshot that is in its place already, it says so and does nothing. Raises
     RecoveryRefused with nothing changed.

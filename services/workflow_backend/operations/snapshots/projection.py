@@ -62,7 +62,7 @@ class Restore(Verify):
 
 
 def restore(settings: Settings, request: Restore, *, check: bool) -> Object:
-    """Put the snapshot's projection in the place of the one in use, unless that has more.
+    """Replace the projection by the snapshot's, unless the one in use has more.
 
     The services may run: readers go on, and the projector goes on from there.
     """

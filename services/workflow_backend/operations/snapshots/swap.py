@@ -24,7 +24,7 @@ SPOOL = "bds-spool"
 
 
 def swap(request: Step, *, check: bool) -> Object:
-    """Replace state and index with the new ones; the old ones are kept beside them."""
+    """Replace state and index by the new ones, and keep the old ones beside them."""
     journal = Journal(request.home)
     entry = _require_entry(journal)
     if entry.phase == "swapped":
@@ -133,7 +133,7 @@ def _copy_spool(old: Path, new: Path) -> None:
 
 
 def undo(request: Step, *, check: bool) -> Object:
-    """Put the old state and index back, whatever the restore had done."""
+    """Put the old state and index back, however far the restore came."""
     journal = Journal(request.home)
     entry = journal.read()
     if entry is None:
@@ -174,7 +174,7 @@ def _put_state_back(home: Path, folder: Path, *, had_state: bool) -> None:
 
 
 def finish(request: Step, *, check: bool) -> Object:
-    """Keep what the restore brought; raises RecoveryRefused while the node does not say it runs."""
+    """Finish a restore once the node runs with it: keep the old state aside, drop the old index."""
     journal = Journal(request.home)
     entry = journal.read()
     if entry is None:

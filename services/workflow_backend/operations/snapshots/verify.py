@@ -83,7 +83,7 @@ class Verified:
 
 
 def verify(request: Verify, *, check: bool) -> Object:
-    """Verify everything of a snapshot that can be without the node, and note that it was.
+    """Verify all of a snapshot that needs no node, and note in it that it was verified.
 
     Raises RecoveryRefused with the first thing that is wrong.
     """
@@ -219,7 +219,7 @@ def require_state(archive: Path, manifest: Manifest) -> None:
 
 
 def sign(request: Sign, *, check: bool) -> Object:
-    """Add a key's signature to a snapshot; the manifest alone need be there.
+    """Add a key's signature to a snapshot, of which only the manifest is needed.
 
     A control machine vouches for what a host says.
     """

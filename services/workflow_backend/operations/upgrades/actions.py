@@ -102,7 +102,7 @@ def plan_verb(request: PlanVerb, *, check: bool) -> Object:
 
 
 def plan_restarts(request: PlanRestarts, *, check: bool) -> Object:
-    """Plan what a deployment restarts; the nodes are asked only where one of them is concerned."""
+    """Plan which programs a deployment restarts, in which order."""
     del check
     touched = planning.with_a_node(request.programs) + planning.with_a_node(request.leaving)
     statuses = request.statuses() if touched else {}
@@ -110,7 +110,7 @@ def plan_restarts(request: PlanRestarts, *, check: bool) -> Object:
 
 
 def check_quorum(request: CheckQuorum, *, check: bool) -> Object:
-    """Say what becomes of the chain without a host; refuses where it would stand still."""
+    """Check that the chain goes on without a host; refuses if it would stand still."""
     del check
     host = request.host
     if host not in request.nodes:
@@ -128,7 +128,7 @@ def check_quorum(request: CheckQuorum, *, check: bool) -> Object:
 
 
 def healthy(request: WaitHealthy, *, check: bool) -> Object:
-    """Wait until hosts are healthy again."""
+    """Wait until the nodes of hosts are healthy again."""
     del check
     hosts = [host for host in request.hosts if host in request.nodes]
     with open_endpoints(request.nodes) as endpoints:
@@ -139,7 +139,7 @@ def healthy(request: WaitHealthy, *, check: bool) -> Object:
 
 
 def quiet(request: Quiesce, *, check: bool) -> Object:
-    """Wait until all nodes are at one height."""
+    """Wait until all nodes are at one height and no transaction waits."""
     del check
     with open_endpoints(request.nodes) as endpoints:
         return asyncio.run(
@@ -148,7 +148,7 @@ def quiet(request: Quiesce, *, check: bool) -> Object:
 
 
 def same_height(request: AssertSameHeight, *, check: bool) -> Object:
-    """Prove that all stopped nodes are at one height."""
+    """Check that all stopped nodes are at one height with one app hash."""
     del check
     nodes, unreadable = read_answers(request.nodes)
     return assert_same_height(nodes, request.height, request.powers, request.total, unreadable)
@@ -166,4 +166,4 @@ ACTIONS: Actions = {
 }
 
 act = partial(run_action, ACTIONS)
-"""Do what a request asks, by the name of the action."""
+"""Run an action by its name."""
