@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 
 from ..chain.node import Node
 from ..errors import WorkflowError
-from ..items import Item
+from ..items import START, EventPosition, Item
 from ..store.archived_items import restore_archived
 from ..store.base import WritableStore
 from .item_diff import Row, item_difference, paired_pages
@@ -23,7 +23,7 @@ PAUSE_SECONDS = 5.0
 """Seconds between two pages of items."""
 
 CATCH_UP_SECONDS = 30.0
-"""Seconds to wait for a projection that is behind before its page is left to the next round."""
+"""Seconds to wait for projection and node to meet before a page is left to the next round."""
 
 POLL_SECONDS = 0.2
 
@@ -86,7 +86,7 @@ class Scrubber:
         """Compare rows with the chain; return an item that can't be repaired, or ''."""
         records = dict(zip(projected, await self._node.items(list(projected)), strict=True))
         differing = [each for each in projected if item_difference(records[each], projected[each])]
-        if not differing or not await self._wait_until_caught_up():
+        if not differing or not await self._is_at_one_height():
             return ""
         unrepairable = ""
         for item_id in differing:
@@ -113,12 +113,19 @@ class Scrubber:
         self._progress.repaired += 1
         return True
 
-    async def _wait_until_caught_up(self) -> bool:
-        """Wait for the projection to reach the chain's current height; return whether it did."""
+    async def _is_at_one_height(self) -> bool:
+        """Wait for the projection to reach the node's current height; return whether it did.
+
+        A projection that others write, too, may be ahead of this node, whose records are older then
+        than the rows. Whatever was read before this call is in the records that are read after it.
+        """
         height = (await self._node.status()).height
         deadline = time.monotonic() + CATCH_UP_SECONDS
-        while (await self._store.progress()).height < height:
+        while True:
+            progress = await self._store.progress()
+            last = EventPosition.parse(progress.last_event_id) if progress.last_event_id else START
+            if progress.height >= height and last.height <= (await self._node.status()).height:
+                return True
             if time.monotonic() > deadline:
                 return False
             await asyncio.sleep(POLL_SECONDS)
-        return True

@@ -199,14 +199,14 @@ class WritableStore(Store, Protocol):
         ...
 
     async def cursor(self) -> Cursor:
-        """Return the cursor for the next page of events."""
+        """Return the cursor for the next page of events, which `apply` puts here or nowhere."""
         ...
 
     async def apply(self, change: Change) -> bool:
         """Apply a change in one transaction; return False if it was applied before.
 
-        Raises ProjectionMoved if the projection is before `since` or in the middle of the page:
-        `cursor` tells where to go on.
+        Raises ProjectionMoved if the projection is before `since` or in the middle of the page, or
+        was replaced since `cursor`: that tells where to go on.
         """
         ...
 

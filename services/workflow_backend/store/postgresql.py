@@ -8,6 +8,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 
@@ -149,11 +150,12 @@ class PostgresqlStore(SqlStore):
         while await self._migrated(connection):
             pass
         await connection.execute(
-            "INSERT INTO projection (id, chain_id, contract, cursor, height) "
-            "VALUES (1, $1, $2, $3, 0) ON CONFLICT DO NOTHING",
+            "INSERT INTO projection (id, chain_id, contract, cursor, height, generation) "
+            "VALUES (1, $1, $2, $3, 0, $4) ON CONFLICT DO NOTHING",
             self._chain_id,
             self._contract,
             json.dumps(Cursor().as_json()),
+            uuid4().hex,
         )
         await connection.execute("SET synchronous_commit = off")
         await self._check_owner(connection)

@@ -41,6 +41,7 @@ class SqlStore(ABC):
         self._chain_id = chain_id
         self._contract = contract
         self._mark = fingerprint(chain_id, contract)
+        self._generation: str | None = None
 
     @abstractmethod
     async def _fetch(self, sql: str, *values: Any) -> Rows:
@@ -196,7 +197,9 @@ class SqlStore(ABC):
 
     async def cursor(self) -> Cursor:
         """Return the cursor for the next page of events."""
-        return Cursor.from_json(json.loads((await self._state())["cursor"]))
+        state = await self._state()
+        self._generation = state["generation"]
+        return Cursor.from_json(json.loads(state["cursor"]))
 
     async def apply(self, change: Change) -> bool:
         """Apply a change in one transaction; return False if it was applied before."""
@@ -206,9 +209,11 @@ class SqlStore(ABC):
             nonlocal is_new
             self._require(state)
             position = EventPosition(*json.loads(state["cursor"])["place"])
-            if position == change.since:
+            # One that was built anew may have older records up to the same position.
+            is_same = self._generation in {None, state["generation"]}
+            if position == change.since and is_same:
                 return changes.apply_statements(change, state, before)
-            if change.cursor.position > position:
+            if change.cursor.position > position or not is_same:
                 raise ProjectionMoved(
                     f"{self._name} is at {position}, not at {change.since}: "
                     "another process wrote or replaced it"
@@ -278,7 +283,9 @@ class SqlStore(ABC):
         return pack(EventPosition(rows[0]["height"], 0, 0)) if rows else lists.MAX_PACKED_POSITION
 
     async def _state(self) -> Mapping[str, Any]:
-        rows = await self._fetch("SELECT chain_id, contract, height, cursor FROM projection")
+        rows = await self._fetch(
+            "SELECT chain_id, contract, height, cursor, generation FROM projection"
+        )
         if not rows:
             raise ProjectionUnavailable(f"{self._name} holds no projection yet")
         self._require(rows[0])

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from ..chain.events import Cursor
 from ..errors import ProjectionBusy, ProjectionUnavailable
@@ -179,9 +180,9 @@ class SqliteStore(SqlStore):
             self._check_owner(database)
         _migrate(database)
         database.execute(
-            "INSERT INTO projection (id, chain_id, contract, cursor, height) "
-            "VALUES (1, ?, ?, ?, 0) ON CONFLICT DO NOTHING",
-            (self._chain_id, self._contract, json.dumps(Cursor().as_json())),
+            "INSERT INTO projection (id, chain_id, contract, cursor, height, generation) "
+            "VALUES (1, ?, ?, ?, 0, ?) ON CONFLICT DO NOTHING",
+            (self._chain_id, self._contract, json.dumps(Cursor().as_json()), uuid4().hex),
         )
         self._check_owner(database)
 

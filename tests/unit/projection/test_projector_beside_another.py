@@ -73,3 +73,27 @@ async def test_projector_repairs_rows_of_a_faster_one(
     await asyncio.wait({running})
     assert (await store.item("a") or {})["status"] == "processing"
     assert (await store.counts())["processing"] == 1
+
+
+async def test_projector_repairs_rows_of_a_rebuild(
+    two_writers: tuple[WritableStore, WritableStore],
+) -> None:
+    """A rebuild that ends where the projector is may have read its records before."""
+    chain = Chain()
+    chain.block([("a", 1)], indexed=True)
+    store, its_store = two_writers
+    runner = projector(chain, store, page=5, heard=True)
+    taken = asyncio.Queue[Change]()
+    runner._applied = taken.put_nowait
+    async with its_store.rebuilding() as fresh:
+        await projector(chain, fresh, page=5).run(until_caught_up=True)
+        chain.block([("a", 1)], indexed=False)
+        running = asyncio.create_task(project(runner, StatusReport()))
+        await asyncio.wait_for(taken.get(), 10)
+    chain.indexed = chain.height
+    while (await asyncio.wait_for(taken.get(), 10)).cursor.position.height < 2:
+        pass
+    running.cancel()
+    await asyncio.wait({running})
+    assert (await store.item("a") or {})["status"] == "processing"
+    assert (await store.counts())["processing"] == 1

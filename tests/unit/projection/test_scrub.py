@@ -109,6 +109,16 @@ async def test_scrubber_ignores_rows_that_lag(store: SqliteStore, ahead: int) ->
     assert (on_progress["repaired"], on_progress["unrepairable"]) == (0, "")
 
 
+async def test_scrubber_ignores_a_node_that_lags(store: SqliteStore) -> None:
+    """Another host's projector writes the same projection from a node that is further."""
+    before = [await store.item(each.item_id) for each in ITEMS]
+    node = Node(ITEMS[0], replace(ITEMS[1], status="processing"))  # and no item c yet
+    node.height = 2
+    on_progress = await one_round(node, store)
+    assert [await store.item(each.item_id) for each in ITEMS] == before
+    assert (on_progress["repaired"], on_progress["unrepairable"]) == (0, "")
+
+
 async def test_scrubber_names_unrepairable_item(store: SqliteStore, tmp_path: Path) -> None:
     node = Node(*ITEMS[1:])
     assert (await one_round(node, store))["unrepairable"] == "a"

@@ -124,7 +124,7 @@ async def test_foreign_projection_is_not_migrated(first: Path) -> None:
 
 async def test_reader_waits_for_migration(first: Path) -> None:
     reader, writer = SqliteStore(first, CHAIN, CONTRACT), SqliteStore(first, CHAIN, CONTRACT)
-    with pytest.raises(ProjectionUnavailable, match="schema 1, this release needs 8"):
+    with pytest.raises(ProjectionUnavailable, match="schema 1, this release needs 9"):
         await reader.counts()
     await writer.prepare()
     assert sum((await reader.counts()).values()) == 2
