@@ -56,9 +56,10 @@ class ClaimRules:
         Raises WorkflowError if what they wait for can't be read.
         """
         early = {item.item_id for item in items if item.not_before > time.time()}
-        self._journal.schedule([_until_its_time(item) for item in items if item.item_id in early])
         waiting = [item for item in items if item.after and item.item_id not in early]
-        return early | await self._hold_waiting(waiting)
+        held = await self._hold_waiting(waiting)  # where this fails, nothing is put back
+        self._journal.schedule([_until_its_time(item) for item in items if item.item_id in early])
+        return early | held
 
     async def _hold_waiting(self, items: Sequence[Item]) -> set[str]:
         if not items:

@@ -21,16 +21,24 @@ RETRY_SECONDS = 1.0
 
 FIRST_EARLY_SECONDS = 0.2
 LONGEST_EARLY_SECONDS = 30.0
-"""Until the next claim of an item that is early. The refusal has made a block, whose time counts in
-the next one; if that is early too, this machine's clock is ahead of the chain's."""
+"""Until the next claim of an item that is early, or whose kind is paused until a time. The refusal
+has made a block, whose time counts in the next one; if that is early too, this machine's clock is
+ahead of the chain's."""
+
+MAX_EARLY = 10_000
+"""Items whose refusals as early are counted."""
 
 
 class PlannedClaim(NamedTuple):
-    """A claim to be sent; `held` is the item's record where another worker held it."""
+    """A claim to be sent; `held` is the item's record where another worker held it.
+
+    `is_unread` tells that it is sent without having read the record.
+    """
 
     kind: str
     action: contract.Action
     held: Item | None = None
+    is_unread: bool = False
 
     def pending(self, due: float) -> PendingItem:
         """Return the item to be looked at again, apart from others where it is to be stopped."""
@@ -125,9 +133,14 @@ class ClaimSender:
         """Return when to look again at an item whose claim the contract refused."""
         now = due = time.monotonic()
         item_id = claim.action.item_id
-        if outcome.code == "early":
+        if outcome.code in {"early", "paused"}:
             refusals = self._early[item_id] = self._early.get(item_id, 0) + 1
             due += min(FIRST_EARLY_SECONDS * 2 ** (refusals - 1), LONGEST_EARLY_SECONDS)
+            if len(self._early) > MAX_EARLY:  # others have claimed the first of them
+                del self._early[next(iter(self._early))]
+        elif outcome.code == "waiting" and not claim.is_unread:
+            # What events told of is no more: the chain was restored to an older height.
+            self._journal.forget_prerequisites(item_id)
         elif outcome.code not in {"leased", "waiting", "stopping"}:
             due += RETRY_SECONDS
         elif claim.held is not None:

@@ -164,6 +164,11 @@ class Journal(JournalReader):
                 "INSERT OR IGNORE INTO prerequisites (item_id, awaited) VALUES (?, ?)", awaited
             )
 
+    def forget_prerequisites(self, item_id: str) -> None:
+        """Forget for what an item waits, and what of it is completed: its records tell."""
+        with self._database:
+            self._database.execute("DELETE FROM prerequisites WHERE item_id = ?", (item_id,))
+
     def hold_back(self, item: PendingItem, awaited: Collection[str]) -> None:
         """Put an item back that waits for others, due soon if one was completed meanwhile."""
         if self.completed_prerequisites(item.item_id) & set(awaited):

@@ -35,6 +35,8 @@ from .schema import Hold, PendingItem
 
 log = logging.getLogger(__name__)
 
+type _Records = list[tuple[PendingItem, Item | None]]
+
 IDLE_SECONDS = 1.0
 COUNT_SECONDS = 2.0
 """How old the count of items without a handler may be; items that came later are not counted."""
@@ -194,11 +196,18 @@ class Processor:
         await self._claims.wait()
 
     async def _recover(self, watchdog: LoopWatchdog) -> None:
-        """Look first at what an earlier process had in hand, because its leases run."""
+        """Look first at what an earlier process had in hand, because its leases run.
+
+        An item of this worker takes no place of those that may be claimed, so that none is put back
+        to wait for one.
+        """
         items = self._journal.recover()
         for start in range(0, len(items), contract.BATCH_ENTRIES):
-            watchdog.beat()
-            await self._look_at(items[start : start + contract.BATCH_ENTRIES])
+            found = None
+            while found is None and not self._is_stopping:
+                watchdog.beat()
+                found = await self._read(items[start : start + contract.BATCH_ENTRIES])
+            self._act_on(found or [])
 
     def stop_claiming(self) -> None:
         """Let `claim` return once the claims that are under way are answered."""
@@ -243,12 +252,19 @@ class Processor:
 
     async def _look_at(self, items: Sequence[PendingItem]) -> None:
         """Read the records of items in hand and act on them."""
-        self._act_on(await self._read(items))
+        self._act_on(await self._read_or_put_back(items))
 
-    async def _read(self, items: Sequence[PendingItem]) -> list[tuple[PendingItem, Item | None]]:
+    async def _read_or_put_back(self, items: Sequence[PendingItem]) -> _Records:
+        found = await self._read(items)
+        if found is None:
+            due = time.monotonic()  # the pause is over
+            self._journal.schedule([item._replace(due=due) for item in items])
+        return found or []
+
+    async def _read(self, items: Sequence[PendingItem]) -> _Records | None:
         """Return items in hand with their records, without those that a rule holds back.
 
-        Where they can't be read, all are put back.
+        Returns None after a pause where they can't be read.
         """
         if not items:
             return []
@@ -259,10 +275,8 @@ class Processor:
             )
         except WorkflowError as error:
             self._claims.outage.record_failure(error)
-            due = time.monotonic() + RETRY_SECONDS
-            self._journal.schedule([item._replace(due=due) for item in items])
             await asyncio.sleep(RETRY_SECONDS)
-            return []
+            return None
         looked_at = zip(items, records, strict=True)
         return [each for each in looked_at if each[0].item_id not in held]
 
@@ -271,10 +285,10 @@ class Processor:
 
         So the others, however many they are, take no place of those that may be claimed.
         """
-        decided: list[tuple[PendingItem, Item | None]] = []
+        decided: _Records = []
         free: list[PendingItem] = []
         now = time.monotonic()
-        for pending, item in await self._read(items):
+        for pending, item in await self._read_or_put_back(items):
             if item is None or item.status in FINAL_STATUSES or self._may_end(item):
                 decided.append((pending, item))
             else:
@@ -334,7 +348,7 @@ class Processor:
     def _claim_unread(self, item: PendingItem) -> PlannedClaim:
         """Claim an item that was free a moment ago; if it is not, the chain says so."""
         action = contract.claim_optimistically(item.item_id, self._lease_seconds)
-        return PlannedClaim(item.kind, action)
+        return PlannedClaim(item.kind, action, is_unread=True)
 
 
 def _pending(item: Item, due: float) -> PendingItem:

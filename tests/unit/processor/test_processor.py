@@ -12,15 +12,18 @@ from typing import Any
 import pytest
 
 from workflow_backend.chain.contract import Action
+from workflow_backend.chain.events import Cursor
 from workflow_backend.chain.node import Pause
 from workflow_backend.chain.pending import PendingAction
 from workflow_backend.contract_versions import VERSIONS
+from workflow_backend.errors import NodeUnavailable
 from workflow_backend.items import Item, Outcome
+from workflow_backend.processor import processor as processor_module
 from workflow_backend.processor.handlers.job import Answer, Job
 from workflow_backend.processor.handlers.kinds import Kind, RetryPolicy
 from workflow_backend.processor.journal import Journal
 from workflow_backend.processor.processor import Processor
-from workflow_backend.processor.schema import Hold, PendingItem
+from workflow_backend.processor.schema import Hold, PendingItem, State
 from workflow_backend.watchdog import LoopWatchdog
 
 from .doubles import LEASE, item, until
@@ -248,6 +251,61 @@ async def test_takeover_does_not_ask_the_local_clock(
         await chain.taken.wait()
     # Once where the clock runs already; else it is started, asked about, and waited for.
     assert chain.contentions <= (2 if contested else 5)
+
+
+class HeldByMe(Chain):
+    """Items that this worker holds, on a node that is away for the first look at them."""
+
+    def __init__(self) -> None:
+        super().__init__("ok")
+        self.is_away = True
+        self.renewed: set[str] = set()
+
+    async def items(self, ids: Sequence[str]) -> list[Item]:
+        if self.is_away:
+            self.is_away = False
+            raise NodeUnavailable
+        return [item(item_id, worker=ME) for item_id in ids]
+
+    async def submit(self, action: Action) -> Outcome:
+        if action.name == "renew":
+            self.renewed.add(action.item_id)
+        return await super().submit(action)
+
+
+@pytest.mark.parametrize("is_connected", [False, True])
+async def test_recovered_items_are_renewed_though_the_node_was_away_at_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_connected: bool
+) -> None:
+    """They wait neither for a place of their kind nor for its handlers."""
+    monkeypatch.setattr(processor_module, "RETRY_SECONDS", 0.0)
+    journal = Journal(tmp_path / "p.sqlite3", "chain-1", "con_job_workflow")
+    journal.schedule([PendingItem(item_id, "job", 0.0) for item_id in IDS])
+    journal.set_states([(item_id, State.WAITING) for item_id in IDS])
+    journal.close()
+    chain, handlers = HeldByMe(), EndlessHandlers(concurrency=1)
+    handlers.connected = is_connected
+    async with claiming(tmp_path, chain, handlers):
+        await until(lambda: chain.renewed == set(IDS))
+
+
+class RestoredChain(Chain):
+    """Item a comes after item b, whose completion was told of and is undone."""
+
+    async def items(self, ids: Sequence[str]) -> list[Item]:
+        after = {"a": ("b",)}
+        return [replace(item(i, status="submitted"), after=after.get(i, ())) for i in ids]
+
+
+async def test_item_that_waits_again_on_a_restored_chain_is_claimed_once(tmp_path: Path) -> None:
+    chain = RestoredChain("waiting")
+    async with claiming(tmp_path, chain, EndlessHandlers()) as claims:
+        claims.journal.add_prerequisites([("a", "b")])
+        claims.journal.apply_page(Cursor(), [], ["b"], ["b"])
+        claims.journal.schedule([PendingItem("a", "job", 0.0)])
+        claims.wake.set()
+        await until(lambda: claims.processor.status()["held_back"] == {"waiting": 1})
+        assert chain.claims == ["a"]
 
 
 class StoppedItem(Chain):
