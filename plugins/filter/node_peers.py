@@ -73,14 +73,15 @@ def _dials(host: Mapping[str, Any], node_id: str) -> bool:
 
 
 def _address(host: Mapping[str, Any], name: str) -> str | None:
-    told = host.get("xian_node_p2p_external_address")
-    if told:
-        return _parsed(name, "xian_node_p2p_external_address", str(told))
+    external = host.get("xian_node_p2p_external_address")
+    if external:
+        return _parsed(name, "xian_node_p2p_external_address", str(external))
     listens = str(host.get("xian_node_p2p_address", "127.0.0.1:26656"))
     ip, _, port = listens.rpartition(":")
     if ip in _EVERY:
-        way = str(host.get("ansible_host", name))
-        bracketed = f"[{way}]" if ":" in way and not way.startswith("[") else way
+        reached_at = str(host.get("ansible_host", name))
+        is_bare = ":" in reached_at and not reached_at.startswith("[")
+        bracketed = f"[{reached_at}]" if is_bare else reached_at
         return _parsed(name, "ansible_host", f"{bracketed}:{port}")
     if ip.startswith("127.") or ip in {"[::1]", "localhost"}:
         return None
@@ -91,7 +92,7 @@ def _parsed(host: str, variable: str, address: str) -> str:
     """Return an address that is one and no more: it becomes a line of other nodes' settings."""
     if not _ADDRESS.fullmatch(address):
         raise AnsibleFilterError(
-            f"{variable} of {host} gives its peers {address!r}, wanted HOST:PORT "
+            f"{variable} of {host} gives its peers the address {address!r}, it must be HOST:PORT "
             "(an IPv6 address in brackets)"
         )
     return address

@@ -24,8 +24,8 @@ def read(file: Path, chain_id: str) -> bytes:
         raise Refused(f"{file} is no genesis: {error}") from error
     if named != chain_id:
         raise Refused(
-            f"{file} is the genesis of {named}, asked for {chain_id}: "
-            "give the right file, or set the chain id"
+            f"{file} is the genesis of {named}, not of {chain_id}: "
+            "set xian_network_genesis to another file, or xian_network_chain_id to this chain"
         )
     if not validators:
         raise Refused(f"{file} names no validators")
@@ -35,7 +35,7 @@ def read(file: Path, chain_id: str) -> bytes:
 def require_founding(chain_id: str, powers: Mapping[str, int], contracts: Path) -> None:
     """Raise `Refused` when a network can't be founded from this."""
     if not any(power > 0 for power in powers.values()):
-        raise Refused(f"network {chain_id}: no host has a voting power above 0")
+        raise Refused(f"network {chain_id}: no host has an xian_network_power above 0")
     if not (contracts / "contracts_local.json").is_file():
         raise Refused(f"no genesis contracts in {contracts}: contracts_local.json is missing")
 

@@ -112,26 +112,26 @@ def _bring(request: HomeRequest, settings: Settings, check: bool) -> Object:
 
 
 def _verify(request: HomeRequest, config: Path) -> int:
-    """Refuse any other identity; give the number of validators in the genesis."""
+    """Refuse any other identity; return the number of validators in the genesis."""
     identities.require(config)
     text = (config / "genesis.json").read_bytes()
     genesis: dict[str, Any] = json.loads(text)
     if genesis["chain_id"] != request.chain_id:
         raise Refused(
             f"{config} belongs to network {genesis['chain_id']}, not to {request.chain_id}: "
-            "move this home away, or set the chain id back"
+            "move this home away, or set xian_network_chain_id back"
         )
     if hashlib.sha256(text).hexdigest() != request.genesis_sha256:
         raise Refused(
             f"{config}/genesis.json is another genesis of {request.chain_id} than the "
-            "network folder's: move this home away, or bring back the folder it was made of"
+            "network folder's: move this home away, or restore the folder it was made from"
         )
     key = json.loads((config / "priv_validator_key.json").read_text())
     public_key = b64decode(key["pub_key"]["value"]).hex()
     if public_key != request.public_key:
         raise Refused(
             f"{config}/priv_validator_key.json holds the key {public_key}, "
-            f"the network folder gives this host {request.public_key}: "
+            f"the network folder has {request.public_key} for this host: "
             "one of them is another host's"
         )
     return len(genesis["validators"])

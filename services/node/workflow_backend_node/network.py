@@ -55,16 +55,16 @@ def make(given: Object, check: bool) -> Object:
     """Make the network unless it is there, add hosts; answer with `network.json` and what changed.
 
     Raises `Refused` when the folder holds another network or is none, when a home can't be used,
-    and when a host shall vote that the genesis gives no vote.
+    and when a host has a voting power that the genesis does not give it.
     """
     request = parse(NetworkRequest, given, "network")
     directory = Path(request.directory)
-    if strangers := set(request.homes) - set(request.hosts):
-        raise Refused(f"there are homes for {', '.join(sorted(strangers))}, which are no hosts")
+    if unknown := set(request.homes) - set(request.hosts):
+        raise Refused(f"xian_network_home of {', '.join(sorted(unknown))}: no such host")
     for peer in request.peers:
         if not _PEER.fullmatch(peer):
             raise Refused(
-                f"peer {peer} must be NODE_ID@HOST:PORT, the id with 40 hexadecimal digits"
+                f"xian_network_peers: {peer} must be NODE_ID@HOST:PORT, with 40 hexadecimal digits"
             )
     return (_extend if directory.exists() else _make)(directory, request, check)
 
@@ -138,14 +138,16 @@ def _existing(directory: Path, request: NetworkRequest) -> tuple[Object, bytes]:
         network: Object = json.loads((directory / NETWORK).read_text(encoding="utf-8"))
         genesis = (directory / GENESIS).read_bytes()
     except (OSError, ValueError) as error:
-        raise Refused(f"{directory} is there but is no network ({error}): move it away") from error
+        raise Refused(
+            f"{directory} exists but is no network folder ({error}): move it away"
+        ) from error
     if network["chain_id"] != request.chain_id:
         raise Refused(
-            f"{directory} holds network {network['chain_id']}, asked for {request.chain_id}: "
-            "set the chain id back, or move the folder away to make another network"
+            f"{directory} holds network {network['chain_id']}, not {request.chain_id}: "
+            "set xian_network_chain_id back, or move the folder away to make another network"
         )
     if genesis_files.digest(genesis) != network["genesis_sha256"]:
-        raise Refused(f"{directory / GENESIS} is not the one that the network was made with")
+        raise Refused(f"{directory / GENESIS} is not the network's own: put that back")
     # The folder has a copy of a genesis that was given: the file may be gone.
     if Path(request.genesis).is_file() and not genesis_files.same(
         genesis_files.read(Path(request.genesis), request.chain_id), genesis
@@ -153,7 +155,7 @@ def _existing(directory: Path, request: NetworkRequest) -> tuple[Object, bytes]:
         raise Refused(
             f"{request.genesis} is another genesis of {request.chain_id} than "
             f"{directory / GENESIS}: "
-            "give that one, or move the folder away"
+            "set xian_network_genesis to that one, or move the folder away"
         )
     return network, genesis
 
@@ -161,7 +163,7 @@ def _existing(directory: Path, request: NetworkRequest) -> tuple[Object, bytes]:
 def _identity(
     request: NetworkRequest, name: str, genesis: bytes | None, left: Path | None = None
 ) -> Identity:
-    """Take a host's keys from what a run that was ended left, or its home, or make new ones."""
+    """Take a host's keys from what an interrupted run left, or its home, or make new ones."""
     if left and left.exists():
         return read(left)
     home = request.homes.get(name)
@@ -172,7 +174,7 @@ def _identity(
         chain_id = json.loads(identity.genesis).get("chain_id")
         raise Refused(
             f"{home} belongs to network {chain_id} with another genesis than this one's: "
-            "give the network's genesis file, or the validator's key alone"
+            "set xian_network_genesis to its genesis, or xian_network_home to the key alone"
         )
     return identity
 
@@ -191,8 +193,9 @@ def _entries(request: NetworkRequest, hosts: dict[str, Identity], genesis: bytes
     for name, identity in hosts.items():
         if request.hosts[name] > 0 and identity.public_key not in votes:
             raise Refused(
-                f"{name} is no validator of the genesis of {request.chain_id}: give it power 0; it "
-                "follows the chain until the contract `validators` gives it a vote"
+                f"{name} is no validator of the genesis of {request.chain_id}: set its "
+                "xian_network_power to 0; it follows the chain until the contract `validators` "
+                "gives it a vote"
             )
     return {
         name: {
@@ -205,11 +208,12 @@ def _entries(request: NetworkRequest, hosts: dict[str, Identity], genesis: bytes
 
 
 def _verify_same(directory: Path, name: str, home: Path, entry: Object) -> None:
-    """Refuse a home that came too late; one that was taken away after it was read is no trouble."""
+    """Refuse a home with other keys than the folder; one that is gone after it was read is fine."""
     if home.exists() and read(home).public_key != entry["public_key"]:
         raise Refused(
-            f"{name} has another key in {directory} than in {home}: take the home out of the "
-            f"inventory, or move {directory / 'hosts' / name} away and take it out of {NETWORK}"
+            f"{name} has another key in {directory} than in {home}: remove its "
+            f"xian_network_home, or move {directory / 'hosts' / name} away and delete it from "
+            f"{NETWORK}"
         )
 
 
@@ -221,7 +225,7 @@ def _verify_distinct(network: Object) -> None:
             other = owners.setdefault(entry[kind], name)
             if other != name:
                 raise Refused(
-                    f"{other} and {name} have one {kind}, {entry[kind]}: each needs its own"
+                    f"{other} and {name} have the same {kind}, {entry[kind]}: each needs its own"
                 )
 
 

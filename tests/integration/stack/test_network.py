@@ -258,7 +258,7 @@ def test_a_network_that_is_there_is_joined(operator: Operator, tmp_path: Path) -
     assert ours["hosts"]["delta"]["power"] == 0
     assert not (joining.network / "operator.json").exists()
     joining.variables["xian_network_chain_id"] = "another-1"
-    assert "holds network prepared-1, asked for another-1" in joining.refused()
+    assert "holds network prepared-1, not another-1" in joining.refused()
 
 
 def test_deployment_makes_the_token_that_a_network_lacks_and_says_so(operator: Operator) -> None:
