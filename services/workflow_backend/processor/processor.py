@@ -1,8 +1,6 @@
-"""The processor: looks at items that are due, claims them, and has claimed ones worked on.
+"""The processor: claims items that are due, and has claimed ones worked on.
 
-The journal tells when to look at which item; what to do with it is decided by its record on the
-chain alone. So a restart, a lost answer and a missed event need no handling of their own: the next
-look at the record tells.
+The journal says when each item is due; `record_check` decides what to do with it.
 """
 
 import asyncio
@@ -19,7 +17,6 @@ from ..chain.contract_submitter import ContractSubmitter
 from ..chain.node import Node
 from ..chain.write_size import LARGEST_CLAIM_BYTES, MAX_WRITE_BYTES
 from ..errors import WorkflowError
-from ..items import FINAL_STATUSES, Item
 from ..outage_log import OutageLog
 from ..watchdog import LoopWatchdog
 from .claim_rules import ClaimRules
@@ -30,19 +27,19 @@ from .job_runner import JobRunner
 from .journal import Journal
 from .lease_takeover import LeaseTakeover
 from .reconcile import reconcile
+from .record_check import RecordCheck
 from .rendezvous_hash import RendezvousHash
-from .schema import Hold, PendingItem
+from .schema import PendingItem
 
 log = logging.getLogger(__name__)
 
-type _Records = list[tuple[PendingItem, Item | None]]
 
 IDLE_SECONDS = 1.0
 COUNT_SECONDS = 2.0
 """How old the count of items without a handler may be; items that came later are not counted."""
 
 CLAIM_INTERVAL_SECONDS = 0.05
-"""Between two batches of claims while some are under way: few large transactions cost less."""
+"""Between two batches of claims while some are unanswered: few large transactions cost less."""
 
 MAX_UNREAD = MAX_WRITE_BYTES // LARGEST_CLAIM_BYTES
 """Items that fit into one transaction however large their records are: these are claimed unread.
@@ -76,21 +73,20 @@ class Processor:
     ) -> None:
         self._node = node
         self._subscription = subscription
-        self._submitter = submitter
         self._journal = journal
         self._beside = beside
         self._handlers = handlers
         self._wake = wake
         self._lease_seconds = lease_seconds
         self._ranking = RendezvousHash(submitter.address)
-        self._takeover = LeaseTakeover()
+        takeover = LeaseTakeover()
         self._rules = ClaimRules(node, journal)
         self._runner = JobRunner(submitter, handlers, journal, tasks=tasks, wake=wake, scope=scope)
         self._listener = EventListener(
             node,
             journal,
             self._ranking,
-            self._takeover,
+            takeover,
             wake,
             me=submitter.address,
             lease_seconds=lease_seconds,
@@ -100,13 +96,23 @@ class Processor:
             submitter,
             journal,
             self._runner,
-            self._takeover,
+            takeover,
             tasks=tasks,
             wake=wake,
             lease_seconds=lease_seconds,
         )
+        self._records = RecordCheck(
+            node,
+            journal,
+            handlers,
+            rules=self._rules,
+            claims=self._claims,
+            runner=self._runner,
+            takeover=takeover,
+            me=submitter.address,
+            lease_seconds=lease_seconds,
+        )
         self._caught_up = asyncio.Event()
-        self._is_stopping = False
         self._read_problem = ""
         self._read_outage = OutageLog("events are read again")
         self._unhandled: dict[str, int] = {}
@@ -114,7 +120,7 @@ class Processor:
         self._counted_at = 0.0
 
     def status(self) -> dict[str, Any]:
-        """Return what the heartbeat tells of the processor."""
+        """Return the heartbeat's fields."""
         now = time.monotonic()
         if now - self._counted_at > COUNT_SECONDS:
             self._counted_at = now
@@ -156,7 +162,7 @@ class Processor:
         await self._runner.renew_leases(watchdog)
 
     async def reconcile(self, watchdog: LoopWatchdog) -> None:
-        """Find open items that no event told of, without end."""
+        """Find open items whose events were missed, without end."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._caught_up.wait(), CATCH_UP_SECONDS)
         await reconcile(
@@ -168,9 +174,9 @@ class Processor:
         )
 
     async def claim(self, watchdog: LoopWatchdog) -> None:
-        """Look at items that are due and claim those that may be claimed, until `stop_claiming`."""
-        await self._recover(watchdog)
-        while not self._is_stopping:
+        """Check items that are due and claim those that may be claimed, until `stop_claiming`."""
+        await self._records.recover(watchdog)
+        while not self._records.is_stopping:
             watchdog.beat()
             self._journal.flush()
             if self._claims.is_busy:
@@ -178,7 +184,7 @@ class Processor:
             self._wake.clear()
             await self._read_pauses()
             held = self._journal.take_held_back(time.monotonic(), contract.BATCH_ENTRIES)
-            await self._look_at_held(held)
+            await self._records.check_held_back(held)
             room = self._room()
             due = self._journal.claim_due(
                 time.monotonic(), room, contract.BATCH_ENTRIES, self._ranking.delay
@@ -189,35 +195,21 @@ class Processor:
                     unread = []
                 self._claims.send([self._claim_unread(item) for item in unread])
                 ids = {item.item_id for item in unread}
-                await self._look_at([item for item in due if item.item_id not in ids])
+                await self._records.check([item for item in due if item.item_id not in ids])
             else:
                 await self._until_due([kind for kind, places in room.items() if places])
         watchdog.idle()
         await self._claims.wait()
 
-    async def _recover(self, watchdog: LoopWatchdog) -> None:
-        """Look first at what an earlier process had in hand, because its leases run.
-
-        An item of this worker takes no place of those that may be claimed, so that none is put back
-        to wait for one.
-        """
-        items = self._journal.recover()
-        for start in range(0, len(items), contract.BATCH_ENTRIES):
-            found = None
-            while found is None and not self._is_stopping:
-                watchdog.beat()
-                found = await self._read(items[start : start + contract.BATCH_ENTRIES])
-            self._act_on(found or [])
-
     def stop_claiming(self) -> None:
-        """Let `claim` return once the claims that are under way are answered."""
-        self._is_stopping = True
+        """Let `claim` return once the claims that were sent are answered."""
+        self._records.is_stopping = True
         self._wake.set()
 
     async def drain(self, seconds: float) -> None:
         """Let running handlers end, and release what does not end in time.
 
-        Claims that are not answered yet are given up; the next start looks at their items.
+        Claims that are not answered yet are given up; the next start checks their items.
         """
         self._claims.cancel()
         await self._runner.drain(seconds)
@@ -225,7 +217,7 @@ class Processor:
     def _room(self) -> dict[str, int]:
         """Return how many items of each kind may be claimed; "" stands for unknown kinds.
 
-        Items of an unknown kind are only looked at, which tells their kind.
+        Items of an unknown kind are only checked, by which their kind becomes known.
         """
         room = {"": contract.BATCH_ENTRIES}
         if not self._handlers.connected or self._claims.is_forbidden:
@@ -250,108 +242,7 @@ class Processor:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), wait)
 
-    async def _look_at(self, items: Sequence[PendingItem]) -> None:
-        """Read the records of items in hand and act on them."""
-        self._act_on(await self._read_or_put_back(items))
-
-    async def _read_or_put_back(self, items: Sequence[PendingItem]) -> _Records:
-        found = await self._read(items)
-        if found is None:
-            due = time.monotonic()  # the pause is over
-            self._journal.schedule([item._replace(due=due) for item in items])
-        return found or []
-
-    async def _read(self, items: Sequence[PendingItem]) -> _Records | None:
-        """Return items in hand with their records, without those that a rule holds back.
-
-        Returns None after a pause where they can't be read.
-        """
-        if not items:
-            return []
-        try:
-            records = await self._node.items([item.item_id for item in items])
-            held = await self._rules.hold_back(
-                [i for i in records if i is not None and i.status == "submitted"]
-            )
-        except WorkflowError as error:
-            self._claims.outage.record_failure(error)
-            await asyncio.sleep(RETRY_SECONDS)
-            return None
-        looked_at = zip(items, records, strict=True)
-        return [each for each in looked_at if each[0].item_id not in held]
-
-    async def _look_at_held(self, items: Sequence[PendingItem]) -> None:
-        """Look at items that a rule held back; those that may be claimed now wait for their place.
-
-        So the others, however many they are, take no place of those that may be claimed.
-        """
-        decided: _Records = []
-        free: list[PendingItem] = []
-        now = time.monotonic()
-        for pending, item in await self._read_or_put_back(items):
-            if item is None or item.status in FINAL_STATUSES or self._may_end(item):
-                decided.append((pending, item))
-            else:
-                free.append(pending._replace(due=now, hold=Hold.NONE, is_fresh=False))
-        self._journal.schedule(free)
-        self._act_on(decided)
-
-    def _may_end(self, item: Item) -> bool:
-        """Tell whether a claim would end an item whose holder was asked to stop, and may be gone.
-
-        The contract lets anybody do so, also where claims of the kind are paused.
-        """
-        return (
-            item.status == "processing"
-            and item.stop_requested_at is not None
-            and item.worker != self._submitter.address
-            and not self._is_stopping
-        )
-
-    def _act_on(self, records: Sequence[tuple[PendingItem, Item | None]]) -> None:
-        """Decide by each item's record what to do with it."""
-        now = time.monotonic()
-        claims: list[PlannedClaim] = []
-        later: list[PendingItem] = []
-        settled: list[str] = []
-        for pending, item in records:
-            if item is None or item.status in FINAL_STATUSES:
-                settled.append(pending.item_id)
-                self._takeover.forget(pending.item_id)
-            elif item.status == "processing" and item.worker == self._submitter.address:
-                self._runner.start(item, is_recovered=True)
-            elif self._may_not_claim(item.kind) and not self._may_end(item):
-                later.append(_pending(item, now))
-            elif (due := self._claimable_at(item, now)) > now:
-                later.append(_pending(item, due))
-            else:
-                action = contract.claim(item, self._lease_seconds)
-                held = item if item.status != "submitted" else None
-                claims.append(PlannedClaim(item.kind, action, held))
-        self._journal.schedule(later)
-        self._journal.settle(settled)
-        # Of some items only the record told the kind, by which claims under way are counted.
-        self._journal.set_kinds((claim.action.item_id, claim.kind) for claim in claims)
-        self._claims.send(claims)
-
-    def _may_not_claim(self, kind: str) -> bool:
-        return (
-            self._is_stopping
-            or kind not in self._handlers.kinds
-            or self._claims.is_forbidden
-            or self._rules.is_paused(kind)
-        )
-
-    def _claimable_at(self, item: Item, now: float) -> float:
-        return self._takeover.contend_at(item, now) if item.status == "processing" else now
-
     def _claim_unread(self, item: PendingItem) -> PlannedClaim:
         """Claim an item that was free a moment ago; if it is not, the chain says so."""
         action = contract.claim_optimistically(item.item_id, self._lease_seconds)
         return PlannedClaim(item.kind, action, is_unread=True)
-
-
-def _pending(item: Item, due: float) -> PendingItem:
-    return PendingItem(
-        item.item_id, item.kind, due, priority=item.priority, hold=Hold.of_stop(item)
-    )
