@@ -100,9 +100,14 @@ class Item(TypedDict):
 
 
 class ProjectedItem(Item):
-    """An item as the projection has it; `last_event_id` is its newest event."""
+    """An item as the projection has it; `last_event_id` is its newest event.
+
+    `blocked_by` are those of `after` that ended without being completed: the item waits for good,
+    unless they are retried.
+    """
 
     last_event_id: str | None
+    blocked_by: list[str]
 
 
 class Event(TypedDict):

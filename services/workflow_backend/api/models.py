@@ -156,9 +156,14 @@ class ItemRecord(BaseModel):
 
 
 class ProjectedItem(ItemRecord):
-    """An item as projected. `last_event_id` is its newest event."""
+    """An item as projected. `last_event_id` is its newest event.
+
+    `blocked_by` are those of `after` that ended without being completed: the item waits for good,
+    unless they are retried.
+    """
 
     last_event_id: str | None
+    blocked_by: list[str]
 
 
 class EventRecord(BaseModel):

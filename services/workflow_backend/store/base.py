@@ -111,12 +111,14 @@ class Change:
 class Store(Protocol):
     """The projection of one contract on one chain, as readers see it.
 
-    An item's row has the fields of `Item`, last_event_id, and created_time and updated_time: when
-    the blocks of its first and last event were committed. An event's row has event_id
-    ("height-tx-event"), cursor, block_height, event_name, item_id, kind, requester, client, worker,
-    data, tx_hash, created_at (the contract's) and time. If a block is not known yet, its times are
-    the contract's, and the cursor is the id alone. Times of blocks are RFC 3339, the contract's are
-    its `str(now)`.
+    An item's row has the fields of `Item`, last_event_id, blocked_by, and created_time and
+    updated_time: when the blocks of its first and last event were committed. `blocked_by` has the
+    ids in `after` that ended without being completed, as long as the item is submitted.
+
+    An event's row has event_id ("height-tx-event"), cursor, block_height, event_name, item_id,
+    kind, requester, client, worker, data, tx_hash, created_at (the contract's) and time. If a block
+    is not known yet, its times are the contract's, and the cursor is the id alone. Times of blocks
+    are RFC 3339, the contract's are its `str(now)`.
 
     Every method raises ProjectionUnavailable if the database can't be read, and ProjectionMismatch
     if it belongs to another contract or chain.

@@ -19,6 +19,7 @@ from ..times import rfc3339
 from . import changes, counts, lists
 from .base import Change, ClientScope, EventFilter, ItemFilter, ListPage, ProjectionProgress
 from .pages import PageReader
+from .prerequisites import add_blocked_by
 from .rows import Rows, Statements, event_row, item_row, pack, unpack
 
 PAGE = 1_000
@@ -66,15 +67,15 @@ class SqlStore(ABC):
             return ProjectionProgress(row["chain_id"], row["contract"], row["height"], None)
         block = await self.block(position.height)
         time = block.time if block else None
-        return ProjectionProgress(
-            row["chain_id"], row["contract"], row["height"], str(position), time
-        )
+        at = (row["chain_id"], row["contract"], row["height"])
+        return ProjectionProgress(*at, str(position), time)
 
     async def item(self, item_id: str) -> dict[str, Any] | None:
         """Return the row of an item, or None."""
         sql = f"SELECT {lists.COLUMNS['items']} FROM items WHERE item_id = $1"  # noqa: S608
-        rows = await self._fetch(sql, item_id)
-        return item_row(rows[0]) if rows else None
+        found = [item_row(row) for row in await self._fetch(sql, item_id)]
+        await add_blocked_by(self._fetch, found)
+        return found[0] if found else None
 
     async def items(
         self,
@@ -94,7 +95,9 @@ class SqlStore(ABC):
             lists.items(each, created, changed, begin) for each in lists.split_by_requester(which)
         ]
         rows, behind = await self._page(scans, limit)
-        return ListPage([item_row(row) for row in rows], behind)
+        found = [item_row(row) for row in rows]
+        await add_blocked_by(self._fetch, found)
+        return ListPage(found, behind)
 
     async def events(
         self,

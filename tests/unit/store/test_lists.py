@@ -174,6 +174,7 @@ async def test_item_pages_match_filter(
             "created_time": block(CREATED[each.item_id]).time,
             "updated_time": block(CHANGED[each.item_id].height).time,
             "last_event_id": str(CHANGED[each.item_id]),
+            "blocked_by": (),
         }
         for each in expected_items(which)
     ]

@@ -61,8 +61,12 @@ async def test_changed_item_keeps_its_rank(store: WritableStore) -> None:
 
 async def test_item_row_has_contract_fields(store: WritableStore) -> None:
     await store.apply(first_page(event(1, "a"), items=[item("a")]))
-    own = {"created_time": block(1).time, "updated_time": block(1).time, "last_event_id": "1-1-2"}
-    assert await store.item("a") == item("a").as_dict() | own
+    assert await store.item("a") == item("a").as_dict() | {
+        "created_time": block(1).time,
+        "updated_time": block(1).time,
+        "last_event_id": "1-1-2",
+        "blocked_by": (),
+    }
     assert await store.item("b") is None
 
 
