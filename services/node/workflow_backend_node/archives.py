@@ -6,6 +6,7 @@ what they unpack with is as large as the archive says.
 
 import gzip
 import io
+import os
 import struct
 import tarfile
 import time
@@ -25,11 +26,11 @@ SMALL = 16 << 20
 
 _NAMES = 64 << 20  # characters of all names together
 _HEADER = 16 << 10  # bytes of the headers of one member of a tar
-_DIRECTORY = 16 << 20  # bytes of the list of a zip's members; Python takes twenty times as much
+# Bytes of the list of a zip's members; Python takes twenty times as much. Keys are read at once.
+_DIRECTORY = SMALL + 1
 _SECONDS = 3600.0
 _CHUNK = 1 << 20
 _GZIP = b"\x1f\x8b"
-_ZIP_END = b"PK\x05\x06"
 _DAMAGED = (
     *(tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error, zipfile.BadZipFile),
     *(ValueError, struct.error, RecursionError, NotImplementedError, RuntimeError),
@@ -79,31 +80,30 @@ def _looks_like_tar(archive: Path) -> bool:
 
 
 def _zip(archive: Path, names: Collection[str]) -> Iterator[tuple[str, bytes | None]]:
-    _require_short_directory(archive)
-    with zipfile.ZipFile(archive) as opened:
+    with _ListedShortly(archive) as file, zipfile.ZipFile(file) as opened:
         for member in opened.infolist():
             content = None
             if PurePosixPath(member.filename).name in names:
                 if member.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
                     raise Refused(f"{archive}: {member.filename!r} is not packed by deflate")
-                with opened.open(member) as file:
-                    content = file.read(SMALL + 1)
+                with opened.open(member) as packed:
+                    content = packed.read(SMALL + 1)
             yield member.filename, content
 
 
-def _require_short_directory(archive: Path) -> None:
-    """Refuse a zip whose list of members is huge: Python reads all of it when it opens the file."""
-    with archive.open("rb") as file:
-        size = file.seek(0, io.SEEK_END)
-        file.seek(max(0, size - (1 << 16) - 22))
-        end = file.read()
-    at = end.rfind(_ZIP_END)
-    # Of the end: its mark, four numbers about disks and members, the bytes of the list.
-    listed = (
-        struct.unpack_from("<4s4HI", end, at)[5] if 0 <= at <= len(end) - 22 else _DIRECTORY + 1
-    )
-    if listed > _DIRECTORY:
-        raise Refused(f"{archive} holds more files than any home: pack the home alone")
+class _ListedShortly(io.FileIO):
+    """A zip whose list of members is refused where it is huge: Python reads all of it at once.
+
+    Its length is told twice in a large zip, so what counts is how much is really read.
+    """
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read as a file does, in no piece that is larger than the list may be."""
+        if size is None or size < 0:
+            size = os.fstat(self.fileno()).st_size - self.tell()
+        if size > _DIRECTORY:
+            raise Refused(f"{self.name} holds more files than any home: pack the home alone")
+        return super().read(size) or b""
 
 
 def _tar(archive: Path, names: Collection[str]) -> Iterator[tuple[str, bytes | None]]:
