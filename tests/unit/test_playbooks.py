@@ -175,21 +175,29 @@ def test_a_state_sync_compares_the_release_first() -> None:
     ],
     ids=lambda given: "-".join(sorted(given)),
 )
-def test_health_is_told_of_each_folder_that_fills_a_disk(
+def test_health_and_preflight_are_told_of_each_folder_that_fills_a_disk(
     tmp_path: Path, groups: tuple[str, ...], looked_at: set[str]
 ) -> None:
-    role = REPO / "roles" / "workflow_services"
     here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
     inventory = {"all": {"hosts": {"one": here}}} | {
         name: {"hosts": {"one": {}}} for name in groups
     }
     (tmp_path / "inventory.json").write_text(json.dumps(inventory))
-    copied = {
-        "content": "{{ _workflow_services_disks | to_json }}",
-        "dest": str(tmp_path / "disks"),
-    }
-    files = [str(role / kind / "main.yml") for kind in ("defaults", "vars")]
-    tasks = [{"ansible.builtin.copy": copied}]
+    asked = {"health": "_workflow_services_disks", "preflight": "_preflight_further"}
+    tasks = [
+        {
+            "ansible.builtin.copy": {
+                "content": f"{{{{ {name} | to_json }}}}",
+                "dest": str(tmp_path / who),
+            }
+        }
+        for who, name in asked.items()
+    ]
+    roles = REPO / "roles"
+    files = [
+        *(str(roles / "workflow_services" / kind / "main.yml") for kind in ("defaults", "vars")),
+        str(roles / "preflight" / "vars" / "main.yml"),
+    ]
     play = {"hosts": "one", "gather_facts": False, "vars_files": files, "tasks": tasks}
     (tmp_path / "play.json").write_text(json.dumps([play]))
     done = subprocess.run(
@@ -201,9 +209,11 @@ def test_health_is_told_of_each_folder_that_fills_a_disk(
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    disks = json.loads((tmp_path / "disks").read_text())
+    disks = json.loads((tmp_path / "health").read_text())
     assert disks.keys() == looked_at
     assert all(folder.startswith("/") for folder in disks.values())
+    del disks["releases"]  # preflight looks there on every host
+    assert set(disks.values()) <= set(json.loads((tmp_path / "preflight").read_text()))
 
 
 PLAYBOOKS = sorted(
