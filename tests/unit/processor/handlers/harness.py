@@ -92,7 +92,7 @@ async def odd_async(job: Job) -> object:
 def daemon(job: Job) -> None:
     child = subprocess.Popen(["sleep", "60"], start_new_session=True)
     Path(job.item["payload_uri"]).write_text(str(child.pid))
-    time.sleep(60)
+    if job.item["item_id"] != "returns": time.sleep(60)
 """
 
 # What a command finds: the job on standard input, and nothing else that is ours.

@@ -1,6 +1,7 @@
 """The handler `python`: whatever a function does, it is one try of its own item."""
 
 import asyncio
+import signal
 
 import pytest
 
@@ -72,6 +73,17 @@ async def test_daemon_of_a_function_ends_with_its_timeout(
     file = running.path / "daemon-pid"
     answer = await client.run(running.job("daemon", "x", str(file)), 20)
     assert answer == Answer("retry", "it took longer than 2 s")
+    assert not is_alive(int(file.read_text()))
+
+
+async def test_what_a_function_leaves_running_ends_with_its_process(handlers: Handlers) -> None:
+    handlers.start('[daemon]\nhandler = "python"\nfunction = "hands:daemon"\n')
+    file = handlers.path / "pid-of-what-is-left"
+    async with HandlerClient(handlers.socket, asyncio.Event()).running() as client:
+        answer = await client.run(handlers.job("daemon", "returns", str(file)), 60)
+        assert answer.outcome == "completed"
+        assert is_alive(int(file.read_text()))  # the function's next job may use it
+        assert await asyncio.to_thread(handlers.end, signal.SIGTERM) == 0
     assert not is_alive(int(file.read_text()))
 
 
