@@ -25,7 +25,6 @@ IDLE_SECONDS = 120
 """Longer than clients and proxies keep idle connections, so that they close them: if the server
 does while a request is on its way, that request fails."""
 
-
 MAX_PIPELINED = 32
 """Requests of one connection that wait for the answers before theirs. Each takes a hundred times
 its own size in memory, and a client without a token can send thousands at once."""
@@ -43,11 +42,17 @@ class _TooManyPipelinedError(Exception):
 
 
 class Protocol(HttpToolsProtocol):
-    """HTTP/1.1 with limits."""
+    """HTTP/1.1 with limits.
 
-    def __init__(self, connections: Connections, **given: Any) -> None:
+    `counted_for` is the address that the connection is counted for already, if it is.
+    """
+
+    def __init__(
+        self, connections: Connections, *, counted_for: str | None = None, **given: Any
+    ) -> None:
         super().__init__(**given)
         self._connections = connections
+        self._counted_for = counted_for
         self._address: str | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._stall: asyncio.TimerHandle | None = None
@@ -61,14 +66,21 @@ class Protocol(HttpToolsProtocol):
         self._running: RequestResponseCycle | None = None
         self._queued = 0
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether it has a connection, or had one, that it releases."""
+        return self._address is not None
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Admit the connection, or refuse it if there are too many."""
         super().connection_made(transport)
-        address = self.client[0] if self.client else ""
-        refusal = self._connections.admit(address)
-        if refusal is not None:
-            self._refuse(refusal, "too many connections are open")
-            return
+        address = self._counted_for
+        if address is None:
+            address = self.client[0] if self.client else ""
+            refusal = self._connections.admit(address)
+            if refusal is not None:
+                self._refuse(refusal, "too many connections are open")
+                return
         self._address = address
         self._limit(HEAD_SECONDS)
 

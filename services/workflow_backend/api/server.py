@@ -5,7 +5,6 @@ import contextlib
 import logging
 import socket
 from collections.abc import Iterator
-from functools import partial
 from typing import cast
 
 import uvicorn
@@ -19,6 +18,7 @@ from .certificate import Certificate
 from .connections import MAX_CONNECTIONS, RESERVED_FILES, Connections, raise_file_limit
 from .problems import stopping_problem
 from .protocol import IDLE_SECONDS, Protocol
+from .tls_listener import TlsListener
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,6 @@ GRACE_SECONDS = 12
 """Longer than a write waits for its block, so that each gets its own answer."""
 
 CANCELLED_SECONDS = 1.0
-HANDSHAKE_SECONDS = 10.0
 
 
 async def serve(
@@ -40,7 +39,7 @@ async def serve(
     connections = Connections(most, settings.api_proxies)
     config = uvicorn.Config(
         _AnswerOnStop(create_app(backend), backend.stopping),
-        http=cast("type[asyncio.Protocol]", partial(Protocol, connections)),
+        http=Protocol,
         ws="none",
         ssl_context_factory=(lambda *_: certificate.context) if certificate else None,
         log_config=None,
@@ -53,7 +52,7 @@ async def serve(
         timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    server = _Server(config, backend.server_watchdog)
+    server = _Server(config, connections, backend.server_watchdog)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     waiting = asyncio.create_task(stop.wait())
     try:
@@ -68,29 +67,31 @@ async def serve(
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, watchdog: LoopWatchdog) -> None:
+    def __init__(
+        self, config: uvicorn.Config, connections: Connections, watchdog: LoopWatchdog
+    ) -> None:
         super().__init__(config)
+        self._connections = connections
         self._watchdog = watchdog
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen as uvicorn does, with a time limit for TLS handshakes."""
-        config, loop = self.config, asyncio.get_running_loop()
-
-        def connected() -> asyncio.Protocol:
-            given = {"config": config, "server_state": self.server_state, "app_state": {}}
-            return config.http_protocol_class(**given)
-
-        self.servers = [
-            await loop.create_server(
-                connected,
-                sock=listener,
-                ssl=config.ssl,
-                ssl_handshake_timeout=HANDSHAKE_SECONDS if config.ssl else None,
-                backlog=config.backlog,
-            )
-            for listener in sockets or []
-        ]
+        """Listen as uvicorn does, with limits for connections that have not shaken hands."""
+        self.servers = [await self._listen(listener) for listener in sockets or []]
         self.started = True
+
+    async def _listen(self, listener: socket.socket) -> asyncio.Server:
+        config = self.config
+
+        def make(counted_for: str | None = None) -> Protocol:
+            state = {"config": config, "server_state": self.server_state, "app_state": {}}
+            return Protocol(self._connections, counted_for=counted_for, **state)
+
+        listener.listen(config.backlog)
+        if config.ssl:
+            server = TlsListener(listener, config.ssl, self._connections, make)
+            return cast("asyncio.Server", server)  # it has what uvicorn asks of one
+        loop = asyncio.get_running_loop()
+        return await loop.create_server(make, sock=listener, backlog=config.backlog)
 
     async def on_tick(self, counter: int) -> bool:
         """Beat the watchdog, ten times a second; return whether to exit."""

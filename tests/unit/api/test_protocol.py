@@ -3,17 +3,13 @@
 import asyncio
 import contextlib
 import socket
-import ssl
 from collections.abc import AsyncIterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from services.certificates import Authority
 
 from workflow_backend.api import connections, protocol, server
-from workflow_backend.api.certificate import Certificate
 from workflow_backend.settings import Settings
 
 from .conftest import fake_backend
@@ -290,24 +286,3 @@ async def test_server_refuses_connections_beyond_those_of_one_address(
                     break
     for _, other in [*others, (reader, again)]:
         other.close()
-
-
-async def test_server_gives_up_a_client_that_does_not_shake_hands(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(server, "HANDSHAKE_SECONDS", 0.3)
-    authority = Authority(tmp_path)
-    pem, key, _ = authority.sign()
-    files = tmp_path / "api.pem", tmp_path / "api-key.pem"
-    files[0].write_bytes(pem)
-    files[1].write_bytes(key)
-    backend = fake_backend(Settings.load({"XIAN_CHAIN_ID": "chain-1"}))
-    async with serving(backend, Certificate(*files)) as served:
-        silent, plug = await served.connect()
-        trust = ssl.create_default_context(cafile=authority.file)
-        reader, writer = await asyncio.open_connection("127.0.0.1", served.port, ssl=trust)
-        writer.write(LIVE)
-        assert (await answer(reader))[0] == 200
-        assert await _is_closed(silent)
-        plug.close()
-        writer.close()
