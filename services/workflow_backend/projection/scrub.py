@@ -1,7 +1,8 @@
 """Scrubbing: a slow, endless comparison of the projection with the chain that repairs wrong rows.
 
-A row that is wrong, by a fault or by hand, is found without anybody having to notice it. Each page
-costs the same, so a round over a chain with many items only takes longer.
+A row that is wrong, by a fault or by hand, is found without anybody having to notice it, and so is
+an event that is missing. Each page costs the same, so a round over a chain with many items only
+takes longer.
 """
 
 import asyncio
@@ -9,12 +10,14 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 from ..chain.node import Node
 from ..errors import WorkflowError
-from ..items import START, EventPosition, Item
+from ..items import EventPosition, Item
 from ..store.archived_items import restore_archived
 from ..store.base import WritableStore
+from .event_diff import missing_events, position_of
 from .item_diff import Row, item_difference, paired_pages
 
 log = logging.getLogger(__name__)
@@ -41,6 +44,13 @@ class Progress:
     unrepairable: str = ""
 
 
+class _Fault(NamedTuple):
+    """What only a rebuild can put right: an item's row, or an event of it that is missing."""
+
+    item_id: str
+    event: EventPosition | None = None
+
+
 class Scrubber:
     """Compares all items with the chain, round after round.
 
@@ -54,6 +64,8 @@ class Scrubber:
         self._store = store
         self._on_progress = on_progress
         self._progress = Progress()
+        self._found: _Fault | None = None
+        self._reported: _Fault | None = None
 
     async def run(self) -> None:
         """Run for ever; what can't be read is left to the next round."""
@@ -67,19 +79,41 @@ class Scrubber:
     async def round(self) -> None:
         """Compare every item once; raises WorkflowError if the chain or the store can't be read."""
         self._progress.compared = 0
-        unrepairable = ""
+        self._found = None
         async for projected in paired_pages(self._node, self._store):
-            unrepairable = await self._page(projected) or unrepairable
+            if item_id := await self._page(projected):
+                self._found = _Fault(item_id)
             self._progress.compared += len(projected)
-            self._progress.unrepairable = unrepairable or self._progress.unrepairable
-            self._on_progress(asdict(self._progress))
-            await asyncio.sleep(PAUSE_SECONDS)
+            await self._end_page()
         if any(counted != there for counted, there in (await self._store.audit_counts()).values()):
             log.warning("the numbers of items by status were wrong and are recomputed")
             await self._store.rebuild_counts()
             self._progress.repaired += 1
+        async for missing in missing_events(self._node, self._store):
+            for event in missing:
+                log.warning("event %s of item %s is missing", event.position, event.item_id)
+                self._found = _Fault(event.item_id or "", event.position)
+            await self._end_page()
         self._progress.rounds += 1
-        self._progress.unrepairable = unrepairable
+        self._report(self._found)
+
+    async def _end_page(self) -> None:
+        """Report the progress and pause. A rebuild may have put right what was found before."""
+        fault = self._found or self._reported
+        if fault is not None and not await self._is_there(fault):
+            self._found = fault = None
+        self._report(fault)
+        await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _is_there(self, fault: _Fault) -> bool:
+        if fault.event is not None:
+            return not await self._store.has_event(fault.event)
+        row = await self._store.item(fault.item_id)
+        return item_difference(await self._node.item(fault.item_id), row) is not None
+
+    def _report(self, fault: _Fault | None) -> None:
+        self._reported = fault
+        self._progress.unrepairable = fault.item_id if fault else ""
         self._on_progress(asdict(self._progress))
 
     async def _page(self, projected: dict[str, Row | None]) -> str:
@@ -123,8 +157,8 @@ class Scrubber:
         deadline = time.monotonic() + CATCH_UP_SECONDS
         while True:
             progress = await self._store.progress()
-            last = EventPosition.parse(progress.last_event_id) if progress.last_event_id else START
-            if progress.height >= height and last.height <= (await self._node.status()).height:
+            last = position_of(progress).height
+            if progress.height >= height and last <= (await self._node.status()).height:
                 return True
             if time.monotonic() > deadline:
                 return False
