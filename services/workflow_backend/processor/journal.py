@@ -1,8 +1,8 @@
 """What the processor must not forget: how far it read the events, and the state of each open item.
 
 A state is written before the action that it announces: `claiming` before a claim is sent,
-`reporting` with its result before the report. After a restart all that was in hand is looked at
-first, and the item's record on the chain tells what came of it, so that no transaction hash is
+`reporting` with its result before the report. After a restart all that was in hand is checked
+first, and the item's record on the chain shows what became of it, so that no transaction hash is
 kept. The file survives a kill at any moment. After a power cut the last moment may be missing, and
 a handler may then run once more.
 """
@@ -16,54 +16,19 @@ from pathlib import Path
 
 from ..chain.events import Cursor
 from ..errors import JournalUnwritable
-from ..items import DEFAULT_PRIORITY
 from ..outage_log import OutageLog
-from .handlers.job import LONGEST_WAIT
+from . import journal_statements as statements
 from .journal_reader import JournalReader
 from .schema import FailedTry, Hold, PendingItem, Result, State, open_database
 
 OVERSAMPLING = 4
 """`claim_due` reads this many times the items that it may return, and picks by rank among them."""
 
-_EARLIER_IN_HAND = 1e12
-"""The `due` by which a release without the column `state` marks an item as in hand."""
-
-# When the item's next try may begin, on the monotonic clock; long ago where there was no try. The
-# wall clock may have been set since it was written, so the wait is bounded.
-_NEXT_TRY = """min(
-    coalesce((SELECT not_before FROM failed_tries t WHERE t.item_id = {}) - :epoch, 0), :latest
-)"""
-
-_UPSERT = f"""
-INSERT INTO open_items (item_id, kind, due, is_fresh, priority, hold)
-VALUES (
-    :item_id, :kind, max(:due, {_NEXT_TRY.format(":item_id")}), :is_fresh,
-    coalesce(:priority, {DEFAULT_PRIORITY}), :hold
-)
-ON CONFLICT (item_id) DO UPDATE SET
-    kind = CASE excluded.kind WHEN '' THEN kind ELSE excluded.kind END,
-    due = CASE state WHEN 'pending' THEN excluded.due ELSE due END,
-    is_fresh = CASE state WHEN 'pending' THEN excluded.is_fresh ELSE 0 END,
-    priority = coalesce(:priority, priority),
-    hold = CASE state WHEN 'pending' THEN excluded.hold ELSE hold END,
-    is_reopened = state != 'pending'
-"""  # noqa: S608
-
-# The unary + keeps SQLite from walking all pending items: the ids lead to the few that wait.
-_WAKE = """
-UPDATE open_items SET due = min(due, ?2) WHERE +state = 'pending' AND +hold != ''
-    AND item_id IN (SELECT item_id FROM prerequisites WHERE awaited = ?1)
-"""
 WAKE_SECONDS = 1.0
-"""The index may tell of an end before the state has it: those that wait are looked at later."""
+"""The index may have an event before the state has its effect: those that wait are due later."""
 
 LOST_RACE_SECONDS = 0.2
-"""Until the next look at an item for which another one was completed during the look."""
-
-_PUT_BACK = """
-UPDATE open_items SET state = 'pending', due = 0, is_fresh = 0, is_settled = 0, is_reopened = 0
-WHERE item_id = ?
-"""
+"""Until the next check of an item for which another one was completed during the check."""
 
 
 class Journal(JournalReader):
@@ -94,12 +59,12 @@ class Journal(JournalReader):
 
         An item that is in both was settled first and submitted again afterwards. Those that wait
         for a settled one become due. `stopping` has the items whose holders are asked to stop, and
-        when to look at them.
+        when they are due.
         """
         now = time.monotonic()
         with self._database:
             for item_id in settled:
-                self._database.execute(_WAKE, (item_id, now + WAKE_SECONDS))
+                self._database.execute(statements.WAKE, (item_id, now + WAKE_SECONDS))
                 in_hand = self._database.execute(
                     "UPDATE open_items SET is_settled = 1, is_reopened = 0 "
                     "WHERE item_id = ? AND state != 'pending'",
@@ -112,7 +77,7 @@ class Journal(JournalReader):
                 self._database.execute(
                     "UPDATE prerequisites SET is_completed = 1 WHERE awaited = ?", (item_id,)
                 )
-                self._database.execute(_WAKE, (item_id, now))
+                self._database.execute(statements.WAKE, (item_id, now))
             self._upsert(opened)
             self._database.executemany(
                 "UPDATE open_items SET hold = ?, due = ? WHERE item_id = ? AND state = 'pending'",
@@ -176,7 +141,7 @@ class Journal(JournalReader):
         self.schedule([item])
 
     def take_held_back(self, now: float, most: int) -> list[PendingItem]:
-        """Take due items in hand that a rule holds back, to be looked at again."""
+        """Take due items in hand that a rule holds back, to be checked again."""
         found = self._due_held_back(now, most)
         with self._database:
             self._set_states((item.item_id, State.CLAIMING) for item in found)
@@ -265,7 +230,7 @@ class Journal(JournalReader):
                     (item.item_id,),
                 ).fetchone():
                     self._forget_work(item.item_id)
-            self._database.executemany(_PUT_BACK, ((item.item_id,) for item in items))
+            self._database.executemany(statements.PUT_BACK, ((item.item_id,) for item in items))
             self._upsert(items)
 
     def _settle(self, item_ids: Sequence[str]) -> None:
@@ -276,11 +241,11 @@ class Journal(JournalReader):
             self._database.executemany(
                 "DELETE FROM open_items WHERE item_id = ? AND NOT is_reopened", ids
             )
-            self._database.executemany(_PUT_BACK, ids)
+            self._database.executemany(statements.PUT_BACK, ids)
 
     def _upsert(self, items: Iterable[PendingItem]) -> None:
-        clock = _clock()
-        self._database.executemany(_UPSERT, (item._asdict() | clock for item in items))
+        clock = statements.clock()
+        self._database.executemany(statements.UPSERT, (item._asdict() | clock for item in items))
 
     def _forget_work(self, item_id: str) -> None:
         for table in ("results", "failed_tries", "prerequisites"):
@@ -292,16 +257,8 @@ class Journal(JournalReader):
         An item is not due before its next try may begin, and what was known of it may be stale.
         """
         with self._database:
-            self._database.execute(
-                "UPDATE open_items SET state = 'claiming', due = 0, is_fresh = 0, is_settled = 0, "
-                "is_reopened = 0, hold = '' WHERE state != 'pending' OR due >= ?",
-                (_EARLIER_IN_HAND,),
-            )
-            self._database.execute(
-                f"UPDATE open_items SET due = {_NEXT_TRY.format('open_items.item_id')}, "  # noqa: S608
-                "is_fresh = 0 WHERE state = 'pending'",
-                _clock(),
-            )
+            self._database.execute(statements.RECOVER_IN_HAND)
+            self._database.execute(statements.RECOVER_PENDING, statements.clock())
         rows = self._database.execute(
             "SELECT item_id, kind, due FROM open_items WHERE state != 'pending' ORDER BY priority"
         )
@@ -312,22 +269,12 @@ class Journal(JournalReader):
 
         An item that waits for its next try, or is held back by a rule, is left alone.
         """
-        next_try = _NEXT_TRY.format("open_items.item_id")
         with self._database:
-            return self._database.execute(
-                "UPDATE open_items SET due = 0 WHERE state = 'pending' AND hold = '' "  # noqa: S608
-                f"AND due > max(:due, 1 + {next_try})",
-                {"due": latest} | _clock(),
-            ).rowcount
+            values = {"due": latest} | statements.clock()
+            return self._database.execute(statements.HASTEN, values).rowcount
 
     def record_reconciled(self, item_id: str, found: Iterable[PendingItem]) -> None:
         """Write what a step of `reconcile` found, and how far it came."""
         with self._database:
             self._upsert(found)
             self._database.execute("UPDATE reader SET swept = ?", (item_id,))
-
-
-def _clock() -> dict[str, float]:
-    """Return what `_NEXT_TRY` needs: the wall clock at the monotonic clock's zero, and a bound."""
-    now = time.monotonic()
-    return {"epoch": time.time() - now, "latest": now + LONGEST_WAIT}

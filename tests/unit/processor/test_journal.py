@@ -10,7 +10,7 @@ import pytest
 
 from workflow_backend.chain.events import Cursor
 from workflow_backend.items import EventPosition
-from workflow_backend.processor import journal as module
+from workflow_backend.processor import journal_statements as statements
 from workflow_backend.processor.journal import Journal
 from workflow_backend.processor.schema import FailedTry, Hold, PendingItem, Result, State
 
@@ -304,12 +304,12 @@ def test_stop_that_is_asked_of_another_worker_is_looked_at_whatever_the_kind(
 
 
 def test_what_an_event_wakes_is_found_without_walking_the_backlog(journal: Journal) -> None:
-    for statement in (module._WAKE, module._WAKE.replace("?2", "0").replace("?1", "'x'")):
+    for statement in (statements.WAKE, statements.WAKE.replace("?2", "0").replace("?1", "'x'")):
         values = ("x", 0.0) if "?1" in statement else ()
         plan = journal._database.execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()
-        told = [str(row[3]) for row in plan]
-        assert any("item_id=?" in line for line in told), told
-        assert not any("SCAN open_items" in line or "state=?" in line for line in told), told
+        steps = [str(row[3]) for row in plan]
+        assert any("item_id=?" in line for line in steps), steps
+        assert not any("SCAN open_items" in line or "state=?" in line for line in steps), steps
 
 
 def test_settled_item_waits_for_nothing(journal: Journal) -> None:
