@@ -25,9 +25,9 @@ from ..watchdog import LoopWatchdog
 from .agent_sync import sync_agents
 from .cached import CachedAnswer
 from .feed import EventFeed
+from .health_models import Health
 from .lag import ProjectionLag
 from .metrics import Metrics
-from .models import Health
 from .rate_limit import RateLimit
 from .settlement import SettlementWaiter
 from .tokens import Tokens

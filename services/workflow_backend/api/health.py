@@ -12,7 +12,7 @@ from ..errors import IndexUnavailable, NodeUnavailable, TokensUnavailable, Workf
 from ..store.base import ProjectionProgress
 from .authorization import Reader
 from .backend import Backend, BackendDep
-from .models import Health, Live, ProjectionHealth, ProjectionState
+from .health_models import Health, Live, ProjectionHealth, ProjectionState
 from .openapi import OPEN
 from .problems import public_message, responses
 
