@@ -28,6 +28,19 @@ def test_status_has_height_validators_and_signers() -> None:
     assert status.as_dict()["power"] == 10
 
 
+def test_status_has_slow_votes_of_the_block_before() -> None:
+    chain = Chain(signers={"a", "b", "c"})
+    chain.signed[9] = {"a", "b", "c", "d"}
+    status = read(chain)
+    assert address(KEYS["d"]) not in status.signers
+    assert address(KEYS["d"]) in status.earlier_signers
+
+
+def test_status_of_a_node_without_the_block_before_has_no_earlier_signers() -> None:
+    status = read(Chain(base=10))
+    assert (status.problem, status.earlier_signers) == ("", frozenset())
+
+
 @pytest.mark.parametrize(
     ("lie", "problem"),
     [

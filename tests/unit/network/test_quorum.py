@@ -118,3 +118,6 @@ def test_foreign_validator_is_up_where_most_saw_it_sign() -> None:
     for name in "ab":
         seen[name] = dataclasses.replace(seen[name], signers=frozenset("ABC"))
     assert quorum.remaining_power(["a"], seen).remaining == 20
+    slow = frozenset({"A", "B", "C", "F0"})
+    seen = {name: dataclasses.replace(each, earlier_signers=slow) for name, each in seen.items()}
+    assert quorum.remaining_power(["a"], seen).remaining == 30

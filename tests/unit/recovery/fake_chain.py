@@ -137,18 +137,18 @@ class Served:
     """The RPC of one host of a chain."""
 
     def __init__(self, chain: Chain, host: str) -> None:
+        def reply(call: dict[str, Any]) -> dict[str, Any]:
+            height = int(call["params"].get("height", chain.height))
+            if call["method"] == "commit" and height < chain.base:
+                why = f"height {height} is not available, lowest height is {chain.base}"
+                return {"error": {"code": -32603, "message": "Internal error", "data": why}}
+            return {"result": chain.answer(host, call["method"], call["params"])}
+
         class Node(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 calls = asked if isinstance(asked, list) else [asked]
-                answers = [
-                    {
-                        "jsonrpc": "2.0",
-                        "id": call["id"],
-                        "result": chain.answer(host, call["method"], call["params"]),
-                    }
-                    for call in calls
-                ]
+                answers = [{"jsonrpc": "2.0", "id": call["id"]} | reply(call) for call in calls]
                 sent = answers if isinstance(asked, list) else answers[0]
                 with suppress(OSError):  # who asked does not always wait
                     self.send_response(200)

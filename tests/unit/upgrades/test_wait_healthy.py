@@ -68,6 +68,17 @@ async def test_validator_has_to_sign_again(polls: Polls) -> None:
     await wait()
 
 
+async def test_slow_validator_signs_by_the_block_before(polls: Polls) -> None:
+    """Its vote is never among the first, which are enough for a block."""
+    slow: dict[str, Any] = {"signers": frozenset("BCD"), "earlier_signers": frozenset("ABCD")}
+    every = dict.fromkeys(NAMES, slow)
+    polls(SEVEN, changed(EIGHT, **every))
+    with pytest.raises(RecoveryRefused, match="a signs no block"):
+        await wait()  # what it signed is the block that was there before
+    polls(SEVEN, changed(nodes(*NAMES, height=9, app_hash="H9"), **every))
+    await wait()
+
+
 async def test_single_node_is_believed_that_it_signs(polls: Polls) -> None:
     polls(nodes("a"), nodes("a", height=8))
     await wait()

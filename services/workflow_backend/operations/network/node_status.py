@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...chain.cometbft import CometBft
-from ...errors import RecoveryRefused, WorkflowError
+from ...errors import NodeRefused, RecoveryRefused, WorkflowError
 from .endpoints import Endpoints, NodeEndpoint
 
 
@@ -15,7 +15,8 @@ class NodeStatus:
     """One node; `problem` says why it does not answer, or is not the node that it has to be.
 
     `validator` is the address of its key. `powers` are the validators that it names, `signers`
-    those that signed its newest block.
+    those that signed its newest block, `earlier_signers` those of the block before. Of the newest
+    block a node knows no more votes than it took to make it; slow ones are known by the next.
     """
 
     host: str
@@ -27,6 +28,7 @@ class NodeStatus:
     waiting_transactions: int = 0
     powers: Mapping[str, int] | None = None
     signers: frozenset[str] = frozenset()
+    earlier_signers: frozenset[str] = frozenset()
 
     @property
     def is_up(self) -> bool:
@@ -76,8 +78,11 @@ async def _ask(host: str, endpoint: NodeEndpoint, node: CometBft, chain_id: str)
             f"it is validator {status.validator}, network.json gives the host the key of "
             f"{endpoint.validator}"
         )
-    waiting, commit, powers = await asyncio.gather(
-        node.waiting_transactions(), node.commit(), node.validator_powers()
+    waiting, commit, powers, earlier = await asyncio.gather(
+        node.waiting_transactions(),
+        node.commit(),
+        node.validator_powers(),
+        _signers(node, status.height - 1),
     )
     return NodeStatus(
         host,
@@ -88,4 +93,12 @@ async def _ask(host: str, endpoint: NodeEndpoint, node: CometBft, chain_id: str)
         waiting_transactions=waiting,
         powers=powers,
         signers=commit.signers,
+        earlier_signers=earlier,
     )
+
+
+async def _signers(node: CometBft, height: int) -> frozenset[str]:
+    try:
+        return (await node.commit(height)).signers if height > 0 else frozenset()
+    except NodeRefused:  # it began with the state of a later block
+        return frozenset()

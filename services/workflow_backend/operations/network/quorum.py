@@ -62,8 +62,8 @@ def remaining_power(
     """Return the power that is left without some hosts; `mended` ones count as up by then.
 
     A validator of the inventory is up where its node answers and has caught up, any other where it
-    signed the newest block. Raises RecoveryRefused where no node answers, or where no view of who
-    is a validator is that of most.
+    signed one of the newest two blocks. Raises RecoveryRefused where no node answers, or where no
+    view of who is a validator is that of most.
     """
     answering = [status for status in statuses.values() if status.powers is not None]
     if not answering:
@@ -79,7 +79,7 @@ def remaining_power(
     up = {
         validator
         for validator in powers.keys() - ours.keys()
-        if 2 * sum(validator in status.signers for status in views) > len(views)
+        if 2 * sum(_signs(validator, status) for status in views) > len(views)
     }
     up |= {validator for validator, status in ours.items() if status.is_up or status.host in mended}
     return RemainingPower(
@@ -94,6 +94,10 @@ def remaining_power(
         ),
         dissenting=tuple(status.host for status in answering if status.powers != powers),
     )
+
+
+def _signs(validator: str, view: NodeStatus) -> bool:
+    return validator in view.signers | view.earlier_signers
 
 
 def majority_view(answering: Sequence[NodeStatus]) -> Sequence[NodeStatus]:

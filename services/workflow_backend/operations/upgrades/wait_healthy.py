@@ -79,7 +79,11 @@ def _problem(
 def _signs(status: NodeStatus, others: Sequence[NodeStatus], goal: int) -> bool:
     """Whether others show a new block that it signed; its own word counts where it is alone."""
     views = [other for other in others if other.height > goal] or [status] * (not others)
-    shown = sum(status.validator in view.signers for view in views)
+    shown = sum(
+        status.validator in view.signers
+        or (view.height > goal + 1 and status.validator in view.earlier_signers)
+        for view in views
+    )
     return shown > 0 and shown >= min(MIN_CONFIRMATIONS, len(views))
 
 
