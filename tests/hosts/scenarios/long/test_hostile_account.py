@@ -18,13 +18,13 @@ SECONDS = 600
 """For a playbook, with the patience that it has for services that do not get well."""
 
 ROOTS_FILES = "find /root /etc /opt -xdev ! -user root -printf '%p %u %m\\n' | sort"
-LOOKS = ("status", "health", "snapshot", "deploy", "restore-state-snapshot")
+LOOKS = ("status", "health", "smoke", "snapshot", "deploy", "upgrade", "restore-state-snapshot")
 # Programs that their own account keeps from starting are waited for: those come once.
 ATTACKS = {
     "names of root's": (NAMES, BEATS, (*LOOKS, "restart", "stop", "start")),
     "names of all": (NAMES + OWN, SNAPSHOTS, LOOKS),
 }
-ARGUMENTS = {"restore-state-snapshot": ("--check",)}
+ARGUMENTS = {"restore-state-snapshot": ("--check",), "upgrade": ("-e", "plan_only=true")}
 
 
 @pytest.fixture(scope="module")
