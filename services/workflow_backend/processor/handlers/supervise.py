@@ -65,9 +65,13 @@ def _wait(program: int) -> int | None:
 
 
 def _kill_all() -> None:
-    """Kill every child until none is left; the children of a killed one become ours."""
-    while any(_kill(child) for child in _children()):
-        os.waitpid(-1, 0)
+    """Kill all children until none is left; the children of killed ones become ours.
+
+    All at once: a look at every process takes milliseconds, and there may be hundreds of children.
+    """
+    while killed := [child for child in _children() if _kill(child)]:
+        for child in killed:
+            os.waitpid(child, 0)
 
 
 def _kill(child: int) -> bool:
