@@ -63,7 +63,7 @@ def _names(path, relative=False):
 
 
 def _trusted_link(holder, name, path):
-    """Where a link leads that may be followed; None for what is no link."""
+    """Where a link leads that may be followed; None for what is not a link."""
     try:
         state = os.stat(name, dir_fd=holder, follow_symlinks=False)
     except FileNotFoundError:
@@ -91,7 +91,7 @@ def _enter(holder, name, path, make):
             raise
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENOTDIR):
-            raise Unsafe(error.errno, f"{name} is no folder", str(path)) from None
+            raise Unsafe(error.errno, f"{name} is not a folder", str(path)) from None
         raise
     with contextlib.suppress(FileExistsError):  # somebody else was first: it is opened like any
         os.mkdir(name, 0o700, dir_fd=holder)
@@ -109,11 +109,11 @@ def open_regular(holder, name, path):
         descriptor = os.open(name, _FILE, dir_fd=holder)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENXIO):
-            raise Unsafe(error.errno, f"{name} is no plain file", str(path)) from None
+            raise Unsafe(error.errno, f"{name} is not a regular file", str(path)) from None
         raise
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise Unsafe(errno.EINVAL, f"{name} is no plain file", str(path))
+        raise Unsafe(errno.EINVAL, f"{name} is not a regular file", str(path))
     return descriptor
 
 

@@ -67,7 +67,7 @@ def take(folder, names, account, destination, most_bytes):
     """Bring the files of an account from one folder into another."""
     owner = pwd.getpwnam(account).pw_uid
     if wrong := [name for name in names if "/" in name or name in ("", ".", "..")]:
-        raise safe_files.Unsafe(errno.EINVAL, "this is no name of a file", wrong[0])
+        raise safe_files.Unsafe(errno.EINVAL, "this is not the name of a file", wrong[0])
     root = (os.geteuid(), os.getegid())
     with safe_files.folder(folder) as here, safe_files.folder(destination, make=root) as there:
         if os.fstat(there).st_uid != os.geteuid():

@@ -182,7 +182,7 @@ class Reader(threading.Thread):
             self.is_full = len(self._read) > MOST_BYTES
 
     def text(self):
-        """Return what was read; a byte that is no text stays what it is."""
+        """Return what was read; a byte that is not text stays what it is."""
         return bytes(self._read).decode(errors="surrogateescape")
 
 

@@ -11,7 +11,7 @@ short_description: Tells what programs said last in their logs
 description:
   - Of units of systemd those that have failed or still come up are told. Where none has, those that
     do not run are told, or all.
-  - It changes nothing. What is no printable text is left out.
+  - It changes nothing. What is not printable text is left out.
 options:
   units: {description: Units of systemd by the names of their programs, type: dict, default: {}}
   files: {description: Log files by the names of their programs, type: dict, default: {}}

@@ -45,7 +45,7 @@ def connect(env: Mapping[str, str] = os.environ, timeout: float = TIMEOUT_SECOND
         raise SettingError("XIAN_WORKFLOW_API_TOKEN_FILE holds no token") from None
     except OSError as error:
         raise SettingError(
-            f"XIAN_WORKFLOW_API_CA_FILE ({ca_file}) is no PEM file of authorities: "
+            f"XIAN_WORKFLOW_API_CA_FILE ({ca_file}) is not a PEM file of authorities: "
             f"{error.strerror or error}"
         ) from None
 

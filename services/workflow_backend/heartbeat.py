@@ -112,7 +112,7 @@ def read(file: Path) -> dict[str, Any] | None:
     """Return a service's last heartbeat with `pid` and `at` (seconds since 1970), None if absent.
 
     The folder belongs to another account, so no link is followed, no pipe is waited for and at
-    most MAX_BYTES are read. Raises WorkflowError if the file is no heartbeat.
+    most MAX_BYTES are read. Raises WorkflowError if the file is not a heartbeat.
     """
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -133,7 +133,7 @@ def read(file: Path) -> dict[str, Any] | None:
         heartbeat = None
     if heartbeat is None or len(text) > MAX_BYTES or not _is_valid(heartbeat):
         raise WorkflowError(
-            f"{file} is no heartbeat",
+            f"{file} is not a heartbeat",
             hint="see who wrote it; the service replaces it when it starts",
         )
     return heartbeat

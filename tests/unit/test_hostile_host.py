@@ -1,4 +1,4 @@
-"""A host that lies: what it answers is no variable, and acts on no terminal."""
+"""A host that lies: what it answers is not a variable, and acts on no terminal."""
 
 import json
 import os

@@ -46,7 +46,7 @@ def test_roles_use_each_other_in_one_direction() -> None:
 @pytest.mark.parametrize("role", NAMES)
 def test_role_reads_no_private_name_of_another(role: str) -> None:
     others = "|".join(name for name in NAMES if name != role)
-    # `workflow_contract_x` is no name of a role `workflow`: the longest name counts.
+    # `workflow_contract_x` is not the name of a role `workflow`: the longest name counts.
     private = re.compile(rf"\b_{{1,2}}(?:{others})_\w+")
     own = re.compile(rf"_{{1,2}}{role}_")
     read = {

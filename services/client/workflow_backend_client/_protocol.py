@@ -106,13 +106,13 @@ def is_loopback(url: str) -> bool:
 
 
 def parse(content: bytes) -> dict[str, Any]:
-    """Return an answer; raises ApiUnavailable for what is no JSON object."""
+    """Return an answer; raises ApiUnavailable for what is not a JSON object."""
     try:
         answer = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise ApiUnavailable(f"what answers is no API: {error}") from None
+        raise ApiUnavailable(f"what answers is not the API: {error}") from None
     if not isinstance(answer, dict):
-        raise ApiUnavailable("what answers is no API: it sent no JSON object")
+        raise ApiUnavailable("what answers is not the API: it sent no JSON object")
     return answer
 
 

@@ -42,7 +42,7 @@ type Members = dict[str, bytes | None]
 def read(archive: Path, names: Collection[str]) -> Members | None:
     """Return the members by name, with the content of those whose last part is one of the names.
 
-    None where the file is no archive. Raises `Refused` where it is damaged, or takes more memory or
+    None if the file is not an archive. Raises `Refused` if it is damaged, or takes more memory or
     time than an honest one.
     """
     if zipfile.is_zipfile(archive):
@@ -117,7 +117,7 @@ def _tar(archive: Path, names: Collection[str]) -> Iterator[tuple[str, bytes | N
                 content = None
                 if PurePosixPath(member.name).name in names:
                     if not member.isreg() or member.issparse():
-                        raise Refused(f"{member.name} in {archive} is no file")
+                        raise Refused(f"{member.name} in {archive} is not a file")
                     stream.allowed = min(member.size, SMALL + 1) + _CHUNK
                     file = tar.extractfile(member)
                     content = file.read(SMALL + 1) if file else b""

@@ -49,7 +49,7 @@ class BatchedWrites:
     async def fetchval(self, query: str, *values: Any) -> int:
         """Take a state change down and return its number; upstream asks for nothing else."""
         if query != sql.insert_state_change():
-            raise ValueError(f"this is no state change: {query}")
+            raise ValueError(f"this is not a state change: {query}")
         number = next(self._numbers)
         self._rows.setdefault(_INSERT_CHANGE, []).append((number, *values))
         return number

@@ -98,7 +98,7 @@ def _contents(request: ClusterRequest) -> str:
 
 def _quoted(name: str) -> str:
     if '"' in name or not name.isprintable():
-        raise Refused(f"cluster: {name!r} is no name of an account or a database")
+        raise Refused(f"cluster: {name!r} is not a name of an account or a database")
     return f'"{name}"'
 
 

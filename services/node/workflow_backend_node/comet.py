@@ -67,7 +67,7 @@ def _arguments(arguments: list[str]) -> tuple[Path, Path]:
         raise Refused("usage: python -m workflow_backend_node.comet COMETBFT HOME")
     cometbft, home = Path(arguments[0]), Path(arguments[1])
     if not os.access(cometbft, os.X_OK):
-        raise Refused(f"{cometbft} is no program that this account may run")
+        raise Refused(f"{cometbft} is not a program that this account may run")
     return cometbft, home
 
 

@@ -53,9 +53,9 @@ def _arguments(arguments: list[str]) -> tuple[Path, Path]:
         raise Refused("usage: python -m workflow_backend_node.database PROGRAMS DATA")
     programs, data = Path(arguments[0]), Path(arguments[1])
     if not os.access(programs / "postgres", os.X_OK):
-        raise Refused(f"{programs / 'postgres'} is no program that this account may run")
+        raise Refused(f"{programs / 'postgres'} is not a program that this account may run")
     if not (data / "PG_VERSION").is_file():
-        raise Refused(f"{data} is no cluster: the deployment makes it")
+        raise Refused(f"{data} is not a cluster: the deployment makes it")
     return programs, data
 
 

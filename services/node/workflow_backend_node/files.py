@@ -23,7 +23,7 @@ def read_regular_file(path: Path, most_bytes: int) -> bytes:
         raise
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise Refused(f"{path} is no plain file")
+            raise Refused(f"{path} is not a regular file")
         content = file.read(most_bytes + 1)
     if len(content) > most_bytes:
         raise Refused(f"{path} is larger than {most_bytes} bytes")
@@ -39,5 +39,5 @@ def json_object(text: bytes, where: str) -> Object:
     except (ValueError, RecursionError) as error:
         raise Refused(f"{where} is not JSON: {error}") from None
     if not isinstance(content, dict):
-        raise Refused(f"{where} is no JSON object")
+        raise Refused(f"{where} is not a JSON object")
     return content

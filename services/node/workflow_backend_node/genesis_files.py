@@ -21,7 +21,7 @@ def read(file: Path, chain_id: str) -> bytes:
         named = json.loads(text)["chain_id"]
         validators = votes(text)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise Refused(f"{file} is no genesis: {error}") from error
+        raise Refused(f"{file} is not a genesis: {error}") from error
     if named != chain_id:
         raise Refused(
             f"{file} is the genesis of {named}, not of {chain_id}: "

@@ -116,7 +116,7 @@ def prune(home: Path, keep: int) -> list[str]:
     """
     removed = _moved_aside(home)[: -max(keep, 1)]
     for one in removed:
-        gone = one.with_name(f".removed.{one.name}")  # half of one is no home that signed
+        gone = one.with_name(f".removed.{one.name}")  # half of one is not a home that signed
         one.rename(gone)
         shutil.rmtree(gone)
     for left in home.parent.glob(".removed.*"):

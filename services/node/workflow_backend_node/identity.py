@@ -79,7 +79,7 @@ def read(place: Path) -> Identity:
     """
     files = _opened(place)
     if VALIDATOR_KEY not in files:
-        raise Refused(f"{place} is no home of a node: it has no {VALIDATOR_KEY}")
+        raise Refused(f"{place} is not a node's home: it has no {VALIDATOR_KEY}")
     contents = {
         name: _object(f"{name} in {place}", files[name]())
         for name in (NODE_KEY, VALIDATOR_KEY, STATE)
@@ -177,7 +177,7 @@ def require(config: Path) -> None:
         _object(str(config / name), read_regular_file(config / name, _LARGEST)) for name in IDENTITY
     )
     if not isinstance(genesis.get("chain_id"), str) or not genesis.get("validators"):
-        raise Refused(f"{config / GENESIS} is no genesis: put back this network's")
+        raise Refused(f"{config / GENESIS} is not a genesis: put back this network's")
     _seed(node_key, str(config / NODE_KEY))
     _validator_key(validator_key, config)
 

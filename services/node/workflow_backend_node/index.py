@@ -204,7 +204,7 @@ async def wait_for_database(dsn: str, seconds: float) -> None:
             reason = str(error) or type(error).__name__
         except ValueError:
             # The text of such an error may quote the DSN, and that may hold a password.
-            raise Refused("the credential index_dsn is no PostgreSQL DSN") from None
+            raise Refused("the credential index_dsn is not a PostgreSQL DSN") from None
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             reason = str(error)
         else:
@@ -220,7 +220,7 @@ async def wait_for_database(dsn: str, seconds: float) -> None:
 
 def _refuse_missing_files(dsn: str) -> None:
     """Raise `Refused` for a certificate that can't be read: the driver does not name it."""
-    with suppress(ValueError):  # the driver refuses what is no DSN
+    with suppress(ValueError):  # the driver refuses what is not a DSN
         for name, paths in parse_qs(urlsplit(dsn).query).items():
             if name in ("sslrootcert", "sslcert", "sslkey") and not os.access(paths[-1], os.R_OK):
                 raise Refused(f"index_dsn: {name} is {paths[-1]}, and that can't be read")

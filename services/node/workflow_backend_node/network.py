@@ -139,7 +139,7 @@ def _existing(directory: Path, request: NetworkRequest) -> tuple[Object, bytes]:
         genesis = (directory / GENESIS).read_bytes()
     except (OSError, ValueError) as error:
         raise Refused(
-            f"{directory} exists but is no network folder ({error}): move it away"
+            f"{directory} exists but is not a network folder ({error}): move it away"
         ) from error
     if network["chain_id"] != request.chain_id:
         raise Refused(
@@ -193,7 +193,7 @@ def _entries(request: NetworkRequest, hosts: dict[str, Identity], genesis: bytes
     for name, identity in hosts.items():
         if request.hosts[name] > 0 and identity.public_key not in votes:
             raise Refused(
-                f"{name} is no validator of the genesis of {request.chain_id}: set its "
+                f"{name} is not a validator of the genesis of {request.chain_id}: set its "
                 "xian_network_power to 0; it follows the chain until the contract `validators` "
                 "gives it a vote"
             )

@@ -118,7 +118,7 @@ def _extract(archive: Path, top: str, folder: Path) -> None:
                 if ".." in inside.parts or inside.is_absolute():
                     raise Refused(f"{archive} holds {member.name!r}, which leads out of its folder")
                 if not (member.isreg() or member.isdir()):
-                    raise Refused(f"{archive} holds {member.name!r}, which is no file")
+                    raise Refused(f"{archive} holds {member.name!r}, which is not a file")
                 target = folder / inside
                 if member.isdir():
                     target.mkdir(mode=0o700, parents=True, exist_ok=True)

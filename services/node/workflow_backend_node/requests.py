@@ -31,7 +31,7 @@ def run(work: Callable[[Object, bool], Object]) -> int:
     except ValueError as error:
         return refuse(f"the request on standard input is not JSON in UTF-8: {error}")
     if not isinstance(request, dict):
-        return refuse("the request on standard input is no JSON object")
+        return refuse("the request on standard input is not a JSON object")
     try:
         answer = work(request, "--check" in sys.argv[1:])
     except (Refused, OSError) as error:

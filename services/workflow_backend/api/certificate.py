@@ -80,6 +80,6 @@ class Certificate:
         except (ssl.SSLError, OSError) as error:
             reason = error.strerror or error
             raise SettingError(
-                f"{certificate} and {key} are no certificate and its key: {reason}",
+                f"{certificate} and {key} are not a certificate and its key: {reason}",
                 hint="give both as PEM, the key without a password",
             ) from None

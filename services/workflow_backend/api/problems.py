@@ -124,7 +124,7 @@ def describe_schema(app: FastAPI) -> None:
 
 # FastAPI's own text says only that the body could not be parsed.
 _UNREADABLE: dict[type, str] = {
-    UnicodeDecodeError: "the body is no JSON in UTF-8",
+    UnicodeDecodeError: "the body is not JSON in UTF-8",
     RecursionError: "the body is nested too deeply",
 }
 
@@ -160,14 +160,14 @@ def install_handlers(app: FastAPI) -> None:
 
 
 def field_errors(rows: Sequence[Any], skip: int = 1) -> list[FieldError]:
-    """Return pydantic's errors; the first `skip` parts of each location are no field names."""
+    """Return pydantic's errors; the first `skip` parts of each location are not field names."""
     return [_field_error(row, row["loc"][skip:]) for row in rows]
 
 
 def _field_error(row: Mapping[str, Any], location: Sequence[Any]) -> FieldError:
     if row["type"] == "json_invalid":  # its location is a character's number
         reason = row.get("ctx", {}).get("error", "")
-        return FieldError(field="", message=f"no JSON: {reason} at character {location[0]}")
+        return FieldError(field="", message=f"not JSON: {reason} at character {location[0]}")
     return FieldError(
         field=".".join(str(part) for part in location),
         message=row["msg"].removeprefix("Value error, "),

@@ -86,7 +86,7 @@ async def _start(backend: Backend, last_event_id: str | None) -> EventPosition:
         raise HTTPException(422, detail) from None
     if not await _is_of_this_history(backend, position, last_event_id):
         detail = (
-            f"Last-Event-ID {last_event_id!r} is no event of {backend.settings.contract} on "
+            f"Last-Event-ID {last_event_id!r} is not an event of {backend.settings.contract} on "
             f"{backend.settings.chain_id} as it is now: begin without it, or with 0"
         )
         raise HTTPException(422, detail)

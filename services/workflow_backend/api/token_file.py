@@ -51,7 +51,7 @@ def check_name(name: str) -> None:
     """Raise SettingError if this is not a valid token name."""
     if not _NAME.fullmatch(name):
         raise SettingError(
-            f"{name!r} is no token's name: give a client's name of 1 to 64 of the characters "
+            f"{name!r} is not a token's name: give a client's name of 1 to 64 of the characters "
             "A-Z a-z 0-9 _ -, and for a further token a dot and as many again"
         )
 
@@ -162,14 +162,14 @@ def _replace(folder: int, name: str, entries: dict[str, Entry], owner: os.stat_r
 def _parse(path: Path, descriptor: int) -> dict[str, Entry]:
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
-        raise SettingError(f"{path} is no regular file", hint=_HINT)
+        raise SettingError(f"{path} is not a regular file", hint=_HINT)
     if status.st_size > MAX_BYTES:
         raise SettingError(f"{path} has more than {MAX_BYTES} bytes", hint=_HINT)
     try:
         entries = json.loads(os.read(descriptor, MAX_BYTES))["tokens"]
         return {name: Entry(**entry) for name, entry in entries.items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise SettingError(f"{path} is no token file: {error}", hint=_HINT) from error
+        raise SettingError(f"{path} is not a token file: {error}", hint=_HINT) from error
 
 
 @contextlib.contextmanager

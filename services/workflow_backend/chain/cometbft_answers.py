@@ -211,7 +211,7 @@ class CommittedTransaction(Answer):
 
     @property
     def receipt(self) -> dict[str, Any]:
-        """The app's receipt, empty where there is none; raises ValueError for what is no JSON."""
+        """The app's receipt, empty where there is none; raises ValueError for what is not JSON."""
         receipt: dict[str, Any] = json.loads(b64decode(self.data)) if self.data else {}
         return receipt
 

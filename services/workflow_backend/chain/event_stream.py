@@ -76,7 +76,7 @@ def _load(path: Path, settings: Settings) -> Cursor:
     except FileNotFoundError:
         return Cursor()
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SettingError(f"{path} is no cursor of this program: {error}", hint=HINT) from error
+        raise SettingError(f"{path} is not a cursor of this program: {error}", hint=HINT) from error
     if of != (settings.contract, settings.chain_id):
         raise SettingError(
             f"{path} is a cursor of {of[0]} on {of[1]}, "

@@ -130,7 +130,7 @@ class Rpc:
 
     def is_no_node(self) -> NodeUnavailable:
         """The error for an answer that no node gives: a wrong address is the usual reason."""
-        return NodeUnavailable(f"what answers at {self.url} is no node")
+        return NodeUnavailable(f"what answers at {self.url} is not a node")
 
     def _result(self, answer: Any, method: str) -> dict[str, Any]:
         match answer:

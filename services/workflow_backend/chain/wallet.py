@@ -21,7 +21,7 @@ class Account:
         try:
             self._wallet = Wallet(private_key=private_key)
         except ValueError as error:
-            raise SettingError("the wallet's private key is no Ed25519 key") from error
+            raise SettingError("the wallet's private key is not an Ed25519 key") from error
         self.address: str = self._wallet.public_key
 
     def sign(self, payload: dict[str, Any]) -> PreparedTransaction:

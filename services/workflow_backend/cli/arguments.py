@@ -36,7 +36,7 @@ def plain_text(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise argparse.ArgumentTypeError(f"it is no UTF-8: {text!r}") from None
+        raise argparse.ArgumentTypeError(f"it is not UTF-8: {text!r}") from None
     if len(text) > _LONGEST_TEXT:
         raise argparse.ArgumentTypeError(f"it is longer than {_LONGEST_TEXT} characters")
     return text

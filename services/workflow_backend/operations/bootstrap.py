@@ -109,7 +109,7 @@ class _Job:
             self.report["workers_removed"].append(worker)
 
     async def add_workers(self, workers: tuple[str, ...]) -> None:
-        """Add the accounts that are no workers yet."""
+        """Add the accounts that are not workers yet."""
         for worker in workers:
             if await self._node.is_worker(worker):
                 continue

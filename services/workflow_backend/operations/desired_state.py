@@ -75,7 +75,7 @@ class DesiredState:
 
 
 def read_source(path: Path) -> str:
-    """Read a contract's source; raises SettingError where there is none or it is no Python."""
+    """Read a contract's source; raises SettingError where there is none or it is not Python."""
     try:
         source = path.read_text(encoding="utf-8")
         ast.parse(source)

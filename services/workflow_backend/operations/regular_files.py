@@ -1,4 +1,4 @@
-"""Reads files that another account may have put there: plain ones alone, and never without end."""
+"""Reads files that another account may have put there: regular ones alone, and never without end."""
 
 import errno
 import os
@@ -11,7 +11,7 @@ _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def read_regular_file(path: Path, most_bytes: int) -> bytes:
-    """Return the bytes of a plain file; raises OSError as reading does.
+    """Return the bytes of a regular file; raises OSError as reading does.
 
     Raises RecoveryRefused for a pipe or a device, which may hang, for a link in its place or in
     that of its folder, which leads elsewhere, and for a file that is larger than that.
@@ -23,7 +23,7 @@ def read_regular_file(path: Path, most_bytes: int) -> bytes:
         os.close(folder)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise RecoveryRefused(f"{path} is no plain file")
+        raise RecoveryRefused(f"{path} is not a regular file")
     with os.fdopen(descriptor, "rb") as file:
         content = file.read(most_bytes + 1)
     if len(content) > most_bytes:
@@ -36,7 +36,7 @@ def _open(path: Path, flags: int, folder: int | None = None) -> int:
         return os.open(path if folder is None else path.name, _FLAGS | flags, dir_fd=folder)
     except OSError as error:
         if error.errno in {errno.ELOOP, errno.ENOTDIR, errno.ENXIO}:
-            what = "folder" if folder is None else "plain file"
-            raise RecoveryRefused(f"{path} is no {what}") from error
+            what = "folder" if folder is None else "regular file"
+            raise RecoveryRefused(f"{path} is not a {what}") from error
         error.filename = str(path)
         raise

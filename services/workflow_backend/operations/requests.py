@@ -33,7 +33,7 @@ def read(stream: IO[str] | None) -> Object:
     except ValueError as error:
         raise SettingError(f"the request on standard input is not JSON in UTF-8: {error}") from None
     if not isinstance(request, dict):
-        raise SettingError("the request on standard input is no JSON object")
+        raise SettingError("the request on standard input is not a JSON object")
     return request
 
 

@@ -25,7 +25,7 @@ def make_wallets(directory: Path, names: list[str], *, check: bool) -> dict[str,
     for name in names:
         plain = name.isprintable() and Path(name).name == name
         if not (plain and name) or name.startswith("."):
-            raise SettingError(f"{name!r} is no name for a wallet: a file is called by it")
+            raise SettingError(f"{name!r} is not a name for a wallet, whose file is NAME.key")
     index = directory / INDEX
     known = _known(index)
     public: dict[str, str | None] = {

@@ -246,7 +246,7 @@ def _refusal(path: Path, error: sqlite3.Error | OSError) -> SettingError:
         )
     if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
         return SettingError(
-            f"{path} is no journal, or a damaged one: {error}",
+            f"{path} is not a journal, or a damaged one: {error}",
             hint="move it away: what the chain has is found again, tries and results that were "
             "not reported are not",
         )

@@ -59,7 +59,7 @@ async def _require_worker(node: Node, address: str) -> None:
         )
     if not await node.is_worker(address):
         raise WorkflowError(
-            f"wallet {address} is no worker of {node.contract}",
+            f"wallet {address} is not a worker of {node.contract}",
             hint="add it: XIAN_WORKFLOW_WORKERS and workflow-backend bootstrap",
         )
 

@@ -70,13 +70,13 @@ class Database:
 
 
 def connect(path: Path, *, create: bool = False) -> sqlite3.Connection:
-    """Open the file; raises ProjectionUnavailable if it is no regular file, and SQLite's errors."""
+    """Open a regular file, else raise ProjectionUnavailable; raises SQLite's errors too."""
     if create:
         files.make(path)
     # Root may open a folder of another account, where a link would lead elsewhere.
     if not stat.S_ISREG(path.lstat().st_mode):
         raise ProjectionUnavailable(
-            f"{path} is no regular file",
+            f"{path} is not a regular file",
             hint="see who made it, and remove it: the projector creates a new projection",
         )
     database = sqlite3.connect(

@@ -119,7 +119,7 @@ class PostgresqlStore(SqlStore):
         except asyncpg.ClientConfigurationError:
             # Its text may quote the DSN, and that may hold a password.
             raise SettingError(
-                "XIAN_WORKFLOW_PROJECTION_DSN is no PostgreSQL DSN, such as "
+                "XIAN_WORKFLOW_PROJECTION_DSN is not a PostgreSQL DSN, such as "
                 "postgresql://user@host/database"
             ) from None
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:

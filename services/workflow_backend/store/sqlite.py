@@ -200,11 +200,11 @@ def _trouble(what: str) -> Iterator[None]:
 @contextmanager
 def _alone(lock: Path) -> Iterator[None]:
     files.make(lock)
-    with _trouble(f"{lock} is no regular file"):
+    with _trouble(f"{lock} is not a regular file"):
         descriptor = os.open(lock, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ProjectionUnavailable(f"{lock} is no regular file", hint="see who made it")
+            raise ProjectionUnavailable(f"{lock} is not a regular file", hint="see who made it")
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -189,7 +189,7 @@ class Stack:
                 answer = await response.read()
                 kind = response.headers["Content-Type"]
                 self.description.check(method, path, response.status, kind, answer)
-                # Metrics are no JSON: whoever asks for them reads nothing but the status here.
+                # Metrics are not JSON: whoever asks for them reads nothing but the status here.
                 parsed = json.loads(answer) if "json" in kind else {}
                 return response.status, parsed, dict(response.headers)
 

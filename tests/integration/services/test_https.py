@@ -138,8 +138,8 @@ async def test_there_is_no_plain_http(secured: Secured) -> None:
         ("api.pem", "", "go together"),
         ("", "api.key", "go together"),
         ("api.pem", "none.key", "none.key can't be read"),
-        ("api.key", "api.key", "no certificate and its key"),
-        ("authority.pem", "api.key", "no certificate and its key"),
+        ("api.key", "api.key", "not a certificate and its key"),
+        ("authority.pem", "api.key", "not a certificate and its key"),
     ],
 )
 async def test_a_wrong_certificate_is_one_line_at_start(

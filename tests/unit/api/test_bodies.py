@@ -53,7 +53,7 @@ async def test_body_that_declares_too_much_is_refused(api: Open, size: str) -> N
 @pytest.mark.parametrize(
     ("body", "detail"),
     [
-        (b'{"item_id": "\xff"}', "the body is no JSON in UTF-8"),
+        (b'{"item_id": "\xff"}', "the body is not JSON in UTF-8"),
         (b"[" * 100_000, "the body is nested too deeply"),
     ],
 )

@@ -49,4 +49,4 @@ async def test_problem_explains_a_body_that_is_not_json(api: Open) -> None:
     assert (answer.status_code, problem["detail"]) == (422, "not valid: body")
     (error,) = problem["errors"]
     assert error["field"] == ""
-    assert re.fullmatch(r"no JSON: .+ at character \d+", error["message"])
+    assert re.fullmatch(r"not JSON: .+ at character \d+", error["message"])

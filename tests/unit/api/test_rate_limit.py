@@ -22,7 +22,7 @@ async def test_rate_limit_says_when_to_retry(api: Open, monkeypatch: pytest.Monk
     now += 0.34
     assert (await client.get("/projection/summary")).status_code == 200
     assert (await client.get("/projection/summary")).status_code == 429
-    assert (await client.get("/health/live")).status_code == 200  # a load balancer is no client
+    assert (await client.get("/health/live")).status_code == 200  # a load balancer is not a client
 
 
 async def test_rate_limit_counts_requests_without_token_by_address(

@@ -149,5 +149,5 @@ def test_tokens_are_nobodys_while_the_file_is_broken(
 def test_token_file_names_no_scope_that_there_is_not(tmp_path: Path) -> None:
     path = tmp_path / "tokens.json"
     path.write_text(json.dumps({"tokens": {"a": {"scopes": ["root"], "sha256": "0" * 64}}}))
-    with pytest.raises(SettingError, match="is no token file"):
+    with pytest.raises(SettingError, match="is not a token file"):
         tokens.list_scopes(path)

@@ -161,5 +161,5 @@ class BlockSubscription:
 async def until(condition: Callable[[], Any]) -> None:
     """Wait for a condition; fails after 20 seconds."""
     async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - what is waited for is no event of ours
+        while not condition():  # noqa: ASYNC110 - what is waited for is not an event of ours
             await asyncio.sleep(0.001)

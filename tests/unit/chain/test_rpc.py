@@ -18,11 +18,11 @@ ANSWER = '{"jsonrpc": "2.0", "id": 0, "result": {"response": {%s}}}'
 VALUES = {
     "a value that is a number": '"value": 5',
     "a value that is a list": '"value": [1]',
-    "a value that is no base64": '"value": "x"',
-    "a value that is no text": '"value": "/w=="',
-    "a value that is no number": '"value": "eA==", "info": "int"',
-    "a value that is no decimal": '"value": "eA==", "info": "decimal"',
-    "a value that is no object": '"value": "eA==", "info": "dict"',
+    "a value that is not base64": '"value": "x"',
+    "a value that is not text": '"value": "/w=="',
+    "a value that is not a number": '"value": "eA==", "info": "int"',
+    "a value that is not a decimal": '"value": "eA==", "info": "decimal"',
+    "a value that is not an object": '"value": "eA==", "info": "dict"',
     "a value that nests too deeply": f'"value": "{"W1tb" * 50_000}", "info": "list"',
     "a code that is a text": '"code": {}, "value": 5',
 }

@@ -53,7 +53,7 @@ def test_wallet_is_free_after_kill(tmp_path: Path) -> None:
 
 
 def test_wallet_lock_is_safe_from_other_accounts(tmp_path: Path) -> None:
-    """What any account may bind is no lock, and what is one lies in a folder of its own."""
+    """What any account may bind is not a lock, and what is one lies in a folder of its own."""
     with contextlib.ExitStack() as taken:
         name = f"\0xian-workflow-wallet-{ADDRESS}"
         taken.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)).bind(name)

@@ -20,7 +20,7 @@ from workflow_backend.cli import recovery
 NOWHERE = "http://127.0.0.1:9"
 type Run = Callable[[list[str], str], dict[str, Any]]
 
-# What a shell can hand over: everything but NUL, bytes that are no UTF-8 among it.
+# What a shell can hand over: everything but NUL, bytes that are not UTF-8 among it.
 ODD = st.text(
     st.characters(exclude_characters="\0", exclude_categories=["Cs"])
     | st.integers(0x80, 0xFF).map(lambda byte: chr(0xDC00 + byte)),
@@ -153,7 +153,7 @@ def test_a_command_ends_with_a_line_whatever_it_is_given(words: tuple[str, ...],
         (["items", "get", ""], "an item's id is 1 to 128"),
         (["items", "watch", ""], "an item's id is 1 to 128"),
         (["items", "watch", "\udcff"], "an item's id is 1 to 128"),
-        (["items", "submit", "a", "\udcff"], "it is no UTF-8"),
+        (["items", "submit", "a", "\udcff"], "it is not UTF-8"),
         (["items", "list", "--status", "stauts"], "invalid choice"),
         (["items", "list", "--limit", "0"], "a number from 1 to 500"),
         (["items", "watch", "a", "--timeout", "nan"], "a number of seconds"),
@@ -177,7 +177,7 @@ def test_help_names_every_action_that_playbooks_may_ask_for(
 
 
 def test_a_request_that_can_not_be_one_is_refused(run: Run) -> None:
-    for stdin, message in (("[" * 100_000, "nested too deeply"), ("[]", "no JSON object")):
+    for stdin, message in (("[" * 100_000, "nested too deeply"), ("[]", "not a JSON object")):
         done = run(["snapshots", "list"], stdin)
         assert done["code"] == 1
         assert message in done["err"]

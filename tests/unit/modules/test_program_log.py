@@ -84,7 +84,7 @@ def test_root_follows_no_link_and_waits_for_no_pipe_in_the_place_of_a_log(tmp_pa
     (logs / "api.log").symlink_to(secret)
     os.mkfifo(logs / "abci.log")
     for name in ("api.log", "abci.log"):
-        assert f"{name} is no plain file" in log.of_file(logs / name)
+        assert f"{name} is not a regular file" in log.of_file(logs / name)
 
 
 def test_who_has_failed_speaks_and_who_runs_is_silent() -> None:

@@ -60,7 +60,7 @@ def test_index_without_a_database_is_one_line(indexed: str) -> None:
 
 def test_password_in_a_bad_dsn_is_not_shown(indexed: str) -> None:
     reason = refused(indexed, XIAN_BDS_DSN="mysql://me:hunter2@host:port/x")
-    assert "index_dsn is no PostgreSQL DSN" in reason
+    assert "index_dsn is not a PostgreSQL DSN" in reason
     assert "hunter2" not in reason
 
 

@@ -119,7 +119,7 @@ def test_validators_key_alone_gets_a_node_key(tmp_path: Path) -> None:
     [
         ("$ANSIBLE_VAULT;1.1;AES256\n6162", "is encrypted"),
         ("{", "is not JSON"),
-        ("[]", "is no JSON object"),
+        ("[]", "is not a JSON object"),
         ("{}", "holds no Ed25519 key"),
         ('{"priv_key": {"value": "c2VjcmV0"}}', "holds no Ed25519 key"),
     ],
@@ -267,5 +267,5 @@ def test_folder_with_something_else_than_files_is_refused(tmp_path: Path) -> Non
         identity.read(home)
     key.unlink()
     os.mkfifo(key)
-    with pytest.raises(Refused, match="is no plain file"):
+    with pytest.raises(Refused, match="is not a regular file"):
         identity.read(home)

@@ -99,7 +99,7 @@ def test_host_that_came_later_gets_keys_and_no_vote(mine: Path) -> None:
 
 def test_host_that_came_later_can_not_be_given_a_vote_here(mine: Path) -> None:
     before = contents(mine)
-    with pytest.raises(Refused, match=r"gamma is no validator.*xian_network_power to 0"):
+    with pytest.raises(Refused, match=r"gamma is not a validator.*xian_network_power to 0"):
         make(mine, hosts={"alpha": 10, "gamma": 10})
     assert contents(mine) == before
 
@@ -147,8 +147,8 @@ def test_peers_are_kept_as_they_are_wanted(mine: Path) -> None:
     ("changes", "reason"),
     [
         ({"chain_id": "unit-2"}, r"genesis of unit-1, not of unit-2"),
-        ({"genesis": "/nowhere/genesis.json"}, "is no genesis: .*No such file"),
-        ({"hosts": {"delta": 10}}, "delta is no validator of the genesis"),
+        ({"genesis": "/nowhere/genesis.json"}, "is not a genesis: .*No such file"),
+        ({"hosts": {"delta": 10}}, "delta is not a validator of the genesis"),
     ],
 )
 def test_network_is_not_joined_by_mistake(

@@ -17,8 +17,8 @@ def fault(request: requests.Object, check: bool) -> requests.Object:  # noqa: AR
     [
         ("", "not JSON in UTF-8"),
         ("\udcff", "not JSON in UTF-8"),
-        ("[]", "no JSON object"),
-        ("7", "no JSON object"),
+        ("[]", "not a JSON object"),
+        ("7", "not a JSON object"),
         ("[" * 200_000, "nested too deeply"),
         ('{"one": 2}', "a fault of this program, please report it: TypeError"),
         ("{}", "(test_requests.py, line"),

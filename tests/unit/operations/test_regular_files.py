@@ -32,10 +32,10 @@ def _socket(path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, _link, _socket])
-def test_reader_refuses_what_is_no_plain_file(tmp_path: Path, make: Callable[[Path], None]) -> None:
+def test_reader_refuses_all_but_regular_files(tmp_path: Path, make: Callable[[Path], None]) -> None:
     (tmp_path / "secret").write_text("of root")
     make(tmp_path / "file")
-    with pytest.raises(RecoveryRefused, match=f"{tmp_path}/file is no plain file"):
+    with pytest.raises(RecoveryRefused, match=f"{tmp_path}/file is not a regular file"):
         read_regular_file(tmp_path / "file", 100)
 
 
@@ -46,5 +46,5 @@ def test_reader_follows_no_link_in_the_place_of_the_folder(
     (tmp_path / "secret").mkdir()
     (tmp_path / "secret" / "file").write_text("of root")
     make(tmp_path / "folder")
-    with pytest.raises(RecoveryRefused, match=f"{tmp_path}/folder is no folder"):
+    with pytest.raises(RecoveryRefused, match=f"{tmp_path}/folder is not a folder"):
         read_regular_file(tmp_path / "folder" / "file", 100)

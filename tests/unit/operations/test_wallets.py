@@ -58,7 +58,7 @@ def test_wallet_that_is_not_asked_for_stays_known_while_its_key_is_there(tmp_pat
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../api", "a/b", "/api", ".api", "a\nb", "a\0b"])
 def test_wallet_name_that_is_no_file_name_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(SettingError, match="no name for a wallet"):
+    with pytest.raises(SettingError, match="is not a name for a wallet"):
         make_wallets(tmp_path / "wallets", ["api", name], check=False)
     assert list(tmp_path.iterdir()) == []
 

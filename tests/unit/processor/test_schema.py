@@ -120,7 +120,7 @@ def test_journal_is_refused_to_a_second_processor(path: Path) -> None:
 
 def test_damaged_journal_is_refused_with_its_path(path: Path) -> None:
     path.write_bytes(b"no database" * 1000)
-    with pytest.raises(SettingError, match="is no journal, or a damaged one") as refused:
+    with pytest.raises(SettingError, match="is not a journal, or a damaged one") as refused:
         opened(path)
     assert str(path) in str(refused.value)
 

@@ -136,6 +136,6 @@ def test_archive_truncated_or_missing_is_refused(folder: Path) -> None:
 
 def test_archive_with_an_encrypted_key_is_named(folder: Path) -> None:
     (folder / "config" / "priv_validator_key.json").write_text("$ANSIBLE_VAULT;1.1;AES256\n00")
-    with pytest.raises(RecoveryRefused, match="is no JSON object") as refused:
+    with pytest.raises(RecoveryRefused, match="is not a JSON object") as refused:
         ask(packed(folder))
     assert "ansible-vault" in refused.value.explain()

@@ -72,7 +72,7 @@ def test_index_needs_a_database(copied: Path) -> None:
 
 
 def test_index_shows_no_invalid_dsn(copied: Path) -> None:
-    with pytest.raises(SettingError, match="is no PostgreSQL DSN") as refused:
+    with pytest.raises(SettingError, match="is not a PostgreSQL DSN") as refused:
         ask(copied, dsn="mysql://me:hush@db/index")
     assert "hush" not in refused.value.explain()
 

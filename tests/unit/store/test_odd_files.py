@@ -26,9 +26,9 @@ async def test_store_opens_regular_files_only(tmp_path: Path, make: Callable[[Pa
     path = tmp_path / "projection.sqlite3"
     make(path)
     store = SqliteStore(path, "chain-1", "con_job_workflow")
-    with pytest.raises(ProjectionUnavailable, match="no regular file"):
+    with pytest.raises(ProjectionUnavailable, match="is not a regular file"):
         await store.progress()
-    with pytest.raises(ProjectionUnavailable, match="no regular file"):
+    with pytest.raises(ProjectionUnavailable, match="is not a regular file"):
         await store.prepare()
     await store.close()
     assert set(tmp_path.iterdir()) == before | {path}

@@ -169,7 +169,7 @@ async def test_rebuild_waits_for_no_pipe_and_follows_no_link(tmp_path: Path, kin
     lock = tmp_path / "projection.sqlite3.rebuild.lock"
     (tmp_path / "elsewhere").touch()
     lock.symlink_to(tmp_path / "elsewhere") if kind == "link" else os.mkfifo(lock)
-    with pytest.raises(ProjectionUnavailable, match=f"{lock} is no regular file"):
+    with pytest.raises(ProjectionUnavailable, match=f"{lock} is not a regular file"):
         async with store.rebuilding():
             pass
 

@@ -50,7 +50,7 @@ def require_no_credentials(url: str) -> str:
     try:
         has_credentials = "@" in urlsplit(url).netloc
     except ValueError:
-        raise ValueError("it is no URL") from None
+        raise ValueError("it is not a URL") from None
     if has_credentials:
         raise ValueError("give http://HOST:PORT, a node's URL holds no user and no password")
     return url

@@ -43,7 +43,7 @@ class RemainingPower:
             else ""
         )
         if self.own == 0:
-            return f"{names} is no validator: the chain goes on{dissent}"
+            return f"{names} is not a validator: the chain goes on{dissent}"
         if self.is_all:
             return f"no other validator than {names}: the chain stands still meanwhile{dissent}"
         power = f"{self.remaining} of {self.total} voting power is up"

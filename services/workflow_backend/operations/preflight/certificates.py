@@ -73,7 +73,7 @@ def _shown(host: Host, certificate: bytes, files: Pem, now: float) -> Iterator[F
     # Authorities that only the host knows are not here: then everything but them is looked at.
     client = _trusting(trusted or (own[0] if own else b""))
     if own is None or _trusting(own[0]) is None:
-        yield found(f"{path} is no certificate in PEM", "its own certificate comes first in it")
+        yield found(f"{path} is not a certificate in PEM", "its own certificate comes first in it")
         return
     key = _key(host)
     if client is None or not key:
@@ -87,7 +87,7 @@ def _shown(host: Host, certificate: bytes, files: Pem, now: float) -> Iterator[F
     except ssl.SSLError as error:
         hint = "give the certificate and the key that were made together"
         fits = error.reason != "KEY_VALUES_MISMATCH"
-        what = "is no private key in PEM" if fits else f"is not the key of {path}"
+        what = "is not a private key in PEM" if fits else f"is not the key of {path}"
         yield found(f"workflow_services_api_key {what}", hint)
         return
     name = api_name(host)

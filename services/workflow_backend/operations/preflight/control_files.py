@@ -79,7 +79,7 @@ def read_network(folder: Path) -> Network | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SettingError(f"{folder} is no network: {error}") from error
+        raise SettingError(f"{folder} is not a network folder: {error}") from error
 
 
 def is_unencrypted(file: Path) -> bool:
@@ -114,7 +114,7 @@ def _read(paths: Iterable[Path]) -> Iterator[tuple[Path, str]]:
             if path.is_file() and path.stat().st_size <= _LARGEST and path.name[0] != ".":
                 yield path, path.read_text(encoding="utf-8")
         except OSError, UnicodeDecodeError:
-            continue  # Ansible could not read it either, or it is no file of variables
+            continue  # Ansible could not read it either, or it is not a file of variables
 
 
 def _encrypted(path: Path) -> bool:

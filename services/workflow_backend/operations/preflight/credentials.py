@@ -111,7 +111,7 @@ def check(inventory: Inventory) -> Iterator[Finding]:
 def _reason(secret: Secret) -> str:
     if secret.key:
         few = len(set(secret.text.lower())) < 8  # chance makes one of these in 10^12 tries
-        return "is no random key" if few else ""
+        return "is not a random key" if few else ""
     return weakness(secret.text, secret.names)
 
 

@@ -36,7 +36,7 @@ def _dsn(host: Host, name: str, text: str) -> Iterator[Finding]:
     dsn = Dsn.parse(text)
     if dsn is None or not dsn.is_address:
         form = "such as postgresql://USER:PASSWORD@HOST/DATABASE"
-        yield Finding(CHECK, (host.name,), f"{name} is no PostgreSQL address", form)
+        yield Finding(CHECK, (host.name,), f"{name} is not a PostgreSQL address", form)
         return
     if dsn.is_local:
         return

@@ -27,7 +27,7 @@ def _open(host: Host) -> Iterator[Finding]:
         if ip_address(address).is_loopback:
             return
     except ValueError:
-        return  # that it is no address is a finding already
+        return  # that it is not an address is a finding already
     tokens = ("workflow_services_tokens", "workflow_services_operator_token")
     unread = host.names.intersection(tokens) - host.values.keys()
     if not host.systemd and not unread and not any(map(host.get, tokens)):

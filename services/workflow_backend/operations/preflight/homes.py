@@ -16,7 +16,7 @@ def check(host: Host, home: Mapping[str, Any], inventory: Inventory) -> Iterator
     path = host.text("xian_node_home")
     network = inventory.network(host)
     if home["problem"]:
-        yield found(f"{path} is no node's home: {home['problem']}", "move it away, or mend it")
+        yield found(f"{path} is not a node's home: {home['problem']}", "move it away, or mend it")
     elif home["chain_id"] and network:
         identity = network.hosts.get(host.name, {})
         if home["chain_id"] != network.chain_id:

@@ -114,7 +114,7 @@ class Machine(_Answer):
 
 
 def parse_machine(answer: Any) -> tuple[dict[str, Any] | None, str]:
-    """Return what a host answered, or why that is no answer; neither where it was not asked."""
+    """Return what a host answered, or why that is not an answer; neither where it was not asked."""
     if answer is None:
         return None, ""
     try:

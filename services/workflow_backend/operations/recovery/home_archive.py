@@ -47,7 +47,7 @@ class HomeArchive(Reported):
 def verify_home(request: HomeArchive, *, check: bool) -> Object:
     """Verify the archive of a home on the control machine; return its sum and content.
 
-    Raises RecoveryRefused for what is no whole home of this host's on this network.
+    Raises RecoveryRefused for what is not a complete home of this host's on this network.
     """
     del check  # a folder is packed either way: what is said of it has to be true
     archive = request.path
@@ -133,7 +133,7 @@ def _require_layout(
         missing.append(STATE if blocks else BLOCKS)
     if missing:
         raise RecoveryRefused(
-            f"{request.path} lacks {', '.join(missing)}: it is no whole home",
+            f"{request.path} lacks {', '.join(missing)}: it is not a complete home",
             hint="pack all of the home, of a node that is stopped",
         )
     genesis = files[top + GENESIS]
@@ -182,7 +182,7 @@ def _object(request: HomeArchive, name: str, text: bytes) -> dict[str, Any]:
         found = None
     if not isinstance(found, dict):
         raise RecoveryRefused(
-            f"{name} in {request.path} is no JSON object",
+            f"{name} in {request.path} is not a JSON object",
             hint="where it is encrypted, decrypt it with ansible-vault",
         )
     return found

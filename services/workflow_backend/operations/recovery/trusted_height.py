@@ -131,12 +131,12 @@ def _valid_offers(request: TrustedHeight, selected: VouchingPeers, top: int) -> 
     found: _Offers = {}
     for host, given in request.offers.items():
         if not isinstance(given, list) or len(given) > MAX_OFFERS:
-            selected.left_out.setdefault(host, "what it offers is no list of states")
+            selected.left_out.setdefault(host, "what it offers is not a list of states")
             continue
         try:
             offers = _OFFERS.validate_python(given)
         except ValidationError:
-            selected.left_out.setdefault(host, "what it offers is no state of a chain")
+            selected.left_out.setdefault(host, "what it offers is not a state of a chain")
             continue
         for offer in offers:
             if offer.height > top:

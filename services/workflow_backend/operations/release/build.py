@@ -22,7 +22,7 @@ _PARTS = Path("setup/release.py")
 
 
 class NoClone(WorkflowError):
-    """This is no folder of a clone, and a release is built from one."""
+    """This is not a folder of a clone, and a release is built from one."""
 
     hint = "change to the clone of the workflow backend"
 

@@ -12,7 +12,7 @@ _SENTINEL = 16
 
 
 class NotGo(ValueError):
-    """The file is no program that Go 1.18 or a later one built."""
+    """The file is not a program that Go 1.18 or a later one built."""
 
 
 def modules(program: Path) -> list[tuple[str, str, str]]:

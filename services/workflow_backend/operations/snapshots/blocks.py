@@ -176,14 +176,14 @@ async def _free_port() -> int:
 
 
 def rpc_url(home: Path) -> str:
-    """Return where a home's node serves its RPC; raises RecoveryRefused for what is no home."""
+    """Return where a home's node serves its RPC; raises RecoveryRefused for what is not a home."""
     path = home / "config" / "config.toml"
     try:
         parts = urlsplit(tomllib.loads(path.read_text(encoding="utf-8"))["rpc"]["laddr"])
         host, port = str(parts.hostname), parts.port
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise RecoveryRefused(
-            f"{home} is no node's home: {path} can't be used ({type(error).__name__})",
+            f"{home} is not a node's home: {path} can't be used ({type(error).__name__})",
             hint="the deployment makes it",
         ) from error
     if host in {"0.0.0.0", "::"}:  # noqa: S104 - all addresses, this machine's own among them

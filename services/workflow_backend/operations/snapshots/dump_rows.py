@@ -91,7 +91,7 @@ def read(source: IO[bytes], name: str) -> Iterator[Rows | SequenceValue]:
             yield SequenceValue(value[1], value[2], int(value[3]), value[4] == "true")
         elif not _IDLE.fullmatch(text):
             shown = "".join(c if c.isprintable() else "?" for c in text[:80])
-            raise RecoveryRefused(f"{name} holds a statement that is no row: {shown}", hint=_WHY)
+            raise RecoveryRefused(f"{name} holds a statement that is not a row: {shown}", hint=_WHY)
 
 
 _WHY = "nobody makes such a dump by accident: find out who had it, and use another snapshot"

@@ -32,7 +32,7 @@ def require_plain(folder: Path) -> None:
         ) from error
     for path in entries:
         if not stat.S_ISREG(path.lstat().st_mode):
-            raise RecoveryRefused(f"{path} is no plain file", hint=_ANOTHER)
+            raise RecoveryRefused(f"{path} is not a regular file", hint=_ANOTHER)
 
 
 def require_same(folder: Path, manifest: Manifest) -> None:

@@ -176,7 +176,7 @@ def _is_whole(height: int, hashes: Sequence[str], known: KnownBlock) -> bool:
         return False
     try:
         same = data_hash(hashes) == known.data_hash
-    except ValueError:  # one is no hash
+    except ValueError:  # one is not a hash
         same = False
     if not same:
         raise _other_transactions(height)

@@ -93,7 +93,7 @@ def read_manifest(folder: Path) -> bytes:
         return read_regular_file(folder / MANIFEST, MOST_BYTES)
     except OSError as error:
         raise RecoveryRefused(
-            f"{folder} is no snapshot: {MANIFEST} can't be read ({error.strerror})",
+            f"{folder} is not a snapshot: {MANIFEST} can't be read ({error.strerror})",
             hint="give the folder that holds it",
         ) from error
 
@@ -103,7 +103,7 @@ def parse_manifest(given: bytes, where: Path) -> Manifest:
     try:
         manifest = Manifest.model_validate_json(given)
     except ValidationError as error:
-        raise RecoveryRefused(f"{where / MANIFEST} is no manifest: {problems(error)}") from None
+        raise RecoveryRefused(f"{where / MANIFEST} is not a manifest: {problems(error)}") from None
     if manifest.format != FORMAT:
         raise RecoveryRefused(
             f"{where} has format {manifest.format}, this release knows {FORMAT}",

@@ -53,7 +53,9 @@ def environment(dsn: str, name: str) -> dict[str, str]:
     """
     parts = Dsn.parse(dsn)
     if parts is None or not parts.is_address or len(parts.servers) > 1:
-        raise SettingError(f"{name} is no PostgreSQL DSN, such as postgresql://user@host/database")
+        raise SettingError(
+            f"{name} is not a PostgreSQL DSN, such as postgresql://user@host/database"
+        )
     if unknown := next((key for key in parts.options if key not in _VARIABLES), None):
         raise SettingError(f"{name} has the parameter {unknown!r}, which is not known here")
     given = {

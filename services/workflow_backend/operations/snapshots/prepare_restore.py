@@ -135,7 +135,8 @@ def _require_home(request: Restore) -> None:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         raise RecoveryRefused(
-            f"{request.home} is no node's home: {path.name} can't be read", hint="deploy it first"
+            f"{request.home} is not a node's home: {path.name} can't be read",
+            hint="deploy it first",
         ) from error
     if digest != request.genesis_sha256:
         raise RecoveryRefused(

@@ -68,11 +68,11 @@ def _require_tables(file: Path, database: sqlite3.Connection, tables: tuple[str,
         names.add(name)
     for table in tables:
         if table not in names:
-            raise _no_projection(file, f"{table} is no table of it")
+            raise _no_projection(file, f"{table} is not one of its tables")
 
 
 def _no_projection(file: Path, reason: str) -> RecoveryRefused:
-    return RecoveryRefused(f"{file} is no projection: {reason}", hint=REBUILD)
+    return RecoveryRefused(f"{file} is not a projection: {reason}", hint=REBUILD)
 
 
 def check(file: Path, manifest: Manifest) -> None:

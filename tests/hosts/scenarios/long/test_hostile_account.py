@@ -86,7 +86,7 @@ def test_root_fetches_no_link_in_the_place_of_a_snapshots_file(
         play = hosts.begin("drill", "--limit", HOST)
         wrong = [*_wrong(play, planters, control)]
     assert not wrong, "\n".join(wrong)
-    assert "state.tar.gz is no plain file" in play.failed().prose
+    assert "state.tar.gz is not a regular file" in play.failed().prose
 
 
 def _wrong(play: Play, planters: Planters, control: Path) -> Iterator[str]:

@@ -117,4 +117,4 @@ async def test_worker_without_rights_on_the_earlier_contract_names_it(
     worker.extra["XIAN_WORKFLOW_EARLIER_CONTRACTS"] = stranger
     worker.start("processor")
     assert await asyncio.to_thread(worker.running["processor"].wait, 30) == 1
-    assert f"is no worker of {stranger}" in worker.log("processor")
+    assert f"is not a worker of {stranger}" in worker.log("processor")

@@ -142,7 +142,7 @@ async def test_health_names_what_lies_in_place_of_a_heartbeat(
     began = time.monotonic()
     found = by_name((await health.check_health(watched)).checks)["processor"]
     assert found.state == State.FAILED
-    assert ("heartbeat can't be read" if what == "link" else "is no heartbeat") in found.what
+    assert ("heartbeat can't be read" if what == "link" else "is not a heartbeat") in found.what
     assert time.monotonic() - began < 30  # a hang is a failure
     assert health.table([found])
 

@@ -1,4 +1,4 @@
-"""Addresses: what clashes on a host, what is no address, who reaches whom."""
+"""Addresses: what clashes on a host, what is not an address, who reaches whom."""
 
 import pytest
 

@@ -79,7 +79,7 @@ def test_key_has_to_be_the_certificates(made: Made) -> None:
     assert what.startswith("workflow_services_api_key is not the key of ")
     assert "PRIVATE" not in what
     what = problem(made.findings(workflow_services_api_key="bm8ga2V5IGF0IGFsbA"), "certificates")
-    assert what == "workflow_services_api_key is no private key in PEM"
+    assert what == "workflow_services_api_key is not a private key in PEM"
 
 
 def test_key_with_a_passphrase_is_refused_and_asks_nobody(made: Made) -> None:
@@ -104,7 +104,7 @@ def test_certificate_of_another_authority_is_refused(made: Made, tmp_path: Path)
 )
 def test_certificate_that_is_none_is_named(made: Made, text: bytes) -> None:
     made.certificate = text
-    assert problem(made.findings(), "certificates").endswith("one.pem is no certificate in PEM")
+    assert problem(made.findings(), "certificates").endswith("one.pem is not a certificate in PEM")
     good = Made(made.folder, ADDRESS)
     good.authorities = text
     assert "workflow_services_api_ca: " in problem(good.findings(), "certificates")

@@ -73,7 +73,7 @@ def test_network_folder_that_is_missing_is_none(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"chain_id": 5}'])
 def test_broken_network_is_named(tmp_path: Path, text: str) -> None:
-    with pytest.raises(SettingError, match="net is no network"):
+    with pytest.raises(SettingError, match="net is not a network folder"):
         control_files.read_network(made_network(tmp_path / "net", text))
 
 

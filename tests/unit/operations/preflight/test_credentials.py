@@ -65,7 +65,7 @@ def test_weak_token_is_found() -> None:
 def test_key_that_is_not_random_is_found() -> None:
     keys = {"processor": "ab" * 32, "api": key("api")}
     findings = preflight(host(workflow_services_keys=keys))
-    assert problem(findings, "passwords") == "workflow_services_keys.processor is no random key"
+    assert problem(findings, "passwords") == "workflow_services_keys.processor is not a random key"
 
 
 def test_password_of_two_databases_is_found() -> None:

@@ -60,7 +60,7 @@ def test_authorities_that_are_not_named() -> None:
 @pytest.mark.parametrize("dsn", ["host=db.example user=u", "mysql://db.example/x", "//[db/x", "db"])
 def test_dsn_that_is_no_postgresql_address_is_found(dsn: str) -> None:
     what = problem(preflight(host(xian_node_index_dsn=dsn)), "databases")
-    assert what == "xian_node_index_dsn is no PostgreSQL address"
+    assert what == "xian_node_index_dsn is not a PostgreSQL address"
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -217,7 +217,7 @@ def home(**other: str) -> dict[str, Any]:
         ({"chain_id": "net-0"}, f"{HOME} is a home of the chain net-0, not net-1"),
         ({"genesis_sha256": key("x")}, "another genesis of net-1"),
         ({"validator": key("x")}, "the key of another validator"),
-        ({"problem": "genesis.json: No such file"}, "no node's home"),
+        ({"problem": "genesis.json: No such file"}, "is not a node's home"),
         (NO_HOME, ""),
         ({}, ""),
     ],

@@ -72,5 +72,5 @@ def test_folder_that_is_no_home(tmp_path: Path, text: str | None) -> None:
     if text is not None:
         (tmp_path / "config").mkdir()
         (tmp_path / "config" / "config.toml").write_text(text)
-    with pytest.raises(RecoveryRefused, match="is no node's home"):
+    with pytest.raises(RecoveryRefused, match="is not a node's home"):
         OwnStore(tmp_path, Path("cometbft")).inspect(1)

@@ -69,7 +69,7 @@ def test_chunks_may_end_anywhere(chunk: int, monkeypatch: pytest.MonkeyPatch) ->
     ],
 )
 def test_any_other_statement_is_refused_by_its_words(statement: str) -> None:
-    with pytest.raises(RecoveryRefused, match="a statement that is no row") as refused:
+    with pytest.raises(RecoveryRefused, match="a statement that is not a row") as refused:
         read(f"{HEAD}{statement}\n{COPY}{ROWS}\\.\n")
     assert refused.value.explain().isprintable()
 

@@ -37,7 +37,7 @@ def test_dsn_becomes_an_environment(dsn: str, found: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("dsn", ["", "secret", "http://h/secret", "postgresql://h:secret/x"])
 def test_dsn_that_is_none_is_refused_and_not_shown(dsn: str) -> None:
-    with pytest.raises(SettingError, match="DSN is no PostgreSQL DSN") as raised:
+    with pytest.raises(SettingError, match="DSN is not a PostgreSQL DSN") as raised:
         environment(dsn, "DSN")
     assert "secret" not in raised.value.explain()
 
@@ -208,7 +208,7 @@ def test_dump_statements_are_never_run(database: Database, tmp_path: Path) -> No
     database.put_back("one", "aside")
 
     altered(dump, "COPY one.t (n, x) FROM stdin", "COMMIT; DROP TABLE one.t; --")
-    with pytest.raises(RecoveryRefused, match="a statement that is no row: COMMIT; DROP TABLE"):
+    with pytest.raises(RecoveryRefused, match="a statement that is not a row: COMMIT; DROP TABLE"):
         database.put_in_place(dump, one(), "aside")
     assert rows(database) == 1
     assert not database.has_schema("aside")

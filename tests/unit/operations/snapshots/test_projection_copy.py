@@ -53,7 +53,7 @@ def test_copy_with_other_things_than_tables_is_refused(
     sealed = tmp_path / "sealed"
     sealed.mkdir()
     samples.state(sealed / STATE)
-    with pytest.raises(RecoveryRefused, match=r"is no projection: (it has a|projection is no)"):
+    with pytest.raises(RecoveryRefused, match=r"is not a projection: (it has a|projection is not)"):
         projection_copy.check(path, samples.seal(sealed))
 
 
@@ -79,7 +79,7 @@ def test_copy_with_an_immense_value_is_given_up(
         "INSERT INTO more VALUES (zeroblob(2 << 20))",
     )
     with (
-        pytest.raises(RecoveryRefused, match="is no projection: string or blob too big"),
+        pytest.raises(RecoveryRefused, match="is not a projection: string or blob too big"),
         opened(path, "more") as database,
     ):
         database.execute("SELECT value FROM more").fetchone()

@@ -96,13 +96,13 @@ def _link(folder: Path) -> None:
         (_lengthen, "is too long"),
         (_flip, "has the sum"),
         (_tamper, "is not that of this manifest"),
-        (_link, "is no plain file"),
+        (_link, "is not a regular file"),
         (lambda folder: (folder / STATE).unlink(), "is missing"),
         (lambda folder: (folder / "more").write_text(""), "holds more, of which its manifest"),
-        (lambda folder: (folder / "more").mkdir(), "is no plain file"),
-        (lambda folder: os.mkfifo(folder / "more"), "is no plain file"),
-        (lambda folder: (folder / "manifest.json").unlink(), "is no snapshot"),
-        (lambda folder: (folder / "manifest.json").write_text("{}"), "is no manifest"),
+        (lambda folder: (folder / "more").mkdir(), "is not a regular file"),
+        (lambda folder: os.mkfifo(folder / "more"), "is not a regular file"),
+        (lambda folder: (folder / "manifest.json").unlink(), "is not a snapshot"),
+        (lambda folder: (folder / "manifest.json").write_text("{}"), "is not a manifest"),
         (lambda folder: (folder / "manifest.json").write_text(" " * (2 << 20)), "is larger than"),
         (lambda folder: (folder / "signatures.json").unlink(), "nobody has signed"),
         (shutil.rmtree, "there is no snapshot"),
@@ -121,7 +121,7 @@ def test_harm_is_found(
     ("changes", "message"),
     [
         ({"format": 2}, "has format 2, this release knows 1"),
-        ({"files": {"../../etc/passwd": {"size": 1, "sha256": "00" * 32}}}, "is no manifest"),
+        ({"files": {"../../etc/passwd": {"size": 1, "sha256": "00" * 32}}}, "is not a manifest"),
         ({"files": {}}, "do not go together"),
         ({"index": {"height": 1, "block_hash": "00" * 32, "schema_version": 7}}, "do not go tog"),
         ({"height": 0}, "height: Input should be greater than 0"),
@@ -197,7 +197,7 @@ class TestProjection:
     ) -> None:
         (with_projection / SQLITE).write_bytes(b"no database at all" * 99)
         self.seal(with_projection, key)
-        with pytest.raises(RecoveryRefused, match="is no projection"):
+        with pytest.raises(RecoveryRefused, match="is not a projection"):
             verify.verify(samples.verify_request(with_projection, trust), check=False)
 
     def test_newer_releases(self, with_projection: Path, trust: Trust, key: Path) -> None:

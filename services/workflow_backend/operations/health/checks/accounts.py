@@ -45,7 +45,7 @@ def worker(account: str, registered: bool) -> Check:
     """Return whether an account may claim items."""
     if registered:
         return Check("worker", State.OK, f"{short(account)} may claim items")
-    return Check("worker", State.FAILED, f"{account} is no worker of the contract", BOOTSTRAP)
+    return Check("worker", State.FAILED, f"{account} is not a worker of the contract", BOOTSTRAP)
 
 
 def former_worker(account: str, registered: bool) -> Check:

@@ -50,7 +50,7 @@ def test_restore_that_was_cut_short_is_named(home: Path, phase: Phase, word: str
 def test_restore_journal_that_is_a_pipe_or_a_link_is_refused(home: Path) -> None:
     journal = home.parent / "restore" / "journal.json"
     os.mkfifo(journal)
-    assert "no plain file" in restore.find_unfinished(home)[0].what
+    assert "is not a regular file" in restore.find_unfinished(home)[0].what
     journal.unlink()
     journal.symlink_to("/etc/shadow")
     (check,) = restore.find_unfinished(home)
