@@ -92,6 +92,23 @@ def test_playbook_refuses_a_project_that_takes_facts_for_variables(
     assert "inject_facts_as_vars = false" in refused.stdout
 
 
+def test_callback_of_the_collection_prints_a_failure_once(project: Project) -> None:
+    nobody = project.folder / "nobody.yml"
+    nobody.write_text("all: {hosts: {one: {}}}\n")
+    settings = "inject_facts_as_vars = false"
+    reason = "The inventory has no host in its groups"
+    try:
+        times = []
+        for more in ("", f"\nstdout_callback = {NAME}.readable"):
+            project.configure(settings + more)
+            refused = project.play("health", nobody)
+            assert refused.returncode == 2, refused.stdout
+            times.append(refused.stdout.count(reason))
+    finally:
+        project.configure(settings)
+    assert times == [2, 1]
+
+
 def documented(project: Project, kind: str) -> dict[str, object]:
     listed = project.run("ansible-doc", "-t", kind, "--list", "--json", NAME)
     assert listed.returncode == 0, listed.stderr
