@@ -20,13 +20,13 @@ STALE = 86400  # seconds after which nobody comes back for an archive
 
 
 class Store:
-    """The releases of a host; in check mode it only tells what it would do."""
+    """The releases of a host; in check mode it changes nothing and reports what it would do."""
 
     def __init__(self, root, check):
         self.root, self.check = root, check
         self.releases = root / "releases"
         self.changes, self.removed = [], []
-        self.step = "looking at what is there"
+        self.step = "reading the installed releases"
         self.current, self.previous = self._linked("current"), self._linked("previous")
         # The one installed last comes first.
         self.installed = sorted(filter(self.mark, self._names()), key=self._age)
@@ -49,8 +49,8 @@ class Store:
             if mark:
                 return True
             raise ModuleError(
-                f"its archive is not known: the file given tells of {description['id']}",
-                "give the one of this release (release_file)",
+                f"its archive is not known: the given file describes {description['id']}",
+                "set release_file to the description of this release",
             )
         if mark:
             self._refuse_other_content(mark, description)
@@ -58,9 +58,7 @@ class Store:
                 archive.unlink()  # another run installed it while this one uploaded it again
             return True
         if str(home) != description["path"]:
-            raise ModuleError(
-                f"it is made for {description['path']} alone", "leave release_root out"
-            )
+            raise ModuleError(f"it works in {description['path']} only", "do not set release_root")
         there = archive.exists() and self._is_right(archive, description, uploaded)
         self._leave_room(description, there)
         if not (there or self.check):
@@ -76,7 +74,7 @@ class Store:
 
         To go back lets both point to it: whoever comes next sees that there is nothing before it.
         """
-        self.step = "making it the current one"
+        self.step = "making it current"
         if name not in self.installed:
             raise ModuleError("it is not installed", "install it first (playbooks/deploy.yml)")
         before, was = self.current, self.previous
@@ -130,7 +128,7 @@ class Store:
             raise ModuleError(
                 f"{len(wrong)} entries of {home} are not as they were installed, "
                 f"the first: {wrong[0]}",
-                f"find out who changed it; remove {home / MARK} and deploy again to mend it",
+                f"find out who changed it; remove {home / MARK} and deploy again to repair it",
             )
 
     def _install(self, home, archive, description):
@@ -160,7 +158,7 @@ class Store:
     def _refuse_other_content(self, mark, description):
         if mark["manifest_sha256"] != description["manifest_sha256"]:
             raise ModuleError(
-                "the release of that name here holds other files than the one given",
+                "this host has other files under that release's name",
                 "deploy the archive that was installed here, or change the version and build",
             )
 
@@ -173,14 +171,14 @@ class Store:
             archive.unlink()
         if uploaded:
             raise ModuleError(
-                f"the archive's SHA-256 is {found}, and the build says {description['sha256']}",
-                "build the release again (make release); if it comes from elsewhere, ask there",
+                f"the archive's SHA-256 is {found}, the build's is {description['sha256']}",
+                "build the release again (make release), or get it again from where it came",
             )
         return False  # a part of one, or an old one: it has to be uploaded
 
     def _leave_room(self, description, there):
         """Refuse what can't fit: the archive, its files, and the environments made from them."""
-        self.step = "looking for room"
+        self.step = "checking the free space"
         folder = next(path for path in (self.root, *self.root.parents) if path.exists())
         needed = 2 * description["unpacked_bytes"] + (0 if there else description["bytes"])
         free = shutil.disk_usage(folder).free
@@ -211,19 +209,19 @@ def _unlike_manifest(home, digest_of_manifest):
     """What of a release from before there were sums of all is not as its manifest says."""
     listing = home / "manifest.json"
     if not is_file(listing, digest_of_manifest):
-        return ["manifest.json is another"]
+        return ["manifest.json was changed"]
     files = json.loads(listing.read_text(encoding="utf-8"))["files"]
     return [
-        f"{name} is another"
-        for name, wanted in sorted(files.items())
+        f"{name} was changed"
+        for name, sha256 in sorted(files.items())
         # What only the making of the environments needed is gone.
-        if not name.startswith("install/") and not is_file(home / name, wanted)
+        if not name.startswith("install/") and not is_file(home / name, sha256)
     ]
 
 
-def is_file(path, wanted):
-    """Whether there is such a file and its SHA-256 is the one wanted."""
-    return path.is_file() and not path.is_symlink() and digest(path) == wanted
+def is_file(path, sha256):
+    """Whether there is such a file with this SHA-256."""
+    return path.is_file() and not path.is_symlink() and digest(path) == sha256
 
 
 def in_use(releases):

@@ -13,12 +13,12 @@ _LARGEST = 64 << 20  # bytes of a listing at most; that of 20,000 files has 3 MB
 
 def text_of(home):
     """The listing of all that is in the folder, as a text."""
-    found, _ = _look(home, set())
+    found, _ = _walk(home, set())
     return json.dumps(found, indent=1, sort_keys=True) + "\n"
 
 
 def differences(home, digest_of_listing, mark):
-    """What is not as the listing says, each in words; `mark` is the file that came after it."""
+    """What differs from the listing, each in words; `mark` is the file that came after it."""
     try:
         descriptor = os.open(home / LISTING, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with os.fdopen(descriptor, "rb") as file:
@@ -26,27 +26,27 @@ def differences(home, digest_of_listing, mark):
     except OSError:
         return [f"{LISTING} is missing"]
     if hashlib.sha256(text).hexdigest() != digest_of_listing:
-        return [f"{LISTING} is another"]
-    wanted = json.loads(text)
-    found, open_to = _look(home, {LISTING, mark})
-    told = [
-        f"{name} {_word(name, wanted, found)}"
-        for name in sorted({*wanted, *found})
-        if wanted.get(name) != found.get(name)
+        return [f"{LISTING} was changed"]
+    installed = json.loads(text)
+    found, open_to = _walk(home, {LISTING, mark})
+    changed = [
+        f"{name} {_difference(name, installed, found)}"
+        for name in sorted({*installed, *found})
+        if installed.get(name) != found.get(name)
     ]
-    return told + [f"{name} can be changed by {who}" for name, who in open_to]
+    return changed + [f"{name} can be changed by {who}" for name, who in open_to]
 
 
-def _word(name, wanted, found):
+def _difference(name, installed, found):
     if name not in found:
         return "is missing"
-    return "is another" if name in wanted else "is none of it"
+    return "was changed" if name in installed else "was added"
 
 
-def _look(home, without):
+def _walk(home, without):
     """Each entry below the folder with what it is, of a file its sum; no link is followed.
 
-    Beside it the entries that another account than the folder's owner could change, and which.
+    Also the entries that an account other than the folder's owner could change, and which one.
     """
     found, open_to, folders, owner = {}, [], [home], home.stat().st_uid
     while folders:

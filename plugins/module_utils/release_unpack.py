@@ -37,13 +37,13 @@ def unpack(archive, target, manifest_sha256, most_bytes):
             left -= member.size
             if left < 0:
                 raise ModuleError(f"it unpacks to more than {most_bytes} bytes", "build it again")
-            wanted = (links if member.issym() else files).pop(member.name, None)
+            expected = (links if member.issym() else files).pop(member.name, None)
             path = target / member.name
-            if wanted:
+            if expected:
                 path.parent.mkdir(parents=True, exist_ok=True)
-            if wanted and member.issym() and member.linkname == wanted:
-                path.symlink_to(wanted)
-            elif not (wanted and member.isreg() and copy(tar, member, path) == wanted):
+            if expected and member.issym() and member.linkname == expected:
+                path.symlink_to(expected)
+            elif not (expected and member.isreg() and copy(tar, member, path) == expected):
                 raise ModuleError(f"{member.name} is not what the manifest says", "build it again")
     if files or links:
         raise ModuleError(f"the archive lacks {min({**files, **links})}", "build the release again")

@@ -17,18 +17,18 @@ description:
   - An archive is verified before it is unpacked, each file of it while it is written.
   - What is installed is listed with its sums and compared with that before it becomes current, and
     by C(verify).
-  - A release is there once its mark is written, the last act of installing it.
-  - What was interrupted is done anew.
-  - To go C(back) is to activate a release that was current before; there is none before it then.
+  - A release counts as installed once its mark is written, the last step.
+  - What was interrupted starts over.
+  - C(back) activates an earlier release again; afterwards it has no previous one.
   - Where the archive is needed and is not on the host, nothing is done and C(missing) is true.
 options:
   root: {description: Folder of the releases and of C(current), type: str, required: true}
   id:
-    description: The release; not needed to look or to prune, and to verify the current one.
+    description: The release; not needed to list or prune releases, and to verify the current one.
     type: str
     default: ""
   steps:
-    description: What to do, in this order. Nothing is only to look.
+    description: What to do, in this order. Without a step the releases are only listed.
     type: list
     elements: str
     choices: [install, activate, back, prune, verify]
@@ -62,7 +62,7 @@ removed: {description: Releases that were or would be removed, type: list, retur
 
 
 def main():
-    """Do the steps, and tell Ansible."""
+    """Do the steps, and report to Ansible."""
     module = AnsibleModule(
         argument_spec={
             "root": {"type": "str", "required": True},
@@ -101,15 +101,15 @@ def main():
         current=store.current,
         previous=store.previous,
         releases=[name for name in store.installed if name not in store.removed],
-        versions=told(store, "versions", {}),
-        compatible=told(store, "consensus_compatible_with", []),
+        versions=from_marks(store, "versions", {}),
+        compatible=from_marks(store, "consensus_compatible_with", []),
         removed=store.removed,
     )
 
 
-def told(store, what, default):
-    """Return what the build said of each release that is there."""
-    return {name: (store.mark(name) or {}).get(what, default) for name in store.installed}
+def from_marks(store, field, default):
+    """Return a field of each installed release's mark, which the build wrote."""
+    return {name: (store.mark(name) or {}).get(field, default) for name in store.installed}
 
 
 def work(store, given):

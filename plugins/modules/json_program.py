@@ -79,13 +79,13 @@ def main():
     except Unbounded as error:
         module.fail_json(msg=f"{' '.join(argv)} {error}, and was killed")
     if status != 0:
-        module.fail_json(msg=err.strip() or f"{argv[0]} exited with {status} and said nothing")
+        module.fail_json(msg=err.strip() or f"{argv[0]} exited with {status} and printed nothing")
     try:
         answer = json.loads(out)
     except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
-        module.fail_json(msg=f"{argv[0]} answered no JSON object: {out[:200]!r}")
+        module.fail_json(msg=f"{argv[0]} did not answer with a JSON object: {out[:200]!r}")
     module.exit_json(
         changed=bool(answer.get("changed")),
         diff={"prepared": answer.get("diff", "")},

@@ -1,4 +1,4 @@
-"""Reads files that another account may have put there: regular ones alone, and never without end."""
+"""Reads files that another account may have put there: regular ones only, up to a limit."""
 
 import errno
 import os

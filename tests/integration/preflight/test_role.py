@@ -178,7 +178,7 @@ def test_preflight_reports_all_problems_before_anything_is_changed(
         "PROBLEM all hosts variables no role knows xian_node_block_polcy",
         "PROBLEM two variables can't be evaluated: workflow_services_report",
         f"PROBLEM two network the network net-1 in {tmp_path}/network does not know this host",
-        f"PROBLEM all hosts wallets {' and '.join(writers)} have one wallet",
+        f"PROBLEM all hosts wallets {' and '.join(writers)} have the same wallet",
         "PROBLEM all hosts passwords the password in xian_node_index_dsn is a well-known word",
         "PROBLEM two exposure the API listens on 0.0.0.0 and asks nobody for a token",
     ):

@@ -36,11 +36,11 @@ def link(path: Path, target: str) -> None:
 CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "an environment's code": (
         lambda home: write(home / "node/bin/python", "#!/bin/sh\necho evil\n"),
-        "node/bin/python is another",
+        "node/bin/python was changed",
     ),
     "a file more": (
         lambda home: write(home / "node/lib/site-packages/sitecustomize.py", "evil"),
-        "node/lib is none of it",
+        "node/lib was added",
     ),
     "a file less": (
         lambda home: (home / "contracts/first.s.py").unlink(),
@@ -48,16 +48,16 @@ CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a link": (
         lambda home: link(home / "contracts/link.s.py", "/etc/passwd"),
-        "contracts/link.s.py is another",
+        "contracts/link.s.py was changed",
     ),
     "a link for a file": (
         lambda home: link(home / "bin/cometbft", "../node/bin/python"),
-        "bin/cometbft is another",
+        "bin/cometbft was changed",
     ),
-    "a pipe": (lambda home: os.mkfifo(home / "bin/pipe"), "bin/pipe is none of it"),
+    "a pipe": (lambda home: os.mkfifo(home / "bin/pipe"), "bin/pipe was added"),
     "a program that is none any more": (
         lambda home: (home / "bin/cometbft").chmod(0o644),
-        "bin/cometbft is another",
+        "bin/cometbft was changed",
     ),
     "a file that others may write": (
         lambda home: (home / "bin/cometbft").chmod(0o757),
@@ -65,7 +65,7 @@ CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "the list": (
         lambda home: write(home / store.LISTING, "{}"),
-        f"{store.LISTING} is another",
+        f"{store.LISTING} was changed",
     ),
     "no list": (lambda home: (home / store.LISTING).unlink(), f"{store.LISTING} is missing"),
 }
@@ -99,7 +99,7 @@ def test_a_release_from_before_there_were_such_lists_is_held_to_its_manifest(hos
     write(home / store.MARK, json.dumps(mark))
     store.Store(host, False).verify("1.0-a")
     write(home / "contracts/first.s.py", "another")
-    with pytest.raises(files.ModuleError, match=r"contracts/first\.s\.py is another"):
+    with pytest.raises(files.ModuleError, match=r"contracts/first\.s\.py was changed"):
         store.Store(host, False).verify("1.0-a")
 
 

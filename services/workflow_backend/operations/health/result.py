@@ -6,9 +6,9 @@ from enum import StrEnum
 
 from ...printable import printable
 
-SEE_LOG = "its log tells more; the playbook start.yml starts it"
-RESTART = "its log tells more; the playbook restart.yml restarts it"
-BOOTSTRAP = "bring it about: workflow-backend bootstrap"
+SEE_LOG = "see its log; the playbook start.yml starts it"
+RESTART = "see its log; the playbook restart.yml restarts it"
+BOOTSTRAP = "set it up: workflow-backend bootstrap"
 
 
 class State(StrEnum):

@@ -201,5 +201,5 @@ def _networks(known: dict[str, Host]) -> tuple[list[Finding], dict[str, Network 
         try:
             networks_of[folder] = control_files.read_network(Path(folder))
         except SettingError as error:
-            found.append(Finding("network", (), str(error), "move it away, or put it right"))
+            found.append(Finding("network", (), str(error), "move it away, or repair it"))
     return found, networks_of

@@ -119,13 +119,13 @@ def _shared(group: list[Secret]) -> Finding:
     labels = sorted({secret.label for secret in group})
     hosts = tuple(sorted({secret.host for secret in group}))
     if len(labels) > 1:
-        what = f"{' and '.join(labels)} hold one secret"
-        return Finding(CHECK, hosts, what, "who learns the one opens the other: give each its own")
+        what = f"{' and '.join(labels)} are the same secret"
+        return Finding(CHECK, hosts, what, "whoever learns one knows the other: give each its own")
     return Finding(
         CHECK,
         hosts,
         f"{labels[0]} has one password for several accounts or databases",
-        "who learns the one opens the others: better give each its own",
+        "whoever learns it opens all of them: better give each its own",
         Level.WARNING,
     )
 

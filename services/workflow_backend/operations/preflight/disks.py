@@ -44,7 +44,7 @@ def check(host: Host, seen: Mapping[str, Any], release: Release) -> Iterator[Fin
                 "disk",
                 (host.name,),
                 f"the file system of {names} has room for {room['inodes_free']} files more",
-                f"{files} are needed: remove small files, or give it more inodes",
+                f"{files} are needed: remove small files, or create it with more inodes",
             )
 
 

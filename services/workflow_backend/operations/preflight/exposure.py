@@ -41,7 +41,7 @@ def _open(host: Host) -> Iterator[Finding]:
         yield Finding(
             CHECK,
             (host.name,),
-            f"the API listens on {address} without TLS: items and tokens are there to read",
+            f"the API listens on {address} without TLS: items and tokens can be read on the way",
             "set workflow_services_api_certificate and workflow_services_api_key, or leave the API "
             "on 127.0.0.1 behind a proxy that speaks TLS",
         )
@@ -71,8 +71,8 @@ def _operator(host: Host) -> Iterator[Finding]:
         yield Finding(
             CHECK,
             (host.name,),
-            "the API asks for tokens, and health, smoke and status have none to show",
-            f"leave {name} out: one is made beside the network's keys"
+            "the API asks for tokens, and health, smoke and status have none",
+            f"remove {name}: then one is made beside the network's keys"
             if host.systemd
             else f"set {name}",
         )

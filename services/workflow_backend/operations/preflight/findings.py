@@ -16,7 +16,7 @@ class Level(StrEnum):
 
 
 NEVER_ACCEPTED = ("consensus", "identity", "network", "preflight", "reach")
-"""Checks whose problems nobody may wave through: the chain would pay for it, or nothing works."""
+"""Checks whose problems can't be accepted: they would harm the chain, or nothing would work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def accept(findings: Iterable[Finding], accepted: Collection[str]) -> Iterable[F
             "preflight",
             (),
             f"preflight_accepted holds {check}, whose problems can't be accepted",
-            "take it out",
+            "remove it",
         )
     for finding in findings:
         waved = finding.check in accepted and finding.check not in refused

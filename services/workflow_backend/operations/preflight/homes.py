@@ -16,7 +16,7 @@ def check(host: Host, home: Mapping[str, Any], inventory: Inventory) -> Iterator
     path = host.text("xian_node_home")
     network = inventory.network(host)
     if home["problem"]:
-        yield found(f"{path} is not a node's home: {home['problem']}", "move it away, or mend it")
+        yield found(f"{path} is not a node's home: {home['problem']}", "move it away, or repair it")
     elif home["chain_id"] and network:
         identity = network.hosts.get(host.name, {})
         if home["chain_id"] != network.chain_id:
@@ -24,9 +24,9 @@ def check(host: Host, home: Mapping[str, Any], inventory: Inventory) -> Iterator
             yield found(what, "move it away, or set the chain id back")
         elif home["genesis_sha256"] != network.genesis_sha256:
             what = f"{path} has another genesis of {home['chain_id']} than the network folder"
-            yield found(what, "move it away, or bring back the folder it was made of")
+            yield found(what, "move it away, or restore the folder it was made from")
         elif identity and home["validator"] and home["validator"] != identity["public_key"]:
-            what = f"{path} holds the key of another validator than the network gives this host"
+            what = f"{path} holds another validator's key than the network folder has for this host"
             yield found(what, "one of the two is another host's: a key may sign in one place only")
         elif home["fee_mode"] and home["fee_mode"] != (mode := host.text("xian_node_fee_mode")):
             yield Finding(
@@ -34,7 +34,7 @@ def check(host: Host, home: Mapping[str, Any], inventory: Inventory) -> Iterator
                 (host.name,),
                 f"xian_node_fee_mode is {mode}, the chain in {path} was made with "
                 f"{home['fee_mode']}",
-                "set it back: a chain keeps the one that it was made with",
+                "set it back: a chain keeps its fee mode",
             )
 
 

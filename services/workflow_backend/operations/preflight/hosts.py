@@ -20,5 +20,5 @@ def check(inventory: Inventory) -> Iterator[Finding]:
                 "hosts",
                 tuple(same),
                 f"{' and '.join(same)} are one machine, {address}",
-                "give each the ansible_host of its own, or take one out",
+                "give each its own ansible_host, or remove one",
             )

@@ -20,7 +20,7 @@ CLOCK_SECONDS = 5.0
 
 REACHING = {
     "is not the module's": (
-        "somebody changed what answers there, Python perhaps: look at the host before it is used"
+        "something else than Ansible's Python answers: examine the host before use"
     ),
     r"requires Python|minimum of Python|interpreter .*not found|No python|SyntaxError": (
         "it needs Python 3.9 or later: apt-get install python3, or set ansible_python_interpreter"
@@ -28,7 +28,7 @@ REACHING = {
     r"become|sudo|doas|a password is required": (
         "Ansible has to become root there: see ansible_become, and --ask-become-pass"
     ),
-    "Host key verification": "learn the host's key first: ssh-keyscan, or ssh to it once",
+    "Host key verification": "add the host's key to known_hosts: ssh-keyscan, or ssh to it once",
     "Permission denied": "see ansible_user and its SSH key",
 }
 """What Ansible says of a host that it does not reach, and what to do then."""
@@ -102,8 +102,8 @@ def _system(host: Host, seen: Mapping[str, Any], control: Control) -> Iterator[F
         what = f"its system is {name}; Debian 12 and Ubuntu 22.04 or later are known to work"
         yield found(what, "it may work as well", Level.WARNING)
     if seen["machine"] != control.machine:
-        what = f"it is a machine of the kind {seen['machine']}, the control machine is"
-        hint = "a release is for the kind it was built on: build it there, deploy from there"
+        what = f"its architecture is {seen['machine']}, the control machine's is"
+        hint = "a release runs on the architecture it was built on: build and deploy it there"
         yield found(f"{what} {control.machine}", hint)
     if seen["init"] != "systemd":
         yield found(f"its first process is {seen['init']}, not systemd")
@@ -137,13 +137,13 @@ def _clock(host: Host, seen: Mapping[str, Any], control: Control) -> Iterator[Fi
             "clock",
             (host.name,),
             f"its clock is {max(ahead, behind):.0f} s {way} the control machine's",
-            "set both by NTP: blocks carry the hosts' time",
+            "synchronise both by NTP: blocks carry the hosts' time",
         )
     elif host.systemd and seen["synchronised"] is False:
         yield Finding(
             "clock",
             (host.name,),
-            "nothing keeps its clock right",
+            "nothing synchronises its clock",
             "apt-get install systemd-timesyncd, or chrony",
             Level.WARNING,
         )
@@ -202,6 +202,6 @@ def _strange(host: Host, seen: Mapping[str, Any]) -> Iterator[Finding]:
                 (host.name,),
                 f"{path} holds data, and nothing was deployed on this host yet: "
                 f"{', '.join(place['entries'][:5])}",
-                "it is taken over as it is; move it away where it is not meant to be",
+                "the deployment uses it as it is; move it away if that is not intended",
                 Level.WARNING,
             )

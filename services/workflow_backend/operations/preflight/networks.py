@@ -7,7 +7,7 @@ from .findings import Finding, Level
 from .inventory import Host, Inventory, Network
 
 CRITICAL = ("xian_node_fee_mode",)
-"""Every node judges proposals and charges fees by it: nodes that differ part at the next block."""
+"""Every node judges proposals and charges fees by it: nodes that differ fork at the next block."""
 
 UNWISE = (
     "xian_node_block_policy",
@@ -18,7 +18,7 @@ UNWISE = (
     "xian_node_timeout_commit",
     "xian_node_max_pending_nonces",
 )
-"""The chain agrees whatever each node has here, but its rhythm then hangs on who proposes."""
+"""The chain agrees whatever each node has here, but its rhythm then depends on the proposer."""
 
 CHAIN_IDS = ("xian_network_chain_id", "workflow_contract_chain_id", "workflow_services_chain_id")
 
@@ -64,14 +64,14 @@ def _folder(host: Host, inventory: Inventory, rehearsal: bool) -> Iterator[Findi
     if host.node and host.name not in network.hosts:
         yield found(
             f"the network {network.chain_id} in {host.folder} does not know this host",
-            "name it as the network does, or let playbooks/prepare-network.yml add it",
+            "use the network's name for it, or let playbooks/prepare-network.yml add it",
         )
     for name in CHAIN_IDS:
         chain_id = host.values.get(name, network.chain_id)
         if chain_id != network.chain_id:
             yield found(
                 f"{name} is {chain_id}, the network in {host.folder} is {network.chain_id}",
-                "set the chain id back, or name another folder",
+                "set it back, or set xian_network_directory to another folder",
             )
 
 

@@ -41,7 +41,7 @@ def check(
                 CHECK,
                 (host.name,),
                 f"can't be evaluated: {', '.join(lost)}",
-                "a variable or file that it is made of is missing: "
+                "a variable or a file that it uses is missing: "
                 f"ansible -i INVENTORY HOST -m debug -a var={lost[0]} says which",
                 Level.WARNING if early else Level.PROBLEM,
             )
@@ -52,7 +52,7 @@ def _files(host: Host, inventory: Inventory) -> Iterator[Finding]:
         if (path := host.text(name)) in inventory.absent:
             yield Finding(CHECK, (host.name,), f"{name}: there is no file {path}")
     if what := inventory.handlers.get(host.text("workflow_services_handlers")):
-        hint = "docs/handlers.md tells what it may hold; the running handlers would not start again"
+        hint = "see docs/handlers.md; the running handlers would not start again"
         yield Finding("handlers", (host.name,), what, hint)
 
 
@@ -62,7 +62,7 @@ def _variable(host: Host, name: str, catalogue: Catalogue) -> Iterator[Finding]:
         yield Finding(CHECK, (host.name,), f"{name} has another name now", f"rename it to {new}")
     elif name not in catalogue.options:
         near = get_close_matches(name, catalogue.options, n=1, cutoff=0.8)
-        hint = f"is it {near[0]}?" if near else "give a variable of your own another beginning"
+        hint = f"is it {near[0]}?" if near else "give a variable of your own another prefix"
         yield Finding(CHECK, (host.name,), f"no role knows {name}", hint)
     elif name in host.values and (wrong := _wrong(catalogue.options[name], host.values[name])):
         yield Finding(CHECK, (host.name,), f"{name} {wrong}")

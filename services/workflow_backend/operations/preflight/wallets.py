@@ -46,15 +46,15 @@ def check(inventory: Inventory) -> Iterator[Finding]:
             yield Finding(
                 CHECK,
                 hosts,
-                f"{listed} have one wallet",
-                "one wallet has one writer, two spoil each other's nonces: give each its own key",
+                f"{listed} have the same wallet",
+                "a wallet has one writer, two spoil each other's nonces: give each its own key",
             )
         if key in operators or _public(key) in _founders(inventory, writers):
             yield Finding(
                 CHECK,
                 hosts,
-                f"{listed}: the wallet is the operator's own",
-                "give the service a key of its own: it is on its host, the operator's is not",
+                f"{listed}: this is the operator's wallet",
+                "give the service its own key: the operator's is on no host",
             )
     for host in inventory.hosts.values():
         yield from _handed_over(host, operators)

@@ -73,7 +73,7 @@ def test_password_of_two_databases_is_found() -> None:
         workflow_services_projection_dsn=dsn(LONG), xian_node_index_dsn=dsn(LONG, "other.example")
     )
     what = problem(preflight(both), "passwords")
-    assert what == "workflow_services_projection_dsn and xian_node_index_dsn hold one secret"
+    assert what == "workflow_services_projection_dsn and xian_node_index_dsn are the same secret"
 
 
 def test_password_of_a_database_on_each_host_is_a_warning() -> None:

@@ -99,7 +99,7 @@ def test_wrong_answer_is_named_with_its_host_and_in_few_words() -> None:
     reach = [f for f in report["findings"] if f["check"] == "reach"]
     assert [f["hosts"] for f in reach] == [("liar",)]
     assert "memory: Input should be a valid integer" in reach[0]["what"]
-    assert "look at the host" in reach[0]["hint"]
+    assert "examine the host" in reach[0]["hint"]
     _, trouble = parse_machine({f"x{number}": 1 for number in range(10_000)})
     assert len(trouble) < PROBLEM_CHARACTERS + 100
 

@@ -54,7 +54,7 @@ def test_unknown_system_is_a_warning(system: str, version: str, known: bool) -> 
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        ({"machine": "aarch64"}, "a machine of the kind aarch64"),
+        ({"machine": "aarch64"}, "its architecture is aarch64"),
         ({"init": "runit", "systemd": 0}, "its first process is runit"),
         ({"systemd": 249}, "its systemd is 249"),
         ({"root": False}, "Ansible is not root"),
@@ -216,7 +216,7 @@ def home(**other: str) -> dict[str, Any]:
     [
         ({"chain_id": "net-0"}, f"{HOME} is a home of the chain net-0, not net-1"),
         ({"genesis_sha256": key("x")}, "another genesis of net-1"),
-        ({"validator": key("x")}, "the key of another validator"),
+        ({"validator": key("x")}, "another validator's key"),
         ({"problem": "genesis.json: No such file"}, "is not a node's home"),
         (NO_HOME, ""),
         ({}, ""),

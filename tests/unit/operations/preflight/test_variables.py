@@ -22,7 +22,7 @@ def test_misspelt_name_is_told_with_the_one_that_is_meant() -> None:
 def test_name_like_no_other_is_told_too() -> None:
     finding = only(preflight(host(preflight_party="tonight")))
     assert finding.what == "no role knows preflight_party"
-    assert "another beginning" in finding.hint
+    assert "another prefix" in finding.hint
 
 
 def test_names_that_begin_otherwise_are_the_operators_own() -> None:

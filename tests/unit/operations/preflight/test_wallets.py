@@ -15,7 +15,7 @@ def test_wallet_with_two_writers_on_two_hosts_is_found(same: str) -> None:
     keys = {"processor": key("a"), "api": key("b"), same: key(f"{same} one").upper()}
     finding = only(preflight(host("one"), host("four", workflow_services_keys=keys)))
     assert finding.check == "wallets"
-    assert f"{same} on one and {same} on four have one wallet" in finding.what
+    assert f"{same} on one and {same} on four have the same wallet" in finding.what
 
 
 def test_wallet_with_two_writers_on_one_host_is_found() -> None:
@@ -50,7 +50,7 @@ def test_wallet_copied_under_another_name_is_the_same() -> None:
     one = host_with_prepared_wallets("one", processor=key("p"), api=key("a"))
     four = host_with_prepared_wallets("four", processor=f"{key('p').upper()}\n", api=key("b"))
     what = problem(preflight(one, four), "wallets")
-    assert what == "processor on one and processor on four have one wallet"
+    assert what == "processor on one and processor on four have the same wallet"
     assert key("p") not in what
     assert (
         preflight(one, host_with_prepared_wallets("four", processor=key("q"), api=key("b"))) == []
@@ -63,7 +63,7 @@ def test_wallet_copied_into_the_inventory_is_the_same() -> None:
         host_with_prepared_wallets("one", processor=key("x"), api=key("p")),
         host("four", workflow_services_keys=keys),
     )
-    assert "api on one and processor on four have one wallet" in problem(
+    assert "api on one and processor on four have the same wallet" in problem(
         preflight(*hosts), "wallets"
     )
 
@@ -73,7 +73,7 @@ def test_wallet_that_is_a_copy_of_the_operators_is_found() -> None:
     operator = Wallet(private_key=key("a")).public_key
     networks = {"/net": network("one", operator=operator)}
     what = problem(preflight(one, networks=networks), "wallets")
-    assert what == "api on one: the wallet is the operator's own"
+    assert what == "api on one: this is the operator's wallet"
 
 
 def test_wallet_file_without_a_key_is_found() -> None:
@@ -105,7 +105,7 @@ def test_operators_wallet_is_none_for_a_service() -> None:
             workflow_contract_operator_key=key("a"),
         )
     )
-    assert "the operator's own" in problem(findings, "wallets")
+    assert "the operator's wallet" in problem(findings, "wallets")
 
 
 def test_operators_key_in_another_variable_is_found() -> None:

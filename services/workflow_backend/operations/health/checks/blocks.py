@@ -34,7 +34,7 @@ def evaluate(
     """Return whether blocks come; `waiting` transactions were in the mempool all the time."""
     age = (now - datetime.fromisoformat(after.block_time).astimezone(UTC)).total_seconds()
     what = f"the newest is {duration(age)} old"
-    hint = "see CometBFT's and the app's log; a network needs more than 2/3 of its voting power"
+    hint = "see the logs of CometBFT and the app; a network needs more than 2/3 of its voting power"
     if waiting and after.height == before.height:
         return Check("blocks", State.FAILED, f"{waiting} transactions wait, {what}", hint)
     if limit is not None and age > limit:

@@ -27,4 +27,4 @@ def evaluate(height: int, indexed: int, beat_before: int | None, beat_after: int
         return Check("projection", State.OK, what)
     if beat_before != beat_after:
         return Check("projection", State.WARNING, f"catching up: {what}", "wait until it is level")
-    return Check("projection", State.FAILED, f"it stands still: {what}", RESTART)
+    return Check("projection", State.FAILED, f"it makes no progress: {what}", RESTART)

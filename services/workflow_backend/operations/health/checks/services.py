@@ -85,7 +85,7 @@ def _problems(beat: dict[str, Any]) -> list[Problem]:
     """Return everything that a running service reports about itself, the worst first."""
     found: list[Problem] = []
     if beat.get("problem"):
-        found.append(Problem(State.FAILED, beat["problem"], "its log tells more"))
+        found.append(Problem(State.FAILED, beat["problem"], "see its log"))
     if beat.get("warning"):
         found.append(Problem(State.WARNING, beat["warning"], BOOTSTRAP))
     if unhandled := beat.get("unhandled"):
