@@ -21,6 +21,11 @@ from .journal import Journal
 from .lease_takeover import LeaseTakeover
 from .schema import Hold, PendingItem
 
+UNCOMMITTED_SECONDS = 0.2
+BEHIND_SECONDS = 10.0
+"""Until the next check of an item that may be there after all: the state of the newest block that
+events were read of is not committed yet, or the node is behind that block."""
+
 type _Records = list[tuple[PendingItem, Item | None]]
 
 
@@ -81,7 +86,7 @@ class RecordCheck:
         free: list[PendingItem] = []
         now = time.monotonic()
         for pending, item in await self._read_or_put_back(items):
-            if item is None or item.status in FINAL_STATUSES or self._may_end(item):
+            if item is None or _is_gone(item) or self._may_end(item):
                 decided.append((pending, item))
             else:
                 free.append(pending._replace(due=now, hold=Hold.NONE, is_fresh=False))
@@ -104,15 +109,35 @@ class RecordCheck:
             return []
         try:
             records = await self._node.items([item.item_id for item in items])
+            paired = await self._without_doubtful(list(zip(items, records, strict=True)))
             held = await self._rules.hold_back(
-                [i for i in records if i is not None and i.status == "submitted"]
+                [i for _, i in paired if i is not None and i.status == "submitted"]
             )
         except WorkflowError as error:
             self._claims.outage.record_failure(error)
             await asyncio.sleep(RETRY_SECONDS)
             return None
-        paired = zip(items, records, strict=True)
         return [each for each in paired if each[0].item_id not in held]
+
+    async def _without_doubtful(self, paired: _Records) -> _Records:
+        """Put back what seems to be settled in a state that is older than the events.
+
+        To settle an item is to forget its tries and its result. The next block's header tells that
+        a block's state is committed, and the index may have the block before that.
+        """
+        gone = [pending for pending, item in paired if _is_gone(item)]
+        if not gone:
+            return paired
+        height = (await self._node.status()).height
+        ids = [pending.item_id for pending in gone]
+        records = dict(zip(ids, await self._node.items(ids), strict=True))
+        paired = [(each, records.get(each.item_id, item)) for each, item in paired]
+        read_to = self._journal.cursor().position.height
+        if height > read_to:
+            return paired
+        due = time.monotonic() + (UNCOMMITTED_SECONDS if height == read_to else BEHIND_SECONDS)
+        self._journal.schedule([each._replace(due=due) for each, item in paired if _is_gone(item)])
+        return [each for each in paired if not _is_gone(each[1])]
 
     def _decide(self, records: _Records) -> None:
         now = time.monotonic()
@@ -120,7 +145,7 @@ class RecordCheck:
         later: list[PendingItem] = []
         settled: list[str] = []
         for pending, item in records:
-            if item is None or item.status in FINAL_STATUSES:
+            if item is None or _is_gone(item):
                 settled.append(pending.item_id)
                 self._takeover.forget(pending.item_id)
             elif item.status == "processing" and item.worker == self._me:
@@ -161,6 +186,10 @@ class RecordCheck:
 
     def _claimable_at(self, item: Item, now: float) -> float:
         return self._takeover.contend_at(item, now) if item.status == "processing" else now
+
+
+def _is_gone(item: Item | None) -> bool:
+    return item is None or item.status in FINAL_STATUSES
 
 
 def _pending(item: Item, due: float) -> PendingItem:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,13 +18,13 @@ from workflow_backend.chain.node import Pause
 from workflow_backend.chain.pending import PendingAction
 from workflow_backend.contract_versions import VERSIONS
 from workflow_backend.errors import NodeUnavailable
-from workflow_backend.items import Item, Outcome
-from workflow_backend.processor import processor as processor_module
+from workflow_backend.items import EventPosition, Item, Outcome
+from workflow_backend.processor import record_check
 from workflow_backend.processor.handlers.job import Answer, Job
 from workflow_backend.processor.handlers.kinds import Kind, RetryPolicy
 from workflow_backend.processor.journal import Journal
 from workflow_backend.processor.processor import Processor
-from workflow_backend.processor.schema import Hold, PendingItem, State
+from workflow_backend.processor.schema import Hold, PendingItem, Result, State
 from workflow_backend.watchdog import LoopWatchdog
 
 from .doubles import LEASE, item, until
@@ -41,6 +42,10 @@ class Chain:
     def __init__(self, code: str) -> None:
         self.code = code
         self.claims: list[str] = []
+        self.height = 1
+
+    async def status(self) -> Any:
+        return SimpleNamespace(height=self.height)
 
     async def version(self) -> None:
         """The contract has no rules beyond those of the first version."""
@@ -278,7 +283,7 @@ async def test_recovered_items_are_renewed_though_the_node_was_away_at_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_connected: bool
 ) -> None:
     """They wait neither for a place of their kind nor for its handlers."""
-    monkeypatch.setattr(processor_module, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(record_check, "RETRY_SECONDS", 0.0)
     journal = Journal(tmp_path / "p.sqlite3", "chain-1", "con_job_workflow")
     journal.schedule([PendingItem(item_id, "job", 0.0) for item_id in IDS])
     journal.set_states([(item_id, State.WAITING) for item_id in IDS])
@@ -306,6 +311,54 @@ async def test_item_that_waits_again_on_a_restored_chain_is_claimed_once(tmp_pat
         claims.wake.set()
         await until(lambda: claims.processor.status()["held_back"] == {"waiting": 1})
         assert chain.claims == ["a"]
+
+
+class UncommittedBlock(Chain):
+    """A block that the index has, while the state is still the one before it."""
+
+    def __init__(self, before: Item | None) -> None:
+        super().__init__("ok")
+        self.before = before
+        self.height, self.reads = 7, 0
+
+    async def items(self, ids: Sequence[str]) -> list[Any]:
+        await asyncio.sleep(0)
+        self.reads += 1
+        if self.height <= 7:
+            return [self.before and replace(self.before, item_id=item_id) for item_id in ids]
+        return await super().items(ids)
+
+
+@pytest.mark.parametrize(
+    "before", [None, item(status="failed", worker="")], ids=["submitted", "retried"]
+)
+async def test_item_that_the_index_tells_of_before_the_state_has_it_is_claimed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: Item | None
+) -> None:
+    monkeypatch.setattr(record_check, "UNCOMMITTED_SECONDS", 0.0)
+    chain = UncommittedBlock(before)
+    async with claiming(tmp_path, chain, EndlessHandlers(concurrency=20)) as claims:
+        opened = [PendingItem(item_id, "job", 0.0) for item_id in IDS]  # they are read first
+        claims.journal.apply_page(Cursor(EventPosition(7, 0, 0)), opened, [])
+        claims.wake.set()
+        await until(lambda: chain.reads > 2)
+        assert chain.claims == []
+        chain.height = 8
+        await until(lambda: set(chain.claims) == set(IDS))
+
+
+async def test_result_is_kept_while_the_node_is_behind(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "p.sqlite3", "chain-1", "con_job_workflow")
+    journal.apply_page(Cursor(EventPosition(7, 0, 0)), [PendingItem("a", "job", 0.0)], [])
+    result = Result(completed=True, text="uri")
+    journal.record_results([("a", 1, result)])
+    journal.close()
+    chain = UncommittedBlock(None)
+    chain.height = 3
+    async with claiming(tmp_path, chain, EndlessHandlers()) as claims:
+        await until(lambda: chain.reads > 1)
+        await until(lambda: claims.journal.next_due(["job"]) is not None)
+        assert claims.journal.recorded_result("a", 1) == result
 
 
 class StoppedItem(Chain):
