@@ -35,7 +35,7 @@ def main() -> int:
     except SetupError as error:
         return fail(error)
     except OSError as error:
-        return fail(SetupError(f"{error.filename}: {error.strerror}", "mend that and run again"))
+        return fail(SetupError(f"{error.filename}: {error.strerror}", "fix that and run again"))
     return 0
 
 

@@ -59,7 +59,7 @@ def main() -> int:
     except SetupError as error:
         return fail(error)
     except OSError as error:
-        remedy = "mend that and run again (a release needs 1 GB of disk)"
+        remedy = "fix that and run again (a release needs 1 GB of disk)"
         return fail(SetupError(f"{error.filename or 'a file'}: {error.strerror}", remedy))
     except KeyboardInterrupt:
         return fail(SetupError("stopped", "run the same command again; it goes on where it was"))

@@ -119,7 +119,7 @@ def run(
             missing = f"{what}: {arguments[0]} is missing"
             raise SetupError(missing, f"install {arguments[0]}") from error
         message = f"{what}: {arguments[0]} can't be started: {error.strerror}"
-        raise SetupError(message, "mend that and run the same command again") from error
+        raise SetupError(message, "fix that and run the same command again") from error
     with _running_lock:
         _running.add(process)
     try:

@@ -154,7 +154,7 @@ def _explained(error: OSError) -> SetupError:
             f"{error.filename} belongs to somebody else",
             "run as the user who made it, or have that user run make clean",
         )
-    return SetupError(f"{error.filename or 'a file'}: {error.strerror}", "mend that and run again")
+    return SetupError(f"{error.filename or 'a file'}: {error.strerror}", "fix that and run again")
 
 
 if __name__ == "__main__":

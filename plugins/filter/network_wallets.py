@@ -47,7 +47,7 @@ def network_wallets(
 
 
 def left_wallets(public_keys: Mapping[str, str], service: str, left: Collection[str]) -> list[str]:
-    """Return the keys of hosts that run the service no more."""
+    """Return the keys of hosts that no longer run the service."""
     return [
         public_keys[name]
         for name in (f"{service}-{h}" for h in sorted(left))

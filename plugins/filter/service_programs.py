@@ -5,7 +5,7 @@ from typing import Any
 
 DOCUMENTATION = """
 name: service_programs
-short_description: What the role C(program) is told of the services of a host
+short_description: The options of the role C(program) for the services of a host
 description:
   - C(service_programs) gives the programs, C(service_accounts) their accounts and
     C(service_folders) their folders.

@@ -20,7 +20,7 @@ def explained(error):
     """An error in words."""
     if not isinstance(error, OSError):
         return str(error)
-    remedy = "mend that"
+    remedy = "fix that"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         remedy = "free 500 MB or lower release_keep"
     elif error.errno in (errno.EACCES, errno.EPERM):

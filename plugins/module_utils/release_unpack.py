@@ -104,5 +104,5 @@ def run(command, extra):
         if "No space left" in said:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), command[0])
         raise ModuleError(
-            f"{command[0]} ended with {done.returncode}: {said}", "mend that, run again"
+            f"{command[0]} ended with {done.returncode}: {said}", "fix that, run again"
         )

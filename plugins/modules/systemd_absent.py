@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Programs that are defined no more: stopped, disabled, and without their secrets on the host."""
+"""Stops and disables programs that are no longer defined, and removes their secrets."""
 
 import shutil
 from pathlib import Path
@@ -8,7 +8,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = """
 module: systemd_absent
-short_description: Stops and removes the programs of a deployment that are defined no more
+short_description: Stops and removes the programs of a deployment that are no longer defined
 description:
   - A program of the deployment that is not among the wanted ones is stopped and disabled, the last
     started first. Its unit, its credentials and its other files are removed; its data stays.
@@ -34,7 +34,7 @@ STOPPED = ("snapshot", "api", "processor", "projector", "handlers", "cometbft", 
 
 
 def main():
-    """Remove what is defined no more."""
+    """Remove what is no longer defined."""
     module = AnsibleModule(
         argument_spec={
             "wanted": {"type": "list", "elements": "str", "required": True},

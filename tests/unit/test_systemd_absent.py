@@ -1,4 +1,4 @@
-"""The module that removes programs which are defined no more, beside a systemd that is played."""
+"""The module that removes programs which are no longer defined, beside a systemd that is played."""
 
 from pathlib import Path
 from types import SimpleNamespace

@@ -234,8 +234,8 @@ def test_deployment_says_what_leaves_and_counts_it_as_down_from_then_on() -> Non
     assert found["order"] == []
     without = "without d 30 of 40 voting power is up: the chain goes on"
     assert found["report"] == [
-        "a: stops and removes api, processor, defined no more",
-        f"d: stops and removes cometbft, abci, defined no more; {without}",
+        "a: stops and removes api, processor, no longer defined",
+        f"d: stops and removes cometbft, abci, no longer defined; {without}",
     ]
     with pytest.raises(RecoveryRefused, match="without a 20 of 40"):
         planning.plan_restarts(ALL_NEW | {"a": ["abci"]}, leaving, nodes(*NAMES))
@@ -247,4 +247,4 @@ def test_deployment_takes_no_chain_its_only_validator() -> None:
     with pytest.raises(RecoveryRefused, match="all the voting power"):
         planning.plan_restarts({}, {"a": ["cometbft"]}, nodes("a"))
     found = planning.plan_restarts({}, {"a": ["api"]}, nodes("a"))
-    assert found["report"] == ["a: stops and removes api, defined no more"]
+    assert found["report"] == ["a: stops and removes api, no longer defined"]

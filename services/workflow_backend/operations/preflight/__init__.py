@@ -1,4 +1,4 @@
-"""Preflight: everything that would stop a deployment half-way, found before anything is changed.
+"""Preflight: everything that would stop a deployment halfway, found before anything is changed.
 
 Ansible tells what each host's variables are and what was seen on it; here it is judged, and all of
 it comes out as one report. `check` is pure: it is given what the files of the control machine say.

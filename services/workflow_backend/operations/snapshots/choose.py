@@ -1,4 +1,4 @@
-"""Which snapshot a restore is of: the one that is asked for, or the one that is under way."""
+"""Which snapshot a restore is of: the one that is asked for, or the one in progress."""
 
 from pathlib import Path
 from typing import Any

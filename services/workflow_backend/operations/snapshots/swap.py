@@ -55,7 +55,7 @@ def _require_entry(journal: Journal) -> Entry:
     entry = journal.read()
     if entry is None:
         raise RecoveryRefused(
-            f"no restore is under way in {journal.folder.parent}",
+            f"no restore is in progress in {journal.folder.parent}",
             hint="begin one: restore-state-snapshot.yml",
         )
     return entry

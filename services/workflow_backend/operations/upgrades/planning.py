@@ -113,7 +113,7 @@ def plan_restarts(programs: Programs, leaving: Programs, statuses: Statuses) -> 
                     **statuses,
                     host: NodeStatus(host, problem="it leaves", validator=validator),
                 }
-            lines.append(f"{host}: stops and removes {', '.join(names)}, defined no more{why}")
+            lines.append(f"{host}: stops and removes {', '.join(names)}, no longer defined{why}")
     order = _order(with_a_node(programs), statuses)
     what = {host: f"restarts {', '.join(names)}" for host, names in programs.items() if names}
     lines += [f"{host}: {text}" for host, text in what.items() if host not in order]

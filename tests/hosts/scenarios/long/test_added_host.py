@@ -104,7 +104,7 @@ def test_setting_that_takes_a_restart_is_planned_and_brought_in_turn(network: Ne
 def test_host_that_retires_runs_nothing_of_ours_and_keeps_its_data(network: Network) -> None:
     move(network, "retired")
     play = network.play("deploy").ok()
-    sentence = f"{ADDED}: stops and removes cometbft, abci, defined no more"
+    sentence = f"{ADDED}: stops and removes cometbft, abci, no longer defined"
     assert sentence in play.prose
     units = network[ADDED].output("ls /etc/systemd/system | grep -c ^workflow-backend- || true")
     assert units == "0"

@@ -120,9 +120,9 @@ def test_a_release_that_is_not_well_goes_back_by_itself(
     report = tmp_path / "report.json"
     variables = {"release_file": str(made["broken"]), "upgrade_report": str(report)}
     play = network.play("upgrade", **variables).failed()
-    assert "is not well with release" in play.prose
+    assert "is not healthy with release" in play.prose
     assert "submitted failed: POST /items: 500" in play.prose
-    assert f"It went back to {id_of(made['old'])} and is well with it" in (play.prose)
+    assert f"It went back to {id_of(made['old'])} and is healthy with it" in (play.prose)
     assert current(network) == [id_of(made["old"])] * 4
     assert play.recap["validator-2"]["rescued"] == 0
     done = [step.get("what") or step["step"] for step in steps(report)]

@@ -104,7 +104,7 @@ def test_finish_that_is_killed_can_be_repeated(
 
 def test_steps_are_refused_out_of_order(tmp_path: Path) -> None:
     home = RestoreHome(tmp_path)
-    with pytest.raises(RecoveryRefused, match="no restore is under way"):
+    with pytest.raises(RecoveryRefused, match="no restore is in progress"):
         home.swap()
     home.prepare()
     with pytest.raises(RecoveryRefused, match="is prepared, not in its place"):

@@ -49,10 +49,10 @@ def worker(account: str, registered: bool) -> Check:
 
 
 def former_worker(account: str, registered: bool) -> Check:
-    """Return whether an account that may claim no more has lost that right."""
+    """Return whether an account that may no longer claim has lost that right."""
     if registered:
         return Check("former worker", State.FAILED, f"{account} may still claim", BOOTSTRAP)
-    return Check("former worker", State.OK, f"{short(account)} may claim no more")
+    return Check("former worker", State.OK, f"{short(account)} may no longer claim")
 
 
 def wallet(account: str, balance: float, target: float) -> Check:
