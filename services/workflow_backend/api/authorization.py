@@ -1,6 +1,6 @@
 """Authentication and authorization: the dependencies that routes declare."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any
 
 from fastapi import Depends, HTTPException, Request
@@ -81,10 +81,18 @@ def can_see(backend: Backend, principal: Principal, item: Item) -> bool:
 
 async def whole_item(backend: Backend, item_id: str) -> Item | None:
     """Return the contract's record, of an archived item as it last stood, None if there is none."""
-    record = await backend.node.item(item_id)
+    return await _whole(backend, await backend.node.item(item_id))
+
+
+async def whole_items(backend: Backend, item_ids: Sequence[str]) -> list[Item | None]:
+    """Return the same of several items, in the order of their ids."""
+    return [await _whole(backend, record) for record in await backend.node.items(item_ids)]
+
+
+async def _whole(backend: Backend, record: Item | None) -> Item | None:
     if record is None or record.status != "archived":
         return record
-    row = await _projected(backend, item_id)
+    row = await _projected(backend, record.item_id)
     try:
         return await restore_archived(backend.node, record, row)
     except IndexUnavailable:

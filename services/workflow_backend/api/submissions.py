@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -14,7 +14,7 @@ from ..errors import IndexUnavailable, ProjectionMismatch, ProjectionUnavailable
 from ..items import Item
 from ..store.base import EventFilter
 from ..times import parse
-from .authorization import can_see, whole_item
+from .authorization import can_see, whole_item, whole_items
 from .backend import Backend
 from .models import Accepted, Submission
 from .outcomes import final_answer, pending_answer, refusal, wait_for_block
@@ -48,7 +48,8 @@ async def prepare(
 ) -> Prepared:
     """Look whether a submission can be sent, and need be; raises HTTPException.
 
-    `siblings` are ids that the same request submits: a submission may come after them.
+    `siblings` are ids that the same request names: a submission may come after those of them that
+    are not there yet.
     """
     submitter, repeated = backend.submitter, None
     if await _is_known(backend, submission.item_id):  # asking the chain would cost a transaction
@@ -59,20 +60,24 @@ async def prepare(
     if repeated is None:
         if needed := contract.required_capabilities(action):
             await backend.node.require(needed)
-        await _require_visible(backend, principal, set(submission.after) - set(siblings))
+        await _require_visible(backend, principal, submission.after, siblings)
     return Prepared(submitter, submission, action, repeated)
 
 
 async def _require_visible(
-    backend: Backend, principal: Principal, item_ids: Collection[str]
+    backend: Backend, principal: Principal, item_ids: Sequence[str], siblings: Collection[str]
 ) -> None:
     """Raise the 422 for an item that the principal can't see, as for one that is not there.
 
-    Else a client could learn of another's item when its own becomes claimable.
+    Else a client could learn of another's item when its own becomes claimable. So a sibling that is
+    there has to be the principal's, too: whoever names an id has not submitted it.
     """
-    for item_id in item_ids:
-        record = await whole_item(backend, item_id)
-        if record is None or not can_see(backend, principal, record):
+    if not item_ids:
+        return
+    records = await whole_items(backend, item_ids)
+    for item_id, record in zip(item_ids, records, strict=True):
+        is_new = record is None and item_id in siblings
+        if not is_new and (record is None or not can_see(backend, principal, record)):
             detail = f"after names an item that is not there: {item_id}"
             raise HTTPException(HTTPStatus.UNPROCESSABLE_CONTENT, detail)
 

@@ -1,7 +1,12 @@
 """Submissions: repeated ones, and those beside a projection that is wrong."""
 
+from collections.abc import Collection
+from pathlib import Path
 from typing import Any, NoReturn
 
+import pytest
+
+from workflow_backend.api import tokens
 from workflow_backend.errors import ProjectionMismatch
 
 from ..chain.fake_chain import Chain
@@ -88,3 +93,46 @@ async def test_item_is_submitted_and_shown_beside_the_projection_of_another_chai
         shown = (await client.get("/items/a")).json()
         assert (shown["item"]["status"], shown["projection"]) == ("submitted", None)
         assert (await client.get("/items")).status_code == 503
+
+
+class SecondVersion(Chain):
+    """The contract has rules for claims."""
+
+    async def require(self, _: Collection[str]) -> None:
+        return
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["projected", "not projected yet"])
+async def test_submission_comes_after_no_item_of_another_client(
+    api: Open, tmp_path: Path, *, known: bool
+) -> None:
+    """A batch that names the other's id once more does not make the item its own."""
+    chain, file = SecondVersion(), tmp_path / "tokens.json"
+    shop, spy = (
+        {"Authorization": f"Bearer {tokens.add(file, name, ['read', 'submit'])}"}
+        for name in ("shop", "spy")
+    )
+    async with write_side(chain) as side:
+        store = Projection() if known else Store()
+        client = api(write_side=side, node=chain, tokens=file, store=store)
+        assert (await client.post("/items", json=SUBMISSION, headers=shop)).status_code == 201
+        client = api(write_side=side, node=chain, tokens=file, store=store)  # another process
+        spying = {"item_id": "b", "payload_uri": "p", "after": ["a"]}
+        refused = await client.post("/items", json=spying, headers=spy)
+        assert "after names an item that is not there" in refused.json()["detail"]
+        for sibling in (SUBMISSION, {"item_id": "a"}):
+            items = {"items": [sibling, spying]}
+            answer = (await client.post("/items/batch", json=items, headers=spy)).json()
+            details = [each["refusal"] and each["refusal"]["detail"] for each in answer["results"]]
+            assert "after names an item that is not there: a" in details, details
+    assert list(chain.items_there) == ["a"]
+
+
+async def test_submission_comes_after_another_one_of_its_batch(api: Open, tmp_path: Path) -> None:
+    chain, file = SecondVersion(), tmp_path / "tokens.json"
+    shop = {"Authorization": f"Bearer {tokens.add(file, 'shop', ['submit'])}"}
+    items = [SUBMISSION, {"item_id": "b", "payload_uri": "p", "after": ["a"]}]
+    async with write_side(chain) as side:
+        client = api(write_side=side, node=chain, tokens=file)
+        answer = await client.post("/items/batch", json={"items": items}, headers=shop)
+    assert answer.json()["accepted"] == 2
