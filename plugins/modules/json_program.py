@@ -1,6 +1,7 @@
 #!/usr/bin/python
 """Ansible's side of the programs that are asked in JSON and answer in JSON."""
 
+import contextlib
 import json
 import os
 import signal
@@ -129,8 +130,9 @@ def run(argv, given, environment, seconds):
             reader.join(PIPES_SECONDS)
         require_bounds(readers, deadline + PIPES_SECONDS * len(readers) + 1, seconds)
     except BaseException:
-        # Also where the operator interrupts: its group is none of the terminal's.
-        os.killpg(process.pid, signal.SIGKILL)
+        # Also where the operator interrupts: its group is none of the terminal's. It may be empty.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         raise
     return process.returncode, *(reader.text() for reader in readers)

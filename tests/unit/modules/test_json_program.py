@@ -64,3 +64,23 @@ def test_child_that_holds_the_output_is_not_waited_for(monkeypatch: pytest.Monke
     status, out, _ = run(code)
     os.kill(int(out), 9)
     assert (status, time.monotonic() - began < 15) == (0, True)
+
+
+def test_child_that_prints_without_end_behind_its_program_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It has left the program's group, which is empty: there is nobody to kill."""
+    monkeypatch.setattr(json_program, "MOST_BYTES", 100_000)
+    code = (
+        "import os, signal\n"
+        "ready, go = os.pipe()\n"
+        "if os.fork():\n"
+        "    os.read(ready, 1)\n"
+        "    os._exit(0)\n"
+        "os.setsid()\n"
+        "os.write(1, b'x' * 65_536)\n"
+        "os.write(go, b'x')\n"
+        "while True: os.write(1, b'x' * 4096)\n"  # it ends once nobody reads
+    )
+    with pytest.raises(json_program.Unbounded, match="printed more than 100000 bytes"):
+        run(code)
