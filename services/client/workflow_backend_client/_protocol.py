@@ -24,6 +24,9 @@ LINE_BYTES = 1 << 20
 EVENT_BYTES = 4 << 20
 """Bytes of all lines of one event of the stream at most."""
 
+ID_CHARACTERS = 512
+"""Characters of an event's id at most."""
+
 STREAM_IDLE_SECONDS = 45.0
 """How long a stream may be silent: the API sends a comment every 15 seconds."""
 
@@ -54,8 +57,13 @@ class Call:
 
 
 def item_path(item_id: str, action: str = "") -> str:
-    """Return the path of an item, or of something that is done to it."""
+    """Return the path of an item, or of something that is done to it.
+
+    Raises ApiError, as the API answers any id that is none, for one that would name another path.
+    """
     path = f"/items/{quote(item_id, safe='')}"
+    if item_id in {"", ".", ".."}:
+        raise ApiError(path, 422, "not valid: item_id")
     return f"{path}/{action}" if action else path
 
 
@@ -161,6 +169,9 @@ class EventLines:
         name, _, value = text.partition(":")
         value = value.removeprefix(" ")
         if name == "id":
+            # It goes back as a header.
+            if not (value.isascii() and value.isprintable() and len(value) <= ID_CHARACTERS):
+                raise ApiUnavailable("what answers is no API: it sent an event's id that is none")
             self._id = value
         elif name == "data":
             self._size += len(line) + 1

@@ -7,8 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator
 
-LATEST_SECONDS = 253_402_300_799
-"""The last second of the year 9999, as the contract counts."""
+from ..chain.state_answers import LATEST_SECONDS
 
 
 def _require_date(value: object) -> object:

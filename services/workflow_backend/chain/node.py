@@ -3,8 +3,9 @@
 import json
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from pydantic import ValidationError
 
 from ..contract_versions import ContractVersion, version_of
 from ..errors import (
@@ -21,6 +22,7 @@ from .cometbft import CometBft
 from .cometbft_answers import ChainStatus
 from .index_answers import IndexStatus, RecentEvents, events_from
 from .rpc import Rpc
+from .state_answers import ACCOUNT, KEYS, KeyPage, Pause, Pauses
 
 EVENT_PAGE = 1_000
 """Events of one name that the index returns at once at most."""
@@ -31,24 +33,11 @@ HISTORY_PAGE = 100
 ARCHIVED_ROWS = 4
 """Newest changes of an archived item among which its last record is: the archive is the newest."""
 
-KEYS = 200
-"""Keys of the state that a node returns at once at most."""
+AGENTS = 10_000
+"""Agents that one account may ever have had at most: no network has as many APIs."""
 
 LAG_LIMIT = 20
 """Blocks that the index or the projection may be behind while work flows and still be healthy."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """A pause of claims: who paused them, when (the contract's time) and why.
-
-    `until` is when it ends, in seconds since 1970, 0 where it lasts until claims are resumed.
-    """
-
-    actor: str
-    reason: str
-    until: int
-    paused_at: str
 
 
 class Node:
@@ -118,11 +107,19 @@ class Node:
 
         They are read from the chain's state, not from the index. `limit` is at most 200.
         """
-        path = f"/keys/{self.contract}.items:/limit={limit}"
-        page = await self.rpc.query(f"{path}/after={after}" if after else path)
-        if not isinstance(page, dict):
-            raise NodeUnavailable("the node does not list the items in its state")
-        return list(page["items"]), bool(page["has_more"])
+        page = await self._keys(f"{self.contract}.items:", after, limit)
+        return page.items, page.has_more
+
+    async def _keys(self, prefix: str, after: str, limit: int = KEYS) -> KeyPage:
+        path = f"/keys/{prefix}/limit={limit}"
+        value = await self.rpc.query(f"{path}/after={after}" if after else path)
+        try:
+            page = KeyPage.model_validate(value)
+        except ValidationError as error:
+            raise self.rpc.is_no_node() from error
+        if page.items and page.items[0] <= after:  # the next page would be this one again
+            raise self.rpc.is_no_node()
+        return page
 
     async def events(self, name: str, after_id: int, limit: int) -> list[Event]:
         """Return the events of one name after an index id, oldest first."""
@@ -195,8 +192,8 @@ class Node:
         """Return the pauses of claims by kind, `*` for all kinds; some may have ended."""
         value = await self.rpc.query(f"/get/{self.contract}.metadata:pauses")
         try:
-            return {kind: Pause(**pause) for kind, pause in (value or {}).items()}
-        except (AttributeError, TypeError) as error:
+            return Pauses.model_validate(value or {}).root
+        except ValidationError as error:
             raise ForeignRecord from error
 
     async def retention(self) -> int:
@@ -227,20 +224,23 @@ class Node:
         )
         if operator is None:
             raise NodeUnavailable(f"{self.contract} is not deployed on this chain")
-        return str(operator), None if proposed is None else str(proposed)
+        try:
+            return ACCOUNT.validate_python(operator), (
+                None if proposed is None else ACCOUNT.validate_python(proposed)
+            )
+        except ValidationError as error:
+            raise ForeignRecord from error
 
     async def agents(self, account: str) -> list[str]:
         """Return the accounts that may cancel and retry the items that this one submitted."""
         prefix = f"{self.contract}.agents:{account}:"
-        names: list[str] = []
-        more = True
-        while more:
-            after = f"/after={names[-1]}" if names else ""
-            page = await self.rpc.query(f"/keys/{prefix}/limit={KEYS}{after}")
-            if not isinstance(page, dict):
-                raise NodeUnavailable("the node does not list the agents in its state")
-            names += page["items"]
-            more = page["has_more"]
+        page = await self._keys(prefix, "")
+        names = page.items
+        while page.has_more:
+            page = await self._keys(prefix, names[-1])
+            names += page.items
+            if len(names) > AGENTS:
+                raise self.rpc.is_no_node()
         allowed = await self.rpc.queries([f"/get/{prefix}{name}" for name in names])
         return [name for name, value in zip(names, allowed, strict=True) if value is True]
 

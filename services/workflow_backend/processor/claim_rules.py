@@ -8,7 +8,8 @@ the contract refuses and the item is looked at again.
 import time
 from collections.abc import Mapping, Sequence
 
-from ..chain.node import Node, Pause
+from ..chain.node import Node
+from ..chain.state_answers import Pause
 from ..items import FINAL_STATUSES, Item
 from .journal import Journal
 from .schema import Hold, PendingItem

@@ -196,6 +196,22 @@ def test_client_watches_each_change_once() -> None:
         assert list(client.watch("i", poll_seconds=0.01)) == [ITEM, done]
 
 
+@pytest.mark.parametrize("item_id", ["", ".", "..", "a/../b", "a?b", "%2e%2e"])
+def test_client_leaves_the_path_of_items_by_no_id(item_id: str) -> None:
+    asked: list[str] = []
+
+    def note(request: BaseHTTPRequestHandler) -> None:
+        asked.append(request.path)
+        document({"detail": "not valid: item_id"}, 422)(request)
+
+    with api(note) as url, Client(url) as client:
+        for ask in (client.get, client.stop, client.cancel, client.retry):
+            with pytest.raises(ApiError, match="not valid: item_id"):
+                ask(item_id)
+    assert all(path.removeprefix("/items/").strip(".").count("/") <= 1 for path in asked)
+    assert not any(part in {"", ".", ".."} for path in asked for part in path.split("/")[1:])
+
+
 def test_client_goes_through_all_pages() -> None:
     asked: list[str] = []
 

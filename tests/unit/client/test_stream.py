@@ -88,3 +88,10 @@ def test_stream_puts_a_cut_event_together() -> None:
     assert [event for byte in sse(7) for event in lines.feed(bytes([byte]))] == [
         ("7-0-0.mark", {"event_id": "7-0-0"})
     ]
+
+
+@pytest.mark.parametrize("ident", ["\u00e9", "1-0-0\r.mark", "x" * 1000])
+def test_stream_sends_no_id_back_that_is_none(ident: str) -> None:
+    """It becomes a header of the next connection."""
+    with pytest.raises(ApiUnavailable, match="an event's id that is none"):
+        _protocol.EventLines().feed(f"id: {ident}\ndata: {{}}\n\n".encode())

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from workflow_backend.chain.node import Pause
+from workflow_backend.chain.state_answers import Pause
 from workflow_backend.items import Item
 from workflow_backend.processor import claim_rules
 from workflow_backend.processor.claim_rules import ClaimRules

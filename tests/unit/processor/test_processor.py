@@ -14,8 +14,8 @@ import pytest
 
 from workflow_backend.chain.contract import Action
 from workflow_backend.chain.events import Cursor
-from workflow_backend.chain.node import Pause
 from workflow_backend.chain.pending import PendingAction
+from workflow_backend.chain.state_answers import Pause
 from workflow_backend.contract_versions import VERSIONS
 from workflow_backend.errors import NodeUnavailable
 from workflow_backend.items import EventPosition, Item, Outcome

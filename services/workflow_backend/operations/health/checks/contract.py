@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 
-from ....chain.node import Pause
+from ....chain.state_answers import Pause
 from ....contract_versions import may_stand_for, number, version_of
 from ..context import Context, see
 from ..result import BOOTSTRAP, Check, State
