@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from hashlib import sha256
+from operator import attrgetter
+from types import NoneType
 from typing import Any, NamedTuple, Self
 
 from .errors import ForeignRecord
@@ -112,16 +115,17 @@ class Item:
         """
         try:
             if record["status"] == "archived":
-                return cls(**_EMPTY | {name: record[name] for name in TOMBSTONE})
-            fields = _OPTIONAL | {name: record[name] for name in cls.__slots__ if name in record}
-            fields["contested_at"] = fields["contested_at"] or None
-            fields["after"] = tuple(fields["after"])
-            numbers = (fields.get("not_before", 0), fields.get("priority", 0))
-            if all(isinstance(number, int) for number in numbers):
-                return cls(**fields)
+                item = cls(**_EMPTY | {name: record[name] for name in TOMBSTONE})
+            else:
+                fields = _OPTIONAL | {name: record[name] for name in _RECORD if name in record}
+                fields["contested_at"] = fields["contested_at"] or None
+                fields["after"] = tuple(fields["after"])
+                item = cls(**fields)
         except (KeyError, TypeError) as error:
             raise ForeignRecord from error
-        raise ForeignRecord
+        if not _has_form(item):
+            raise ForeignRecord
+        return item
 
     def as_dict(self) -> dict[str, Any]:
         """Return the record as a plain dictionary."""
@@ -143,6 +147,47 @@ _EMPTY = _OPTIONAL | dict.fromkeys(
     ("requester", "kind", "payload_uri", "created_at", "updated_at"), ""
 )
 """What only the archived record tells."""
+
+_RECORD = tuple(name for name in Item.__slots__ if name != "archived_record")
+_TEXTS = (
+    "item_id", "requester", "kind", "payload_uri", "metadata_ref", "client", "created_at",
+    "updated_at",
+)  # fmt: skip
+_TIMES = ("created_at", "updated_at", "contested_at", "stop_requested_at")
+_NUMBERS = {
+    "attempt": 2**31,
+    "lease_seconds": 2**31,
+    "revision": 2**31,
+    "priority": 10,
+    "not_before": 253_402_300_800,
+}
+"""Each number of a record, and what it stays below."""
+
+# It is asked of every record that is read: types are compared at once.
+_texts_of = attrgetter(*_TEXTS)
+_times_of = attrgetter(*_TIMES)
+_numbers_of = attrgetter(*_NUMBERS)
+_others_of = attrgetter(
+    *(name for name in _RECORD if name not in {*_TEXTS, *_NUMBERS, "after", "status"})
+)
+
+
+def _has_form(item: Item) -> bool:
+    """Tell whether all fields are of their types: an index may be a copy of somebody else's."""
+    numbers = _numbers_of(item)
+    if not (
+        item.status in STATUSES
+        and {str} >= {*map(type, _texts_of(item)), *map(type, item.after)}
+        and {str, NoneType} >= {*map(type, _others_of(item))}
+        and {int, bool} >= {*map(type, numbers)}
+    ):
+        return False
+    try:
+        for time in filter(None, _times_of(item)):
+            datetime.fromisoformat(time)
+    except ValueError:
+        return False
+    return all(0 <= one < most for one, most in zip(numbers, _NUMBERS.values(), strict=True))
 
 
 def record_digest(record: Mapping[str, Any]) -> str:

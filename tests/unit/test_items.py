@@ -82,3 +82,40 @@ def test_digest_of_record_ignores_the_order_of_its_fields() -> None:
 def test_foreign_record_is_refused(record: Any) -> None:
     with pytest.raises(ForeignRecord, match="not those of con_job_workflow"):
         Item.from_record(record)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"attempt": "2"},
+        {"attempt": -1},
+        {"lease_seconds": [1]},
+        {"revision": 10**30},
+        {"priority": 10},
+        {"not_before": 10**13},
+        {"after": [1]},
+        {"after": None},
+        {"kind": {}},
+        {"requester": None},
+        {"worker": 5},
+        {"status": "odd"},
+        {"created_at": "soon"},
+        {"updated_at": 5},
+        {"created_at": None},
+        {"stop_requested_at": "later"},
+    ],
+)
+def test_record_with_a_field_of_another_form_is_refused(odd: dict[str, Any]) -> None:
+    """An index may be a copy of somebody else's, and its records are of any form."""
+    with pytest.raises(ForeignRecord):
+        Item.from_record(SECOND_VERSION | odd)
+
+
+@pytest.mark.parametrize("odd", [{"ended": 5}, {"attempt": "2"}, {"digest": {}}, {"item_id": 1}])
+def test_archived_record_of_another_form_is_refused(odd: dict[str, Any]) -> None:
+    with pytest.raises(ForeignRecord):
+        Item.from_record(TOMBSTONE | odd)
+
+
+def test_record_tells_no_archived_record() -> None:
+    assert Item.from_record(SECOND_VERSION | {"archived_record": "{"}).archived_record is None

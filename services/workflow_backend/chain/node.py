@@ -206,7 +206,7 @@ class Node:
         path = f"/state_history/{self.contract}.items:{item_id}/limit={ARCHIVED_ROWS}"
         try:
             found = [json.loads(row["value"] or "{}") for row in await self._indexed(path)]
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise NodeUnavailable("the index returned a history of an unknown form") from error
         return [record for record in found if isinstance(record, dict)]
 

@@ -81,7 +81,7 @@ def _json(value: Any) -> str:
 def _largest_claim() -> int:
     texts = {"kind": "k" * 64, "client": "c" * 64}
     texts |= dict.fromkeys(("payload_uri", "metadata_ref"), '"' * 1024)
-    record = _NEW | texts | {"item_id": "i" * 128, "attempt": 10**9}
+    record = _NEW | texts | {"item_id": "i" * 128, "attempt": 10**9, "status": "submitted"}
     record |= {"priority": 0, "not_before": 253_402_300_799, "after": ("i" * 128,) * 8}
     entry = {"action": "claim", "item_id": record["item_id"], "lease_seconds": 86_400}
     return write_size(entry, Item.from_record(record))

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..chain.node import Node
+from ..errors import ForeignRecord
 from ..items import TOMBSTONE, Item, record_digest
 
 
@@ -19,15 +20,27 @@ async def restore_archived(node: Node, item: Item, row: Mapping[str, Any] | None
     if item.status != "archived":
         return item
     kept: dict[str, Any] = {name: getattr(item, name) for name in TOMBSTONE}
-    records = await node.newest_records(item.item_id)
-    for record in records:
+    records = [
+        (record, whole)
+        for record in await node.newest_records(item.item_id)
+        if (whole := _item_in(record)) is not None
+    ]
+    for record, whole in records:
         if record_digest(record) == item.digest:
             text = json.dumps(record, sort_keys=True)
-            return replace(Item.from_record(record), **kept, archived_record=text)
-    for record in records:
-        if record.get("status") != "archived":
-            return replace(Item.from_record(record), **kept)
+            return replace(whole, **kept, archived_record=text)
+    for _, whole in records:
+        if whole.status != "archived":
+            return replace(whole, **kept)
     return item if row is None else replace(item_of(row), **kept)
+
+
+def _item_in(record: Mapping[str, Any]) -> Item | None:
+    """Return the item of a record, None where it is none: the digest does not tell types apart."""
+    try:
+        return Item.from_record(record)
+    except ForeignRecord:
+        return None
 
 
 def item_of(row: Mapping[str, Any]) -> Item:
