@@ -26,6 +26,7 @@ from .turns import Turns
 
 _AT_A_TIME = 2
 _LONGEST = 2700  # seconds; a hang is a failure
+_LONGEST_BY_NAME = 5400
 _PATIENCE = 20  # seconds that an interrupted scenario has for taking its hosts down
 _TIMES = REPO / ".cache" / "hosts-seconds.json"
 _SHOWN_LINES = 60
@@ -111,7 +112,7 @@ class Runner:
         if self._stopped:  # meanwhile
             group.kill()
         try:
-            problem = self._wait(process)
+            problem = self._wait(process, _LONGEST_BY_NAME if scenario.by_name else _LONGEST)
         finally:
             with self._lock:
                 self._running.discard((process, group))
@@ -129,11 +130,11 @@ class Runner:
             say(f"  journal of {file.stem}: {file}")
             say(_indented(notable(file.read_text(errors="replace"))))
 
-    def _wait(self, process: subprocess.Popen[bytes]) -> str:
+    def _wait(self, process: subprocess.Popen[bytes], seconds: float) -> str:
         try:
-            code = process.wait(_LONGEST)
+            code = process.wait(seconds)
         except subprocess.TimeoutExpired:
-            return f"not done within {_LONGEST} s"
+            return f"not done within {seconds:g} s"
         return "" if code == 0 else "stopped" if self._stopped else f"exit code {code}"
 
 

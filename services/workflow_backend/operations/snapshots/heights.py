@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ...chain.node import Node
@@ -19,7 +19,7 @@ type Object = dict[str, Any]
 
 
 class HeightsRequest(Request):
-    """How long to wait without getting nearer to one height, and which of the three there are."""
+    """How long to wait while nothing gets further, and which of the three heights there are."""
 
     seconds: float = 60.0
     index: bool = True
@@ -42,14 +42,16 @@ class HeightsFound:
 
 
 def heights(settings: Settings, request: HeightsRequest, *, check: bool) -> Object:
-    """Wait until chain, index and projection are level; return their heights, or the gap.
+    """Wait until index and projection have followed the chain; return their heights, or the gap.
 
-    The time starts again with each block that the node takes in while it is catching up, and from
-    then on whenever they are nearer to one height than ever: nobody knows beforehand how long that
-    takes. Raises WrongChain.
+    They have to reach the height at which the node had caught up. On a busy chain they are always
+    some blocks behind. The time starts again with each block that one of them takes in, and with
+    each of the node's while it is catching up: nobody knows beforehand how long that takes. Raises
+    WrongChain.
     """
     del check
     deadline = ProgressDeadline(request.seconds)
+    goal: int | None = None
     while True:
         problem = ""
         current, gap, reasons = None, None, []
@@ -58,12 +60,11 @@ def heights(settings: Settings, request: HeightsRequest, *, check: bool) -> Obje
         except (NodeUnavailable, NodeRefused, IndexUnavailable) as error:
             problem = error.explain()
         else:
+            if goal is None and not current.catching_up:
+                goal = current.chain
             gap = missing(current)
-            reasons = uneven(current, request)
-            if current.catching_up:  # the others are further behind with each block
-                deadline.record("chain", current.chain)
-            else:
-                deadline.record("level", -blocks_behind(current, request))
+            reasons = uneven(current, request, goal)
+            _record(deadline, current)
         if current is not None and (gap or not reasons):
             break
         if deadline.has_passed:
@@ -75,6 +76,14 @@ def heights(settings: Settings, request: HeightsRequest, *, check: bool) -> Obje
         "gap": gap,
         "reasons": [problem] if problem else reasons,
     }
+
+
+def _record(deadline: ProgressDeadline, current: HeightsFound) -> None:
+    if current.catching_up:
+        deadline.record("chain", current.chain)
+    for name, height in (("index", current.index), ("projection", current.projection)):
+        if height is not None and height <= current.chain:
+            deadline.record(name, height)
 
 
 def missing(current: HeightsFound) -> Object | None:
@@ -103,40 +112,37 @@ _GONE = (
 _HOLES = "{} blocks in between are not in the index: restore one that has them all"
 
 
-def uneven(current: HeightsFound, request: HeightsRequest) -> list[str]:
-    """Return in words what is behind."""
+def uneven(current: HeightsFound, request: HeightsRequest, goal: int | None = None) -> list[str]:
+    """Return in words what has not reached the goal, the chain's height where there is none yet.
+
+    What is above the chain is of another history.
+    """
     found = []
     if current.catching_up:
         found.append(f"the node is catching up, at height {current.chain}")
-    if request.index and current.index != current.chain:
-        found.append(f"the index is at height {current.index}, the chain at {current.chain}")
-    if request.projection and current.projection != current.chain:
-        found.append(
-            f"the projection is at height {current.projection}, the chain at {current.chain}"
-        )
+    followers = [("index", current.index)] * request.index
+    followers += [("projection", current.projection)] * request.projection
+    lowest = current.chain if goal is None else min(goal, current.chain)
+    found += [
+        f"the {name} is at height {height}, the chain at {current.chain}"
+        for name, height in followers
+        if height is None or not lowest <= height <= current.chain
+    ]
     return found
 
 
-def blocks_behind(current: HeightsFound, request: HeightsRequest) -> int:
-    """Return by how many blocks index and projection together are behind the chain."""
-    followed = [current.index] * request.index + [current.projection] * request.projection
-    return sum(max(0, current.chain - (height or 0)) for height in followed)
-
-
 def _read(settings: Settings, request: HeightsRequest) -> HeightsFound:
+    # The chain goes on meanwhile, and what follows it must not seem to be ahead: it comes last.
+    progress = projection.progress(settings) if request.projection else None
     chain = asyncio.run(_chain(settings, index=request.index))
-    if not request.projection:
-        return chain
-    progress = projection.progress(settings)
-    return HeightsFound(**(asdict(chain) | {"projection": progress.height if progress else None}))
+    return replace(chain, projection=progress.height if progress else None)
 
 
 async def _chain(settings: Settings, *, index: bool) -> HeightsFound:
     async with Rpc(settings.node_url) as rpc:
         node = Node(rpc, settings.contract)
-        # The index first: the chain goes on meanwhile, and then only seems to be ahead.
-        status = await node.require_chain(settings.chain_id)
         indexed = await node.index_status() if index else None
+        status = await node.require_chain(settings.chain_id)
     return HeightsFound(
         catching_up=status.catching_up,
         base=status.base,

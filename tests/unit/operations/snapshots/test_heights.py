@@ -90,6 +90,7 @@ class Clock:
         (range(30, 51), True, 20),  # 21 looks, though 5 s are allowed: each is nearer
         ([30, 40, *[40] * 100], False, 7),
         ([50, 40, *[41] * 100], True, 0),
+        ([60] * 100, False, 6),  # of another history
     ],
 )
 def test_heights_are_waited_for_while_they_come_nearer(
@@ -126,3 +127,20 @@ def test_heights_are_waited_for_while_the_node_takes_blocks_in(
         Settings.load({"XIAN_CHAIN_ID": "one-1"}), HeightsRequest(seconds=5), check=False
     )
     assert (answer["level"], clock.now) == (True, len(ahead) + len(behind) - 1)
+
+
+def test_followers_of_a_busy_chain_have_to_reach_where_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock()
+    # They are four blocks behind for ever, as fast as the chain is.
+    heights_seen = (
+        seen(chain=50 + n, index=46 + n, projection=46 + n, block_count=None) for n in range(100)
+    )
+    monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(progress_deadline, "time", clock)
+    monkeypatch.setattr(module, "_read", lambda *_: next(heights_seen))
+    answer = heights(
+        Settings.load({"XIAN_CHAIN_ID": "one-1"}), HeightsRequest(seconds=5), check=False
+    )
+    assert (answer["level"], answer["heights"]["index"], clock.now) == (True, 50, 4)
