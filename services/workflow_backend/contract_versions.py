@@ -44,14 +44,19 @@ VERSIONS = (
 """All released versions, the oldest first."""
 
 
+PARSED_CHARACTERS = 256 * 1024
+"""Characters of a source that is parsed at most: what a node gives may be of any length."""
+
+
 def source_digest(source: str) -> str:
     """Return the SHA-256 of a contract's source without its layout, comments and messages.
 
-    So the source in this repository and the one that a node keeps have the same. What is no program
-    has that of its text.
+    So the source in this repository and the one that a node keeps have the same. What is no
+    program, or too long for a contract of ours, has that of its text.
     """
-    with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
-        source = ast.unparse(_WithoutMessages().visit(ast.parse(source)))
+    if len(source) <= PARSED_CHARACTERS:
+        with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+            source = ast.unparse(_WithoutMessages().visit(ast.parse(source)))
     return sha256(source.encode(errors="replace")).hexdigest()
 
 
