@@ -26,8 +26,10 @@ def _upsert() -> str:
         for number, name in enumerate(columns, 1)
     ]
     changes = ", ".join(f"{name} = excluded.{name}" for name in (*_CHANGING, "last_place"))
+    # A place is taken by another item only in a transaction that was made for it: see `pack`.
     return (
-        f"INSERT INTO items ({', '.join(columns)}) VALUES ({', '.join(marks)}) "  # noqa: S608
+        f"INSERT INTO items ({', '.join(columns)}) SELECT {', '.join(marks)} "  # noqa: S608
+        "WHERE NOT EXISTS (SELECT 1 FROM items WHERE place = $1 AND item_id <> $2) "
         f"ON CONFLICT (item_id) DO UPDATE SET {changes}"
     )
 

@@ -14,10 +14,15 @@ type Statements = Iterable[Statement]
 
 
 def pack(position: EventPosition) -> int:
-    """Return a position as one integer that sorts as positions do."""
+    """Return a position as one integer that sorts as positions do.
+
+    Only a transaction that was made for it has more than 65,535 events. Those behind share the last
+    place, of which the first one keeps it: none takes that of another transaction.
+    """
     if position.height < 0:
         return -1
-    return position.height << 32 | position.tx_index << 16 | position.event_index
+    tx_index, event_index = min(position.tx_index, 0xFFFF), min(position.event_index, 0xFFFF)
+    return position.height << 32 | tx_index << 16 | event_index
 
 
 def unpack(packed: int) -> EventPosition:

@@ -71,7 +71,7 @@ async def test_api_answers_by_a_name_that_was_configured(api: Open) -> None:
 )
 async def test_page_of_another_site_changes_nothing(api: Open, headers: dict[str, str]) -> None:
     client = api()
-    for path in ("/items/a/cancel", "/items/a/retry", "/items", "/items/batch"):
+    for path in ("/items/a/cancel", "/items/a/retry", "/items/a/stop", "/items", "/items/batch"):
         refused = await client.post(path, headers={"Host": "localhost:8000", **headers})
         assert refused.status_code == 403, path
         assert "another site" in refused.json()["detail"]

@@ -1,7 +1,10 @@
 """Answers to writes while nodes take transactions, and while they do not."""
 
+from pathlib import Path
+
 import pytest
 
+from workflow_backend.api import tokens
 from workflow_backend.chain import submitter as module
 
 from ..chain.fake_chain import Chain
@@ -110,3 +113,21 @@ async def test_api_without_wallet_refuses_writes(api: Open) -> None:
     refused = await client.post("/items/batch", json={"items": [SUBMISSION]})
     assert (refused.status_code, "no wallet" in refused.json()["detail"]) == (403, True)
     assert (await client.get("/projection/summary")).status_code == 200
+
+
+async def test_client_acts_on_no_item_of_another(api: Open, chain: Chain, tmp_path: Path) -> None:
+    file = tmp_path / "tokens.json"
+    shop, spy = (
+        {"Authorization": f"Bearer {tokens.add(file, name, ['read', 'submit', 'cancel'])}"}
+        for name in ("shop", "spy")
+    )
+    async with write_side(chain) as side:
+        client = api(write_side=side, node=chain, tokens=file)
+        assert (await client.post("/items", json=SUBMISSION, headers=shop)).status_code == 201
+        sent = len(chain.broadcasts)
+        for verb in ("cancel", "retry", "stop"):
+            refused = await client.post(f"/items/a/{verb}", headers=spy)
+            missing = await client.post(f"/items/none/{verb}", headers=spy)
+            assert (refused.status_code, missing.status_code) == (404, 404), verb
+            assert refused.json()["detail"] == missing.json()["detail"].replace("none", "a")
+        assert len(chain.broadcasts) == sent

@@ -83,9 +83,7 @@ def evaluate(before: IndexStatus, after: IndexStatus, seconds: float, base: int 
 def _missing_for_good(status: IndexStatus, base: int) -> str:
     """Name the blocks that the index lacks and that its node can't give it any more."""
     if status.height + 1 < base:
-        return (
-            f"it lacks the blocks {status.height + 1} to {base - 1}, which the node lacks too"
-        )
+        return f"it lacks the blocks {status.height + 1} to {base - 1}, which the node lacks too"
     if status.holes:
         return f"{status.holes} of the blocks up to {status.height} are not in it"
     return ""
