@@ -7,6 +7,7 @@ import json
 import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Any
 
 import aiohttp
@@ -40,6 +41,11 @@ class BlockSubscription:
         self._newest: dict[str, Any] | None = None
         self.height = 0
         self.blocks: OrderedDict[int, Block] = OrderedDict()
+
+    @property
+    def time(self) -> float:
+        """When the newest block was committed, in seconds since 1970, 0 where none is known."""
+        return datetime.fromisoformat(self._newest["time"]).timestamp() if self._newest else 0.0
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[BlockSubscription]:

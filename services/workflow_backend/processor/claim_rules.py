@@ -1,12 +1,12 @@
 """The contract's rules for claims, so that no transaction is spent on what is known to be refused.
 
 The contract decides by the time of the block before and by its own records. What this module
-foresees it tells by the same records and this machine's clock; where the two differ for a moment,
-the contract refuses and the item is looked at again.
+foresees it tells by the same records and a clock; where the two differ for a moment, the contract
+refuses and the item is looked at again.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ..chain.node import Node
 from ..chain.state_answers import Pause
@@ -24,9 +24,13 @@ ALL_KINDS = "*"
 
 
 class ClaimRules:
-    """What the contract would refuse to let anybody claim now, by its own rules."""
+    """What the contract would refuse to let anybody claim now, by its own rules.
 
-    def __init__(self, node: Node, journal: Journal) -> None:
+    `now` tells the time in seconds since 1970.
+    """
+
+    def __init__(self, node: Node, journal: Journal, now: Callable[[], float] = time.time) -> None:
+        self._now = now
         self._node = node
         self._journal = journal
         self._pauses: Mapping[str, Pause] = {}
@@ -44,7 +48,7 @@ class ClaimRules:
 
     def is_paused(self, kind: str) -> bool:
         """Tell whether claims of a kind are paused, as far as is known."""
-        now = time.time()
+        now = self._now()
         return any(
             pause.until == 0 or pause.until > now
             for name, pause in self._pauses.items()
@@ -56,10 +60,13 @@ class ClaimRules:
 
         Raises WorkflowError if what they wait for can't be read.
         """
-        early = {item.item_id for item in items if item.not_before > time.time()}
+        now = self._now()
+        early = {item.item_id for item in items if item.not_before > now}
         waiting = [item for item in items if item.after and item.item_id not in early]
         held = await self._hold_waiting(waiting)  # where this fails, nothing is put back
-        self._journal.schedule([_until_its_time(item) for item in items if item.item_id in early])
+        self._journal.schedule(
+            [_until_its_time(item, now) for item in items if item.item_id in early]
+        )
         return early | held
 
     async def _hold_waiting(self, items: Sequence[Item]) -> set[str]:
@@ -80,8 +87,8 @@ class ClaimRules:
         return held
 
 
-def _until_its_time(item: Item) -> PendingItem:
-    seconds = max(0.0, item.not_before - time.time())
+def _until_its_time(item: Item, now: float) -> PendingItem:
+    seconds = max(0.0, item.not_before - now)
     return _later(item, min(seconds, LOOK_AGAIN_SECONDS), Hold.EARLY)
 
 

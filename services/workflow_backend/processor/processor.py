@@ -80,7 +80,8 @@ class Processor:
         self._lease_seconds = lease_seconds
         self._ranking = RendezvousHash(submitter.address)
         takeover = LeaseTakeover()
-        self._rules = ClaimRules(node, journal)
+        # A clock that is behind the chain's would hold items back that may be claimed.
+        self._rules = ClaimRules(node, journal, lambda: max(time.time(), subscription.time))
         self._runner = JobRunner(submitter, handlers, journal, tasks=tasks, wake=wake, scope=scope)
         self._listener = EventListener(
             node,

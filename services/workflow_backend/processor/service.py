@@ -37,7 +37,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             nodes = [Node(rpc, contract) for contract in settings.contracts]
             await nodes[0].require_chain(settings.chain_id)
             for node in nodes:
-                await _require_worker(node, account.address)
+                await _require_deployed(node)
+            # Without a right on an earlier contract it still does the items of the current one.
+            await _require_worker(nodes[0], account.address)
             paths = journal_paths(settings)
             opened = {
                 node: journals.enter_context(
@@ -51,12 +53,15 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     log.info("processor stopped")
 
 
-async def _require_worker(node: Node, address: str) -> None:
+async def _require_deployed(node: Node) -> None:
     if await node.source() is None:
         raise WorkflowError(
             f"the contract {node.contract} is not on this chain",
             hint="deploy it: workflow-backend bootstrap",
         )
+
+
+async def _require_worker(node: Node, address: str) -> None:
     if not await node.is_worker(address):
         raise WorkflowError(
             f"wallet {address} is not a worker of {node.contract}",

@@ -77,6 +77,15 @@ async def test_early_item_is_due_at_its_time(rules: ClaimRules, journal: Journal
     assert due - time.monotonic() == pytest.approx(60, abs=3)
 
 
+async def test_time_of_an_item_is_that_of_the_given_clock(node: Node, journal: Journal) -> None:
+    """This machine's own clock may be behind the chain's."""
+    node.paused = {"job": Pause("o", "", FAR, "")}
+    rules = ClaimRules(node, journal, lambda: FAR + 1.0)  # type: ignore[arg-type]
+    await rules.refresh()
+    assert await rules.hold_back([submitted(not_before=FAR)]) == set()
+    assert not rules.is_paused("job")
+
+
 @pytest.mark.parametrize(
     ("other", "hold"),
     [

@@ -96,7 +96,7 @@ class Claiming:
     def __post_init__(self) -> None:
         self.processor = Processor(
             self.chain,
-            Any,  # type: ignore[arg-type]
+            SimpleNamespace(time=0.0),  # type: ignore[arg-type]
             self.chain,
             self.journal,
             self.handlers,

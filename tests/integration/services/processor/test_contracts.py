@@ -16,7 +16,7 @@ from workflow_backend.chain.rpc import Rpc
 from workflow_backend.chain.submitter import Submitter
 from workflow_backend.chain.wallet import Account
 
-from ..stack import NEWEST, Stack, deploy
+from ..stack import NEWEST, Stack, deploy, set_worker
 from .harness import FILE, Queue, beat, end, fresh, holds, runs
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -109,12 +109,21 @@ async def test_killed_worker_goes_on_with_both_contracts(
     assert {(item.status, item.attempt) for item in items} == {("completed", 1)}
 
 
-async def test_worker_without_rights_on_the_earlier_contract_names_it(
-    queue: Queue, worker: Stack
+async def test_worker_without_rights_on_the_earlier_contract_does_the_current_ones_items(
+    queue: Queue, current: Queue, worker: Stack
 ) -> None:
-    stranger = f"con_{uuid.uuid4().hex[:12]}"
-    await deploy(queue.chain, stranger, [])
-    worker.extra["XIAN_WORKFLOW_EARLIER_CONTRACTS"] = stranger
+    await set_worker(queue.chain, queue.node.contract, "remove_worker", worker.worker)
+    old, new = fresh(1), fresh(3)
+    await queue.submit(*old)
+    worker.start("processor", "handlers")
+    await holds(lambda: "only workers" in beat(worker).get("problem", ""), "the missing right")
+    await current.submit(*new)
+    await current.all_settled(new)
+    assert (await queue.item(old[0])).status == "submitted"
+
+
+async def test_worker_refuses_to_serve_a_contract_that_is_not_there(worker: Stack) -> None:
+    worker.extra["XIAN_WORKFLOW_EARLIER_CONTRACTS"] = "con_absent"
     worker.start("processor")
     assert await asyncio.to_thread(worker.running["processor"].wait, 30) == 1
-    assert f"is not a worker of {stranger}" in worker.log("processor")
+    assert "the contract con_absent is not on this chain" in worker.log("processor")
