@@ -122,16 +122,16 @@ def refuse_others(packages: list[Path], pinned: dict[str, str]) -> None:
 
 def refuse_older(packages: list[Path], pinned: dict[str, str]) -> None:
     """Go no further with a version before the one that is pinned: its signature never ends."""
-    wanted = dict(_name_and_version(name) for name in pinned)
+    pinned_versions = dict(_name_and_version(name) for name in pinned)
     for package in packages:
         name, version = _name_and_version(package.name)
-        if name not in wanted or package.name in pinned:
+        if name not in pinned_versions or package.name in pinned:
             continue
-        older = ["dpkg", "--compare-versions", version, "lt", wanted[name]]
+        older = ["dpkg", "--compare-versions", version, "lt", pinned_versions[name]]
         if subprocess.run(older, check=False, env=environment()).returncode == 0:
             raise SetupError(
                 f"the mirror has {package.name}, which is older than the pinned version "
-                f"{wanted[name]}",
+                f"{pinned_versions[name]}",
                 "use another mirror: this one is out of date, or somebody replays what it had",
             )
 

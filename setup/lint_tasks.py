@@ -150,9 +150,9 @@ def _findings(task: dict[str, Any], scope: Scope) -> Iterator[tuple[str, str]]:
         if not _is_local(task) and module in _FILE_MODULES | _READING_MODULES:
             yield from _followed(module, arguments, scope)
         if module in {"command", "shell", "raw", "script", "json_program"}:
-            yield from _told({"argv": arguments.get("argv"), "cmd": arguments.get("cmd")}, scope)
+            yield from _exposed({"argv": arguments.get("argv"), "cmd": arguments.get("cmd")}, scope)
         if module == "environment":
-            yield from _told({"environment": given}, scope)
+            yield from _exposed({"environment": given}, scope)
         if key.startswith("with_"):
             for name in sorted(scope.reached(given) & scope.answers):
                 yield "host-names-a-path", f"{name} in {key}"
@@ -175,7 +175,7 @@ def _followed(module: str, given: dict[str, Any], scope: Scope) -> Iterator[tupl
                 yield "root-follows-links", f"{module} {name}: {path}"
 
 
-def _told(given: Mapping[str, Any], scope: Scope) -> Iterator[tuple[str, str]]:
+def _exposed(given: Mapping[str, Any], scope: Scope) -> Iterator[tuple[str, str]]:
     for place, value in given.items():
         for name in sorted(scope.reached(value, HOLD_NO_SECRET)):
             if name.endswith(_SECRET_ENDS) and not name.endswith("_public_keys"):

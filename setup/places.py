@@ -102,7 +102,7 @@ def _is_inside(repo: Path, path: str) -> bool:
     return repo in Path(os.path.realpath(path)).parents
 
 
-def refuse_odd(repo: Path) -> None:
+def refuse_unusable(repo: Path) -> None:
     """Go no further in a clone whose path make, a shell, a list or an address would take apart."""
     odd = sorted(set(re.findall(r"[^\w./+@~-]", str(repo))))
     if odd:

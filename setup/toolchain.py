@@ -28,7 +28,7 @@ import cpython
 import environments
 import owner
 import uv
-from places import Places, leave_own_tools, places, prepare, refuse_odd
+from places import Places, leave_own_tools, places, prepare, refuse_unusable
 from steps import SetupError, fail, file_digest, locked, stop_running, write_json
 
 REPO = Path(__file__).resolve().parent.parent
@@ -42,7 +42,7 @@ def main() -> int:
     if sys.argv[1:] not in ([], ["dev"]):
         return fail(SetupError(f"{sys.argv[1]} is no word for it", "say dev, or nothing"))
     try:
-        refuse_odd(where.repo)
+        refuse_unusable(where.repo)
         if for_stack:
             owner.refuse_other(where)
         where.cache.mkdir(exist_ok=True)

@@ -44,8 +44,8 @@ def main():
 def troubled(run, units):
     """Units that fail or come up; where none does those that do not run, or all."""
     state = {name: run(["systemctl", "is-active", unit])[1].strip() for name, unit in units.items()}
-    for wanted in (("active", "inactive"), ("active",), ()):
-        if found := {name: unit for name, unit in units.items() if state[name] not in wanted}:
+    for expected in (("active", "inactive"), ("active",), ()):
+        if found := {name: unit for name, unit in units.items() if state[name] not in expected}:
             return found
     return {}
 

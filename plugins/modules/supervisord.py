@@ -60,15 +60,15 @@ def main():
         supports_check_mode=True,
     )
     try:
-        wanted = environment(module.params)
+        expected = environment(module.params)
     except OSError as error:
         module.fail_json(msg=str(error))
     found = running(module.params["configuration"])
-    stale = [process for process in found if settings(process) != wanted]
+    stale = [process for process in found if settings(process) != expected]
     if not module.check_mode:
         end(module, stale)
         if stale == found:
-            start(module, wanted)
+            start(module, expected)
     module.exit_json(changed=stale == found, ended=stale)
 
 
@@ -132,11 +132,11 @@ def end(module, processes):
         time.sleep(0.1)
 
 
-def start(module, wanted):
+def start(module, expected):
     """Start it; it returns once it listens."""
     params = module.params
     command = [*params["as_account"], "env", "-i"]
-    command += [f"{name}={text}" for name, text in sorted(wanted.items())]
+    command += [f"{name}={text}" for name, text in sorted(expected.items())]
     command += [params["command"], "-c", params["configuration"]]
     try:
         done = subprocess.run(

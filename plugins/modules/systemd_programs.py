@@ -157,8 +157,8 @@ def write_units(module, texts):
 def needs_reload(module, units):
     """Tell whether systemd still has an earlier definition, of a run that was cut short."""
     command = ["systemctl", "show", "--property=NeedDaemonReload", "--value", *units]
-    _, told, _ = module.run_command(command, check_rc=True)
-    return "yes" in told.split()
+    _, answer, _ = module.run_command(command, check_rc=True)
+    return "yes" in answer.split()
 
 
 def write_credentials(module, folder):

@@ -84,11 +84,11 @@ def _run(manager: Manager, programs: Path, data: Path) -> int:
         state = _state(programs, data, postgres.pid)
         if ending.is_set():
             continue
-        ready = _tell(manager, state, ready)
+        ready = _report(manager, state, ready)
         beat = time.monotonic() + (manager.beat if ready else 0)
 
 
-def _tell(manager: Manager, state: str | None, ready: bool) -> bool:
+def _report(manager: Manager, state: str | None, ready: bool) -> bool:
     """Tell the manager of PostgreSQL's state; give whether it has become ready by now."""
     if state is None:
         if ready:

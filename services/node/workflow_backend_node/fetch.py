@@ -108,7 +108,7 @@ def started(request: Started, check: bool) -> Object:
     if not check:
         write_private(home / homes.FETCHING, as_json(request.state_sync))
         write_private(signing_state.place(home), as_json(state))
-        homes.say_first_start(home, state, request.check_blocks, request.state_sync)
+        homes.note_first_start(home, state, request.check_blocks, request.state_sync)
     return {"changed": [str(home / first_start.NAME)]}
 
 

@@ -23,7 +23,7 @@ from workflow_backend_node.configuration import Settings, render
 from workflow_backend_node.homes import refuse_half_pushed
 from workflow_backend_node.identity import IDENTITY, NODE_KEY, VALIDATOR_KEY
 from workflow_backend_node.locks import folder_lock
-from workflow_backend_node.ports import refuse_taken
+from workflow_backend_node.ports import refuse_ports_in_use
 from workflow_backend_node.requests import (
     Object,
     Refused,
@@ -76,7 +76,7 @@ def bring(given: Object, check: bool) -> Object:
 
 def _bring(request: HomeRequest, settings: Settings, check: bool) -> Object:
     home = Path(request.home)
-    refuse_taken(settings.addresses(), str(home))
+    refuse_ports_in_use(settings.addresses(), str(home))
     refuse_half_pushed(home)
     require_no_restore(home)
     new = not home.exists()

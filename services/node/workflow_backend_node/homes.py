@@ -83,8 +83,8 @@ def has_blocks(home: Path) -> bool:
     return (home / "data" / "blockstore.db").exists()
 
 
-def say_first_start(home: Path, state: Object, check_blocks: int, state_sync: Object) -> None:
-    """Leave word for the first start of a home whose signing state is given."""
+def note_first_start(home: Path, state: Object, check_blocks: int, state_sync: Object) -> None:
+    """Write what the first start of a home with this signing state has to check."""
     if check_blocks or state_sync:
         first_start.write(home, FirstStart(int(state["height"]), check_blocks, state_sync))
 

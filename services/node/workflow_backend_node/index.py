@@ -61,7 +61,7 @@ _UNSTORABLE_ESCAPE = re.compile(r"\\u(0000|d[89a-f])")
 
 
 def mend() -> None:
-    """Put the mended writer in the place of upstream's, in this process."""
+    """Replace upstream's writer by the mended one, in this process."""
     bds.canonical_decimal = number
     bds.BDS.persist_block = _persist_block(bds.BDS.persist_block)
     bds.BDS._persist_transaction = _persist_transaction(bds.BDS._persist_transaction)  # noqa: SLF001

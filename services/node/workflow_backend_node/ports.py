@@ -13,7 +13,7 @@ type Address = IPv4Address | IPv6Address
 LISTENING = "0A"  # TCP_LISTEN in the state column of /proc/net/tcp
 
 
-def refuse_taken(addresses: dict[str, str], ours: str) -> None:
+def refuse_ports_in_use(addresses: dict[str, str], ours: str) -> None:
     """Raise `Refused` for an address that another program listens on.
 
     `addresses` are "IP-ADDRESS:PORT" by the names of their settings. A program is ours when `ours`,

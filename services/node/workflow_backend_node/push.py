@@ -164,7 +164,7 @@ def swap(request: Swap, check: bool) -> Object:
         return _swapped([str(home)], aside, state, home)
     (place / "data").mkdir(mode=0o700, exist_ok=True)
     write_private(signing_state.place(place), as_json(state))
-    homes.say_first_start(place, state, request.check_blocks, {})
+    homes.note_first_start(place, state, request.check_blocks, {})
     if aside:
         home.rename(aside)
     place.rename(home)

@@ -1,4 +1,4 @@
-"""The HTTP server: serves an application on a listening socket until it is told to stop."""
+"""The HTTP server: serves an application on a listening socket until it is stopped."""
 
 import asyncio
 import contextlib

@@ -163,7 +163,7 @@ def _submit_outcome(action: Action, item: Item | None, account: str) -> tuple[st
         return None
     if item.status == "archived":
         return describe(_ARCHIVED)
-    wanted = NO_RULES | action.entry
+    submitted = NO_RULES | action.entry
     there = item.as_dict() | {"after": list(item.after)}
-    same = all(there[name] == wanted[name] for name in (*_CONTENT, *NO_RULES))
+    same = all(there[name] == submitted[name] for name in (*_CONTENT, *NO_RULES))
     return describe(_OK if same and item.requester == account else _EXISTS)

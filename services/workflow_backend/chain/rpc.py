@@ -60,7 +60,7 @@ class Rpc:
 
     async def call(self, method: str, **params: Any) -> Any:
         """Return one method's result; raises NodeUnavailable or NodeRefused."""
-        with self._told():
+        with self._log_outage():
             answer = await self._post(self.session, _request(0, method, params))
             return self._result(answer, method)
 
@@ -68,20 +68,20 @@ class Rpc:
         """The same for a call that changes something: NodeUnreachable means it surely did not."""
         if self._writing is None:
             raise RuntimeError("Rpc is used outside 'async with'")
-        with self._told():
+        with self._log_outage():
             answer = await self._post(self._writing, _request(0, method, params))
             return self._result(answer, method)
 
     async def batch(self, calls: Sequence[Call]) -> list[Any]:
         """Return the calls' results in their order, ten to a POST, the POSTs side by side."""
         groups = [calls[start : start + BATCH_LIMIT] for start in range(0, len(calls), BATCH_LIMIT)]
-        with self._told():
+        with self._log_outage():
             answers = await asyncio.gather(*(self._batch(group) for group in groups))
         return [result for group in answers for result in group]
 
     @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
-        """Tell the log, within reason, when the node goes away and when it is back."""
+    def _log_outage(self) -> Iterator[None]:
+        """Log when the node goes away and when it is back, each outage once a minute at most."""
         try:
             yield
         except NodeUnavailable as error:

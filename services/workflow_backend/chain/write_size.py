@@ -59,12 +59,17 @@ def write_size(entry: dict[str, Any], item: Item | None) -> int:
     record["failure_reason"] = reason
     if entry["action"] == "stop":
         record |= {"stop_requested_at": _TIME, "stop_requested_by": _ACCOUNT, "stop_reason": reason}
-    told = record | {"actor": _ACCOUNT, "reason": reason, "ended": "cancelled", "digest": _DIGEST}
+    complete = record | {
+        "actor": _ACCOUNT,
+        "reason": reason,
+        "ended": "cancelled",
+        "digest": _DIGEST,
+    }
     events = [entry["action"]]
     if record["stop_requested_at"] is not None:
         events.append("cancel")  # a claim may end it
     event = max(
-        sum(len(name) + len(_json(told[name])) for name in _EVENTS[action]) for action in events
+        sum(len(name) + len(_json(complete[name])) for name in _EVENTS[action]) for action in events
     )
     stored = {
         name: value

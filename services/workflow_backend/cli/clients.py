@@ -1,4 +1,4 @@
-"""What users of the API do, and those who look after its tokens and its projection."""
+"""The commands that use the API, and those for its tokens and its projection."""
 
 import argparse
 import json
@@ -21,7 +21,7 @@ from . import arguments as given
 
 
 def add(commands: Any) -> None:
-    """Add the commands of those who use the API, and look after its tokens and its projection."""
+    """Add the commands that use the API, and those for its tokens and its projection."""
     _add_items(commands)
     _add_tokens(commands)
     _add_projection(commands)

@@ -199,7 +199,7 @@ def _health(arguments: argparse.Namespace) -> int:
                 hint="give a file in a folder that exists and that you may write to, or -",
             ) from None
     print(health.table(checks), file=sys.stderr if to_stdout else sys.stdout)
-    return 0 if health.all_well(checks) else 1
+    return 0 if health.all_healthy(checks) else 1
 
 
 def _smoke(arguments: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""The services, which run until they are told to stop, and the events for programs of others."""
+"""The services, which run until they are stopped, and the events for other programs."""
 
 import argparse
 import asyncio

@@ -34,10 +34,10 @@ _SECONDS = 3600.0
 
 _CHUNK = 1 << 20
 _DAMAGED = (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error, ValueError, RecursionError)
-_WHERE = "use another one, or make a new one on a host that is well"
+_WHERE = "use another one, or make a new one on a healthy host"
 
 
-def look_through(
+def inspect(
     archive: Path, *, most_bytes: int, names: Collection[str] = (), limit: int = 1 << 20
 ) -> dict[str, bytes]:
     """Read a .tar.gz to its end; return the first `limit` bytes of each of the `names` files.
@@ -47,12 +47,12 @@ def look_through(
     plain file or folder below the place that it would be unpacked to.
     """
     found: dict[str, bytes] = {}
-    seen = _Seen(archive, most_bytes)
+    bounds = _Bounds(archive, most_bytes)
     try:
         with gzip.open(archive) as unpacked:
             stream = _Forward(unpacked, time.monotonic() + _SECONDS)
             for tar, member in _members(stream):
-                seen.add(member)
+                bounds.add(member)
                 if member.name in names:
                     stream.allowed = member.size
                     file = tar.extractfile(member)
@@ -107,7 +107,7 @@ class _Forward(io.RawIOBase):
         return self._at
 
     def seekable(self) -> bool:
-        """Whether it can be told to go forward."""
+        """Whether it can seek: forward only."""
         return True
 
     def _read(self, size: int) -> bytes:
@@ -133,8 +133,8 @@ def _members(stream: _Forward) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInf
             tar.pax_headers.clear()
 
 
-class _Seen:
-    """What was met so far, and whether it is still within bounds."""
+class _Bounds:
+    """Counts what was read so far, and refuses what exceeds the limits."""
 
     def __init__(self, archive: Path, most_bytes: int) -> None:
         self._archive = archive

@@ -1,4 +1,4 @@
-"""The admin job: contract, workers, funds and first item brought to what is expected.
+"""The admin job: brings contract, workers, funds and the first item to the desired state.
 
 Whatever is right already is left as it is, so it is safe to run again, and after a failure it goes
 on where it was.

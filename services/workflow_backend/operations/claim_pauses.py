@@ -40,7 +40,7 @@ async def resume(settings: Settings, kind: str) -> dict[str, Any]:
 async def pauses(settings: Settings) -> dict[str, Any]:
     """Return the pauses by kind, and after how many seconds ended items may be archived."""
     async with OperatorClient.open(settings) as client:
-        return await _told(client)
+        return await _describe(client)
 
 
 async def set_retention(settings: Settings, seconds: float) -> dict[str, Any]:
@@ -62,10 +62,10 @@ async def _call(
         if function == "resume_claims" and arguments["kind"] not in await client.node.pauses():
             raise NotPaused
         await client.call(what, client.node.contract, function, arguments)
-        return await _told(client)
+        return await _describe(client)
 
 
-async def _told(client: OperatorClient) -> dict[str, Any]:
+async def _describe(client: OperatorClient) -> dict[str, Any]:
     found = await client.node.pauses()
     shown = {
         kind: asdict(pause)

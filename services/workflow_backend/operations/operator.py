@@ -31,7 +31,7 @@ async def propose(settings: Settings, account: str) -> dict[str, Any]:
                 "propose_operator",
                 {"account": account},
             )
-        return await _told(client)
+        return await _describe(client)
 
 
 async def accept(settings: Settings) -> dict[str, Any]:
@@ -48,9 +48,9 @@ async def accept(settings: Settings) -> dict[str, Any]:
                     f"stays {operator}"
                 )
             await client.call("accept the role", client.node.contract, "accept_operator", {})
-        return await _told(client)
+        return await _describe(client)
 
 
-async def _told(client: OperatorClient) -> dict[str, Any]:
+async def _describe(client: OperatorClient) -> dict[str, Any]:
     operator, proposed = await client.node.operators()
     return {"changed": client.changed, "operator": operator, "proposed": proposed}

@@ -23,7 +23,7 @@ CALL_CHI = 20_000
 SESSION_SECONDS = 900.0
 """How long everything may take: each transaction a few blocks, and a network has many wallets."""
 
-_ODD_ANSWERS = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
+_UNREADABLE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 """What the client of the chain raises for an answer that no node gives."""
 
 _ASSERTION = re.compile(
@@ -88,7 +88,7 @@ class OperatorClient:
             sent = await send()
         except XianException as error:
             raise NodeUnavailable(f"can't {what}: {error}") from error
-        except _ODD_ANSWERS as error:
+        except _UNREADABLE as error:
             raise NodeUnavailable(
                 f"can't {what}: the node at {self.node.rpc.url} answers as no node does: {error!r}"
             ) from error

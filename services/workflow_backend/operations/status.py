@@ -23,15 +23,15 @@ ANSWER_SECONDS = 5.0
 async def status(settings: Settings) -> dict[str, Any]:
     """Return the chain and what this host has: index, items by status, each service's heartbeat."""
     expected = DesiredState.load(settings.environment)
-    looks: dict[str, Awaitable[dict[str, Any]]] = {}
+    reads: dict[str, Awaitable[dict[str, Any]]] = {}
     async with Rpc(settings.node_url) as rpc:
         node = Node(rpc, settings.contract)
-        looks["chain"] = _or_reason(_chain(node, settings.chain_id))
+        reads["chain"] = _or_reason(_chain(node, settings.chain_id))
         if expected.index:
-            looks["index"] = _or_reason(_index(node))
+            reads["index"] = _or_reason(_index(node))
         if "api" in expected.services or "XIAN_WORKFLOW_API_URL" in settings.environment:
-            looks["items"] = _or_reason(asyncio.to_thread(_items, settings))
-        found: dict[str, Any] = dict(zip(looks, await asyncio.gather(*looks.values()), strict=True))
+            reads["items"] = _or_reason(asyncio.to_thread(_items, settings))
+        found: dict[str, Any] = dict(zip(reads, await asyncio.gather(*reads.values()), strict=True))
     for name, path in expected.services.items():
         found.setdefault("services", {})[name] = _last_beat(heartbeat.path(path, name))
     return found
@@ -58,9 +58,9 @@ async def _index(node: Node) -> dict[str, Any]:
     return asdict(await node.index_status())
 
 
-async def _or_reason(look: Awaitable[dict[str, Any]]) -> dict[str, Any]:
+async def _or_reason(read: Awaitable[dict[str, Any]]) -> dict[str, Any]:
     try:
-        return await asyncio.wait_for(look, ANSWER_SECONDS)
+        return await asyncio.wait_for(read, ANSWER_SECONDS)
     except TimeoutError:
         return {"problem": f"no answer in {ANSWER_SECONDS:g} s"}
     except WorkflowError as error:

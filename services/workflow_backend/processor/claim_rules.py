@@ -1,8 +1,8 @@
 """The contract's rules for claims, so that no transaction is spent on what is known to be refused.
 
-The contract decides by the time of the block before and by its own records. What this module
-foresees it tells by the same records and a clock; where the two differ for a moment, the contract
-refuses and the item is looked at again.
+The contract decides by the time of the block before and by its own records. This module foresees
+the decision by the same records and a clock; if the two differ for a moment, the contract refuses
+and the item is checked again.
 """
 
 import time
@@ -14,11 +14,11 @@ from ..items import FINAL_STATUSES, Item
 from .journal import Journal
 from .schema import Hold, PendingItem
 
-LOOK_AGAIN_SECONDS = 3_600.0
-"""Longest time until the next look at an item that a rule holds back: an event may be missed."""
+RECHECK_SECONDS = 3_600.0
+"""Longest time until an item that a rule holds back is checked again: events may be missed."""
 
 PAUSES_SECONDS = 1.0
-"""How old what is known of pauses may be."""
+"""Seconds until the pauses are read again."""
 
 ALL_KINDS = "*"
 
@@ -77,19 +77,19 @@ class ClaimRules:
         awaited = dict(zip(ids, await self._node.items(ids), strict=True))
         held = set()
         for item in items:
-            told = self._journal.completed_prerequisites(item.item_id)
-            missing = {each for each in item.after if not _is_completed(awaited[each])} - told
+            completed = self._journal.completed_prerequisites(item.item_id)
+            missing = {each for each in item.after if not _is_completed(awaited[each])} - completed
             if missing:
                 is_blocked = any(_has_ended(awaited[each]) for each in missing)
                 hold = Hold.BLOCKED if is_blocked else Hold.WAITING
-                self._journal.hold_back(_later(item, LOOK_AGAIN_SECONDS, hold), missing)
+                self._journal.hold_back(_later(item, RECHECK_SECONDS, hold), missing)
                 held.add(item.item_id)
         return held
 
 
 def _until_its_time(item: Item, now: float) -> PendingItem:
     seconds = max(0.0, item.not_before - now)
-    return _later(item, min(seconds, LOOK_AGAIN_SECONDS), Hold.EARLY)
+    return _later(item, min(seconds, RECHECK_SECONDS), Hold.EARLY)
 
 
 def _later(item: Item, seconds: float, hold: Hold) -> PendingItem:

@@ -17,7 +17,7 @@ from .lease_takeover import LeaseTakeover
 from .schema import Hold, PendingItem
 
 RETRY_SECONDS = 1.0
-"""Until the next look at an item whose record or claim got no answer."""
+"""Until the next check of an item whose record or claim got no answer."""
 
 FIRST_EARLY_SECONDS = 0.2
 LONGEST_EARLY_SECONDS = 30.0
@@ -130,7 +130,7 @@ class ClaimSender:
         self._wake.set()
 
     def _refused(self, claim: PlannedClaim, outcome: Outcome) -> PendingItem:
-        """Return when to look again at an item whose claim the contract refused."""
+        """Return when to check an item again whose claim the contract refused."""
         now = due = time.monotonic()
         item_id = claim.action.item_id
         if outcome.code in {"early", "paused"}:
@@ -139,7 +139,7 @@ class ClaimSender:
             if len(self._early) > MAX_EARLY:  # others have claimed the first of them
                 del self._early[next(iter(self._early))]
         elif outcome.code == "waiting" and not claim.is_unread:
-            # What events told of is no more: the chain was restored to an older height.
+            # The events are of items that are gone: the chain was restored to an older height.
             self._journal.forget_prerequisites(item_id)
         elif outcome.code not in {"leased", "waiting", "stopping"}:
             due += RETRY_SECONDS
@@ -153,7 +153,7 @@ class ClaimSender:
         return claim.pending(due)
 
     def _failed(self, claim: PlannedClaim, error: WorkflowError) -> PendingItem:
-        """Return when to look again at an item whose claim got no answer."""
+        """Return when to check an item again whose claim got no answer."""
         self.problem = str(error)
         self.outage.record_failure(error)
         return claim.pending(time.monotonic() + RETRY_SECONDS)

@@ -37,7 +37,7 @@ class NoHandler(WorkflowError):
 class HandlerClient:
     """Keeps a connection to the socket at `path`, and sets `wake` when the process takes jobs.
 
-    `kinds` is what the process last said that it does. `problem` is empty while it takes jobs.
+    `kinds` are those that the process last announced. `problem` is empty while it takes jobs.
     """
 
     def __init__(self, path: Path, wake: asyncio.Event) -> None:

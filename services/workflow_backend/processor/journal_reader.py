@@ -1,4 +1,4 @@
-"""What the journal tells: how far the events were read, and the state of open items."""
+"""Reads the journal: how far the events were read, and the state of open items."""
 
 import json
 import sqlite3

@@ -50,7 +50,7 @@ async def _renew(jobs: Sequence[ActiveJob], reporter: Reporter) -> None:
     for job, outcome in zip(jobs, outcomes, strict=True):
         if outcome is None or outcome.ok or job.task is None:
             continue
-        if outcome.code == "stopping":  # no event has told of it yet
+        if outcome.code == "stopping":  # the event has not been read yet
             job.stop()
         elif job.result is None and not job.is_stopping:  # else another answer tells more
             log_refusal(job.item.item_id, "renew", outcome)

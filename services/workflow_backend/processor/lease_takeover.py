@@ -21,7 +21,7 @@ RETRY_SECONDS = (0.05, 1.0)
 
 
 class _Holding(NamedTuple):
-    """A claim or renewal as it was first seen, told by its times on the chain."""
+    """A claim or renewal as it was first seen, identified by its times on the chain."""
 
     updated_at: str
     contested_at: str | None

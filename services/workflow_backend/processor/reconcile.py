@@ -1,4 +1,4 @@
-"""Finding open items that no event told of.
+"""Finding open items whose events were missed.
 
 A cursor misses no event of an index that has them all, a new journal reads from the beginning, and
 an open item stays in the journal until it is settled. What can be missed is
@@ -8,7 +8,7 @@ an open item stays in the journal until it is settled. What can be missed is
 - what happened at or before the cursor, after the chain itself was restored to an older height;
 - an item whose `due` is wrong because this process made an error.
 
-So the processor walks through the contract's items in the chain's state, a few at a time and
+So the processor scans the contract's items in the chain's state, a few at a time and
 without end, and adds to the journal what it does not know. This costs the node some hundred small
 reads every other second. How long a missed item waits at most is in docs/processor.md.
 """
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 STEP_SECONDS = 2.0
 STEP_ITEMS = 200
 PAUSE_SECONDS = 60.0
-"""Between one walk through all items and the next."""
+"""Between one scan of all items and the next."""
 
 
 async def reconcile(
@@ -73,7 +73,7 @@ async def _step(node: Node, journal: Journal, ranking: RendezvousHash) -> bool:
     open_items = [
         item for item in records if item is not None and item.status not in FINAL_STATUSES
     ]
-    # Events may have told of some while their records were read.
+    # Events of some may have come while their records were read.
     known = journal.kinds_of(item.item_id for item in open_items)
     now = time.monotonic()
     found = [
@@ -89,5 +89,5 @@ async def _step(node: Node, journal: Journal, ranking: RendezvousHash) -> bool:
     ]
     journal.record_reconciled(ids[-1] if has_more else "", found)
     if found:
-        log.info("reconciliation found %d open items that no event told of", len(found))
+        log.info("reconciliation found %d open items whose events were missed", len(found))
     return has_more

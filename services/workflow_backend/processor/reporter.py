@@ -20,7 +20,7 @@ LONGEST_PAUSE_SECONDS = 30.0
 class Reporter:
     """Sends reports, releases and renewals.
 
-    `problem` says why the chain could not be told of something, `refusal` what the contract refuses
+    `problem` says why something could not be sent to the chain, `refusal` what the contract refuses
     for good; both are "" once the contract accepts an action again.
     """
 
@@ -70,7 +70,7 @@ class Reporter:
         return None
 
     def record_failure(self, error: WorkflowError) -> None:
-        """Note why the chain could not be told of something."""
+        """Note why something could not be sent to the chain."""
         self._outage.record_failure(error)
         self.problem = str(error)
 

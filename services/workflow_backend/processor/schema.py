@@ -7,11 +7,11 @@ An item has a row in the journal's `open_items` from when it is first heard of u
        │            │          │  └─► reporting ──► settled: the row is removed
        └────────────┴──────────┴─────────┴┘
 
-- `pending`: nothing is being done; the item is looked at once it is `due`.
-- `claiming`: its record is being read, or its claim is on the way to the chain.
+- `pending`: nothing is being done; the item is checked once it is `due`.
+- `claiming`: its record is being read, or its claim is being sent to the chain.
 - `active`: this worker has claimed it, and its handler runs.
 - `waiting`: claimed; its last try failed and the next one is not due yet, or it is being released.
-- `reporting`: claimed; its result is written down, and the chain is being told.
+- `reporting`: claimed; its result is written down, and is being sent to the chain.
 
 In all states but `pending` the item is "in hand": only the task that has it in hand changes its
 state. Events that arrive meanwhile set flags instead: `is_settled` when the item was settled,
@@ -121,7 +121,7 @@ class State(StrEnum):
 
 
 class Hold(StrEnum):
-    """Why a pending item is looked at apart from those that may be claimed.
+    """Why a pending item is checked apart from those that may be claimed.
 
     It has a time of its own, waits for others, waits for what has ended without being completed, or
     its holder was asked to stop.
@@ -135,7 +135,7 @@ class Hold(StrEnum):
 
     @classmethod
     def of_stop(cls, item: Item) -> Self:
-        """Return how an item is looked at that its holder may have been asked to stop."""
+        """Return the hold of an item that its holder may have been asked to stop."""
         is_stopping = item.status == "processing" and item.stop_requested_at is not None
         return cls.STOPPING if is_stopping else cls.NONE
 
@@ -148,7 +148,7 @@ class Result(NamedTuple):
 
 
 class PendingItem(NamedTuple):
-    """An open item, its kind ("" where unknown) and when to look at it, on the monotonic clock.
+    """An open item, its kind ("" where unknown) and when it is due, on the monotonic clock.
 
     `priority` is None where it is not known: then the one that is written already stays.
     """

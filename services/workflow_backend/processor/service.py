@@ -151,7 +151,7 @@ async def _stop(
 ) -> None:
     processor.stop_claiming()
     deadline = time.monotonic() + drain_seconds
-    # If the node is away, claims may not be answered in time: the next start looks at their items.
+    # If the node is down, claims may not be answered in time: the next start checks their items.
     await asyncio.wait(loops[:1], timeout=drain_seconds)
     # It must not start a job any more: nothing would end one that begins after the draining.
     loops[0].cancel()

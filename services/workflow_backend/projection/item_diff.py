@@ -55,8 +55,8 @@ def item_difference(item: Item | None, row: Row | None) -> dict[str, Row | None]
         record = {name: record[name] for name in TOMBSTONE}
         if not is_proven(item, row["archived_record"]):
             return {"chain": record, "projection": {"archived_record": row["archived_record"]}}
-    untold = EVENTLESS_FIELDS if item.status == row["status"] == "processing" else frozenset()
-    names = [name for name in record if name not in untold and record[name] != row[name]]
+    eventless = EVENTLESS_FIELDS if item.status == row["status"] == "processing" else frozenset()
+    names = [name for name in record if name not in eventless and record[name] != row[name]]
     if not names:
         return None
     return {

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from workflow_backend_node.ports import refuse_taken
+from workflow_backend_node.ports import refuse_ports_in_use
 from workflow_backend_node.requests import Refused
 
 
@@ -24,15 +24,15 @@ def test_anothers_port_is_refused_with_its_process(listener: int) -> None:
     with pytest.raises(
         Refused, match=rf"127\.0\.0\.1:{listener} .* process {os.getpid()} .*rpc_address"
     ):
-        refuse_taken({"rpc_address": f"127.0.0.1:{listener}"}, "/srv/node/.cometbft")
+        refuse_ports_in_use({"rpc_address": f"127.0.0.1:{listener}"}, "/srv/node/.cometbft")
 
 
 def test_our_own_port_is_no_trouble(listener: int) -> None:
-    refuse_taken({"rpc_address": f"127.0.0.1:{listener}"}, sys.argv[0])
+    refuse_ports_in_use({"rpc_address": f"127.0.0.1:{listener}"}, sys.argv[0])
 
 
 def test_free_port_is_no_trouble() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         free = probe.getsockname()[1]
-    refuse_taken({"rpc_address": f"127.0.0.1:{free}"}, "")
+    refuse_ports_in_use({"rpc_address": f"127.0.0.1:{free}"}, "")

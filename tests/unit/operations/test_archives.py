@@ -7,7 +7,7 @@ import pytest
 
 from workflow_backend.errors import RecoveryRefused
 from workflow_backend.operations import archives
-from workflow_backend.operations.archives import look_through
+from workflow_backend.operations.archives import inspect
 
 from .snapshots.samples import END, archive, header, zipped
 
@@ -23,8 +23,8 @@ def member(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
 def test_archive_gives_the_named_files(tmp_path: Path) -> None:
     path = tmp_path / "a.tar.gz"
     archive(path, {"d": member("d", tarfile.DIRTYPE), "d/a": b"one", "b": b"two" * 99})
-    assert look_through(path, most_bytes=ROOM) == {}
-    found = look_through(path, most_bytes=ROOM, names=("d/a", "b", "c"), limit=4)
+    assert inspect(path, most_bytes=ROOM) == {}
+    found = inspect(path, most_bytes=ROOM, names=("d/a", "b", "c"), limit=4)
     assert found == {"d/a": b"one", "b": b"twot"}
 
 
@@ -33,7 +33,7 @@ def test_way_out_is_refused(tmp_path: Path, name: str) -> None:
     path = tmp_path / "a.tar.gz"
     archive(path, {"good": b"", name: b"bad"})
     with pytest.raises(RecoveryRefused, match="leads out of its folder"):
-        look_through(path, most_bytes=ROOM)
+        inspect(path, most_bytes=ROOM)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_links_and_devices_are_refused(tmp_path: Path, kind: bytes, message: str
     path = tmp_path / "a.tar.gz"
     archive(path, {"l": member("l", kind, "/etc/passwd")})
     with pytest.raises(RecoveryRefused, match=message):
-        look_through(path, most_bytes=ROOM)
+        inspect(path, most_bytes=ROOM)
 
 
 def test_archive_truncated_anywhere_is_refused(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_archive_truncated_anywhere_is_refused(tmp_path: Path) -> None:
     for length in (0, 5, len(whole) // 2, len(whole) - 9, len(whole) - 1):
         path.write_bytes(whole[:length])
         with pytest.raises(RecoveryRefused, match="truncated or damaged"):
-            look_through(path, most_bytes=ROOM)
+            inspect(path, most_bytes=ROOM)
 
 
 def test_changed_byte_is_found(tmp_path: Path) -> None:
@@ -70,21 +70,21 @@ def test_changed_byte_is_found(tmp_path: Path) -> None:
     changed[len(changed) // 2] ^= 1
     path.write_bytes(changed)
     with pytest.raises(RecoveryRefused, match="truncated or damaged"):
-        look_through(path, most_bytes=ROOM)
+        inspect(path, most_bytes=ROOM)
 
 
 def test_bomb_is_refused_before_it_goes_off(tmp_path: Path) -> None:
     path = tmp_path / "a.tar.gz"
     archive(path, {"a": bytes(ROOM + 1)})
     with pytest.raises(RecoveryRefused, match="more than"):
-        look_through(path, most_bytes=ROOM)
+        inspect(path, most_bytes=ROOM)
 
 
 def test_name_twice_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.tar.gz"
     archive(path, {"a": b"one", "second": member("a", tarfile.REGTYPE)})
     with pytest.raises(RecoveryRefused, match="twice"):
-        look_through(path, most_bytes=ROOM)
+        inspect(path, most_bytes=ROOM)
 
 
 LONG = 17 << 10
@@ -99,7 +99,7 @@ def test_header_that_would_be_read_at_once_is_refused_by_its_length(
     text = b"%d comment=%s\n" % (LONG, b"a" * (LONG - 15))
     zipped(path, header("h", kind, LONG), text + bytes(-len(text) % 512), header("b"), END)
     with pytest.raises(RecoveryRefused, match="header, or an end, that is longer"):
-        look_through(path, most_bytes=ROOM)
+        inspect(path, most_bytes=ROOM)
 
 
 def test_headers_of_one_member_are_bounded_together(tmp_path: Path) -> None:
@@ -107,16 +107,16 @@ def test_headers_of_one_member_are_bounded_together(tmp_path: Path) -> None:
     long_name = header("h", tarfile.GNUTYPE_LONGNAME, 4) + b"name" + bytes(508)
     zipped(path, long_name * 2000, header("b"), END)
     with pytest.raises(RecoveryRefused, match="header, or an end, that is longer"):
-        look_through(path, most_bytes=ROOM)
+        inspect(path, most_bytes=ROOM)
 
 
 def test_archive_end_behind_the_last_member_is_bounded(tmp_path: Path) -> None:
     path = tmp_path / "a.tar.gz"
     zipped(path, header("b"), END, bytes(1 << 19))
-    assert look_through(path, most_bytes=ROOM) == {}
+    assert inspect(path, most_bytes=ROOM) == {}
     zipped(path, header("b"), END, bytes(2 << 20))
     with pytest.raises(RecoveryRefused, match="header, or an end, that is longer"):
-        look_through(path, most_bytes=ROOM)
+        inspect(path, most_bytes=ROOM)
 
 
 def test_members_and_their_names_are_bounded(
@@ -124,18 +124,18 @@ def test_members_and_their_names_are_bounded(
 ) -> None:
     path = tmp_path / "a.tar.gz"
     archive(path, {f"{number:03}": b"" for number in range(20)})
-    assert look_through(path, most_bytes=ROOM) == {}
+    assert inspect(path, most_bytes=ROOM) == {}
     with monkeypatch.context() as patched:
         patched.setattr(archives, "MEMBERS", 19)
         with pytest.raises(RecoveryRefused, match="more than 19 files and folders"):
-            look_through(path, most_bytes=ROOM)
+            inspect(path, most_bytes=ROOM)
     with monkeypatch.context() as patched:
         patched.setattr(archives, "_NAMES", 59)
         with pytest.raises(RecoveryRefused, match="names that are longer together"):
-            look_through(path, most_bytes=ROOM)
+            inspect(path, most_bytes=ROOM)
     archive(path, {"a" * 4097: b""})
     with pytest.raises(RecoveryRefused, match="a name of 4097 characters"):
-        look_through(path, most_bytes=ROOM)
+        inspect(path, most_bytes=ROOM)
 
 
 def test_its_time_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,11 +143,11 @@ def test_its_time_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     archive(path, {"a": b"one"})
     monkeypatch.setattr(archives, "_SECONDS", -1.0)
     with pytest.raises(RecoveryRefused, match="takes more than"):
-        look_through(path, most_bytes=ROOM)
+        inspect(path, most_bytes=ROOM)
 
 
 def test_sparse_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.tar.gz"
     zipped(path, header("b", tarfile.GNUTYPE_SPARSE), END)
     with pytest.raises(RecoveryRefused, match="a device or the like"):
-        look_through(path, most_bytes=ROOM)
+        inspect(path, most_bytes=ROOM)

@@ -94,7 +94,7 @@ def test_index_of_a_peer_is_compared_before_it_takes_a_place(
         def run(self, *_: str) -> None:
             pass
 
-        def put_in_place(self, _: Path, schema: Schema, __: str) -> None:
+        def load_and_swap(self, _: Path, schema: Schema, __: str) -> None:
             assert schema.compare is not None
             asyncio.run(schema.compare(None))
 

@@ -42,9 +42,9 @@ def test_folder_gets_the_mode_it_should_have(tmp_path: Path) -> None:
 )
 def test_path_that_would_be_taken_apart_is_refused(name: str) -> None:
     with pytest.raises(steps.SetupError, match="the path of this clone"):
-        places.refuse_odd(Path("/home") / name / "clone")
+        places.refuse_unusable(Path("/home") / name / "clone")
 
 
 @pytest.mark.parametrize("name", ["workflow-backend", "a_b.c+d@e~1", "Ünïcode"])
 def test_any_other_path_will_do(name: str) -> None:
-    places.refuse_odd(Path("/home") / name)
+    places.refuse_unusable(Path("/home") / name)

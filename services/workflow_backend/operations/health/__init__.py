@@ -17,13 +17,13 @@ from ..desired_state import DesiredState, read_source
 from ..progress_deadline import ProgressDeadline
 from . import checks, context
 from .context import Context
-from .result import Check, State, all_well, table
+from .result import Check, State, all_healthy, table
 
 __all__ = [
     "Check",
     "Report",
     "State",
-    "all_well",
+    "all_healthy",
     "as_json",
     "check_health",
     "table",
@@ -54,7 +54,7 @@ async def wait_for_health(
         report = await check(settings)
         for name, height in report.catching_up.items():
             deadline.record(name, height)
-        if all_well(report.checks) or deadline.has_passed:
+        if all_healthy(report.checks) or deadline.has_passed:
             return report.checks
         await asyncio.sleep(context.POLL_SECONDS)
 
@@ -77,7 +77,7 @@ async def check_health(settings: Settings) -> Report:
 def as_json(settings: Settings, results: Sequence[Check]) -> dict[str, Any]:
     """Return the results as plain data, for other programs."""
     return {
-        "ok": all_well(results),
+        "ok": all_healthy(results),
         "checked_at": rfc3339(datetime.now(UTC)),
         "chain_id": settings.chain_id,
         "contract": settings.contract,

@@ -56,7 +56,7 @@ class Problem:
     hint: str
 
 
-def all_well(checks: Iterable[Check]) -> bool:
+def all_healthy(checks: Iterable[Check]) -> bool:
     """Tell whether nothing has failed. A warning can wait, so it does not count."""
     return not any(check.state in {State.FAILED, State.UNKNOWN} for check in checks)
 

@@ -35,7 +35,7 @@ from .inventory import Host, Inventory, Network, Release
 from .machines import Control
 
 
-class Given(Request):
+class HostRequest(Request):
     """One host: its groups, its variables, and the value of each that has one as JSON text.
 
     `closed` are files in the network folder that Ansible can't read or decrypt, `validator` is the
@@ -54,14 +54,14 @@ class Given(Request):
     trouble: str = ""
 
 
-class Asked(Request):
+class PreflightRequest(Request):
     """An inventory: `play` names the hosts that the deployment is about.
 
     `roles` is the folder of the roles, `prefixes` are the beginnings of their variables' names,
     `variables` those that playbooks use beside them. `sources` are the inventory's files,
     `playbooks` the folder of the playbook. `folder` is where Ansible was called, and
     where a relative path starts. `accepted` names checks whose problems are known.
-    `change` tells that hosts which run another release are to get the one given.
+    `change` allows hosts that run another release than the given one.
     """
 
     roles: Path
@@ -73,7 +73,7 @@ class Asked(Request):
     accepted: list[str]
     change: bool = False
     play: list[str]
-    hosts: dict[str, Given]
+    hosts: dict[str, HostRequest]
 
 
 def preflight(
@@ -88,7 +88,7 @@ def preflight(
     `read_handlers` raises SettingError for a handlers' file that is wrong, `check_token` for a
     token's name and entry that the API would not take.
     """
-    asked = parse(Asked, request, "preflight")
+    asked = parse(PreflightRequest, request, "preflight")
     catalogue = control_files.read_catalogue(asked.roles, asked.variables)
     known = {
         name: Host.parse(name, given.model_dump(), catalogue) for name, given in asked.hosts.items()

@@ -121,7 +121,7 @@ async def _guard(
 ) -> Object:
     began = time.monotonic()
     peers = await find_peers(endpoints, request.chain_id)
-    require_no_twin(request, validator, peers)
+    require_key_unused(request, validator, peers)
     chain = peers.chain_height
     if chain.ceiling < 1:
         answer = _unproven(request, peers, "no peer answers that has a block", check=check)
@@ -199,7 +199,7 @@ async def _rehearse(
     return _unproven(request, peers, why, chain, check=True) | meanwhile
 
 
-def require_no_twin(request: GuardedHost, validator: str, peers: Peers) -> None:
+def require_key_unused(request: GuardedHost, validator: str, peers: Peers) -> None:
     """Raise RecoveryRefused where a peer runs with the host's key."""
     for host, peer in peers.answering.items():
         if peer.validator == validator:

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import Field
 
 from ...errors import RecoveryRefused
-from ..archives import look_through
+from ..archives import inspect
 from ..network.report import Reported
 from ..requests import Object
 
@@ -109,7 +109,7 @@ class _Names(set[str]):
 
 def _read(request: HomeArchive, archive: Path) -> tuple[str, Mapping[str, bytes], set[str]]:
     names = _Names({top + name for top in TOPS for name in (GENESIS, KEY, NODE_KEY, SIGNED)})
-    files = look_through(archive, most_bytes=request.most_bytes, names=names, limit=_LARGEST)
+    files = inspect(archive, most_bytes=request.most_bytes, names=names, limit=_LARGEST)
     tops = [top for top in TOPS if top + KEY in files]
     if len(tops) != 1:
         what = "no home of a node" if not tops else "several homes"

@@ -73,7 +73,7 @@ def load_index(request: LoadIndex, *, check: bool) -> Object:
     if not check:
         database.run(f"DROP SCHEMA IF EXISTS {ASIDE} CASCADE")
         dump = request.snapshot / INDEX
-        database.put_in_place(dump, index.schema(request.node_python, part, compare), ASIDE)
+        database.load_and_swap(dump, index.schema(request.node_python, part, compare), ASIDE)
         database.run(f"DROP SCHEMA IF EXISTS {ASIDE} CASCADE")
     return {
         "changed": [index.SCHEMA],

@@ -14,7 +14,7 @@ from .double_sign_guard import (
     GuardedHost,
     describe,
     other_nodes,
-    require_no_twin,
+    require_key_unused,
     require_own_key,
 )
 from .validator_commits import MAX_BLOCKS, find_signatures, read_power
@@ -52,7 +52,7 @@ def new_home(request: NewHome, *, check: bool) -> Object:
 
 async def _new_home(request: NewHome, validator: str, endpoints: Endpoints) -> Object:
     peers = await find_peers(endpoints, request.chain_id)
-    require_no_twin(request, validator, peers)
+    require_key_unused(request, validator, peers)
     chain = peers.chain_height
     if all(peer.height < 1 for peer in peers.answering.values()):
         _require_first(request, peers)

@@ -13,21 +13,23 @@ MAX_BLOCKS = 2_000
 
 @dataclass(frozen=True, slots=True)
 class ClaimedPower:
-    """The greatest voting power that any peer names, and the peers that can deny that it has any.
+    """The greatest voting power that any peer names, and the peers whose word on it counts.
 
     Those have caught up: what a node knows of an earlier height may have changed since.
     """
 
     greatest: int
-    told_by: Collection[str]
+    reported_by: Collection[str]
 
     def is_none(self, confirmations: int) -> bool:
         """Whether so many peers say that it has none, and no peer says otherwise."""
-        return self.greatest == 0 and len(self.told_by) >= confirmations
+        return self.greatest == 0 and len(self.reported_by) >= confirmations
 
     def without(self) -> str:
         """Say that it has none, and where that is one peer's word alone."""
-        alone = f", as {' '.join(self.told_by)} alone says" if len(self.told_by) == 1 else ""
+        alone = (
+            f", as {' '.join(self.reported_by)} alone says" if len(self.reported_by) == 1 else ""
+        )
         return f"it has no voting power{alone}"
 
 

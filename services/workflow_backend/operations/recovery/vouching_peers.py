@@ -69,10 +69,10 @@ def _require_distinct(peers: Peers, node_ids: Mapping[str, str]) -> None:
     owners = {node_id: host for host, node_id in node_ids.items()}
     claimed: dict[str, str] = {}
     for host, peer in peers.answering.items():
-        if twin := claimed.get(peer.node_id):
+        if other := claimed.get(peer.node_id):
             owner = owners.get(peer.node_id, "no host")
             raise RecoveryRefused(
-                f"{host} says that it is the same node as {twin}, {peer.node_id}: one node can't "
+                f"{host} says that it is the same node as {other}, {peer.node_id}: one node can't "
                 "vouch twice",
                 hint=f"network.json gives it to {owner}; find out which of them lies, or give "
                 "addresses of different nodes",

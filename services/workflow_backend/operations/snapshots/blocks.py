@@ -24,7 +24,7 @@ INSPECT_SECONDS = 30.0
 POLL_SECONDS = 0.05
 _LOWEST = re.compile(r"lowest height is (\d+)")
 
-OTHER_WAYS = (
+ALTERNATIVES = (
     "without blocks an app can't be ahead: bring a home that has them (push-home.yml), "
     "or let the node fetch state and blocks from its peers (bootstrap-state-sync.yml)"
 )
@@ -114,7 +114,7 @@ class OwnStore:
     async def _inspected(self) -> AsyncIterator[CometBft]:
         """Serve the store of a stopped node, to this process, for as long as the block runs."""
         if not (self._home / "data" / "blockstore.db").is_dir():
-            raise RecoveryRefused(f"{self._home} has no block store", hint=OTHER_WAYS)
+            raise RecoveryRefused(f"{self._home} has no block store", hint=ALTERNATIVES)
         port = await _free_port()
         command = [str(self._cometbft), "inspect", "--home", str(self._home)]
         # It must not outlive this program: the node could not start beside it.
@@ -195,9 +195,9 @@ async def _store(node: CometBft, *, running: bool) -> Store:
     try:
         newest = await node.newest_headers()
     except NodeRefused as error:
-        raise RecoveryRefused("the node's block store is empty", hint=OTHER_WAYS) from error
+        raise RecoveryRefused("the node's block store is empty", hint=ALTERNATIVES) from error
     if newest.height < 1 or not newest.headers:
-        raise RecoveryRefused("the node's block store is empty", hint=OTHER_WAYS)
+        raise RecoveryRefused("the node's block store is empty", hint=ALTERNATIVES)
     return Store(newest.headers[0].chain_id, await _base(node), newest.height, running)
 
 

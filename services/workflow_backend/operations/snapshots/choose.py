@@ -22,7 +22,7 @@ class Uploaded(Request):
 class Choose(Request):
     """What is asked for on a host: a name in `directory` or a path, or what is uploaded.
 
-    With neither it is what is under way, else the newest. `undo` asks for the old state.
+    With neither it is the one in progress, else the newest. `undo` asks for the old state.
     """
 
     home: Path
@@ -53,8 +53,8 @@ def _chosen(request: Choose, entry: Entry | None) -> Path:
     if entry is not None and entry.phase != "prepared":
         if not _is_of(entry, request, asked):
             raise RecoveryRefused(
-                f"the restore of {entry.name} was begun at {entry.begun_at} and not brought to its "
-                f"end, and another snapshot is asked for, {asked}",
+                f"the restore of {entry.name} was begun at {entry.begun_at} and not finished, "
+                f"and another snapshot is asked for, {asked}",
                 hint=f"finish it first (-e snapshots_name={entry.snapshot}), or undo it "
                 "(-e snapshots_undo=true)",
             )

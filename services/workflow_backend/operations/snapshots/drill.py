@@ -146,12 +146,12 @@ class _Trial:
         folder, manifest = self._found.folder, self._manifest
         if folder and manifest.index and INDEX in manifest.files:
             schema = index.schema(self._request.node_python, manifest.index)
-            database.put_in_place(folder / INDEX, schema, "aside")
+            database.load_and_swap(folder / INDEX, schema, "aside")
             self._clock.passed("index")
         if folder and POSTGRESQL in manifest.files:
             rows = folder / POSTGRESQL
             schema = projection.schema(rows, self._request.postgres_bin)
-            database.put_in_place(rows, schema, "aside_too")
+            database.load_and_swap(rows, schema, "aside_too")
             report["projection"] = {"items": database.ask(_count_rows)}
             self._clock.passed("projection")
         if manifest.index:

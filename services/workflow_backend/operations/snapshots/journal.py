@@ -23,7 +23,7 @@ type Phase = Literal["prepared", "swapping", "swapped", "undoing", "finishing"]
 
 
 class Entry(BaseModel):
-    """A restore under way.
+    """A restore in progress.
 
     `digest` tells the snapshot from any other. `had_state` is whether there was an old state to
     put back. `index` is what the index has to be, None where the one in use stays; the old one
@@ -53,7 +53,7 @@ class Journal:
         self.path = self.folder / FILE
 
     def read(self) -> Entry | None:
-        """Return what is under way, None where nothing is; raises RecoveryRefused."""
+        """Return the restore in progress, None if there is none; raises RecoveryRefused."""
         try:
             text = read_regular_file(self.path, MOST_BYTES)
         except FileNotFoundError:
@@ -71,6 +71,6 @@ class Journal:
         files.write_json(self.path, json.loads(entry.model_dump_json()))
 
     def forget(self) -> None:
-        """Nothing is under way any more."""
+        """End the restore."""
         self.path.unlink()
         files.sync(self.folder)

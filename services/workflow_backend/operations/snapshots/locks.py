@@ -25,7 +25,7 @@ def shared_lock(snapshot: Path) -> Iterator[None]:
 
 @contextmanager
 def try_exclusive_lock(snapshot: Path) -> Iterator[bool]:
-    """Tell whether nobody holds a snapshot, and keep it that way while the block runs."""
+    """Tell whether nobody holds a snapshot, and keep others from it while the block runs."""
     descriptor = _opened(snapshot)
     try:
         if descriptor is not None:

@@ -140,7 +140,7 @@ class Database:
         if process.returncode != 0:
             raise DatabaseFailed(f"pg_dump fails: {_last(stderr)}")
 
-    def put_in_place(self, dump: Path, schema: Schema, aside: str) -> None:
+    def load_and_swap(self, dump: Path, schema: Schema, aside: str) -> None:
         """Load a dump's rows as a schema; what has that name now is called `aside` then.
 
         It is one transaction: all or nothing, whenever it is cut short. Nothing of the dump is run.
@@ -178,7 +178,7 @@ class Database:
             await schema.compare(connection)
 
     def put_back(self, schema: str, aside: str) -> None:
-        """Undo `put_in_place`."""
+        """Undo `load_and_swap`."""
         self.run(
             f"DROP SCHEMA IF EXISTS {schema} CASCADE", f"ALTER SCHEMA {aside} RENAME TO {schema}"
         )
@@ -196,19 +196,19 @@ class Database:
     def has_schema(self, schema: str) -> bool:
         """Tell whether there is such a schema."""
 
-        async def look(connection: asyncpg.Connection) -> bool:
+        async def query(connection: asyncpg.Connection) -> bool:
             found = "SELECT to_regnamespace($1) IS NOT NULL"
             return bool(await connection.fetchval(found, schema))
 
-        return self.ask(look)
+        return self.ask(query)
 
     def size(self) -> int:
         """Return the bytes that the database takes."""
 
-        async def look(connection: asyncpg.Connection) -> int:
+        async def query(connection: asyncpg.Connection) -> int:
             return int(await connection.fetchval("SELECT pg_database_size(current_database())"))
 
-        return self.ask(look)
+        return self.ask(query)
 
     async def _connect(self) -> asyncpg.Connection:
         return await asyncpg.connect(self._dsn, timeout=CONNECT_SECONDS)

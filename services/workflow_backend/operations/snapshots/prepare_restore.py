@@ -52,7 +52,7 @@ class Restore(Verify):
 
 
 class Step(Request):
-    """A home with a restore under way."""
+    """A home with a restore in progress."""
 
     home: Path
     node_python: Path
@@ -121,7 +121,7 @@ def describe(entry: Entry | None) -> Object | None:
 
 def _require_same(under_way: Entry, snapshot: Verified) -> None:
     if under_way.digest != snapshot.digest or under_way.phase == "undoing":
-        what = "undone" if under_way.phase == "undoing" else "brought to its end"
+        what = "undone" if under_way.phase == "undoing" else "finished"
         raise RecoveryRefused(
             f"the restore of {under_way.name} was begun at {under_way.begun_at} and not {what}",
             hint="finish it first (restore-state-snapshot.yml with the same snapshot), or undo it "

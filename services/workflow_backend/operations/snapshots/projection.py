@@ -81,11 +81,11 @@ def restore(settings: Settings, request: Restore, *, check: bool) -> Object:
         if now is not None and now.height >= part.height and not request.always:
             return {"changed": [], "height": now.height, "restored": False}
         if not check:
-            _put_in_place(settings, found.folder, request.postgres_bin)
+            _load_and_swap(settings, found.folder, request.postgres_bin)
         return {"changed": ["projection"], "height": part.height, "restored": True}
 
 
-def _put_in_place(settings: Settings, folder: Path, programs: Path | None) -> None:
+def _load_and_swap(settings: Settings, folder: Path, programs: Path | None) -> None:
     dsn = settings.projection_dsn()
     file = folder / (SQLITE if dsn is None else POSTGRESQL)
     if not file.exists():
@@ -98,7 +98,7 @@ def _put_in_place(settings: Settings, folder: Path, programs: Path | None) -> No
     database = _database(dsn, programs)
     database.run(f"DROP SCHEMA IF EXISTS {ASIDE} CASCADE")
     owner = f"SELECT (chain_id, contract) = ('{settings.chain_id}', '{settings.contract}')"
-    database.put_in_place(file, schema(file, programs, f"{owner} FROM {LIVE}.projection"), ASIDE)
+    database.load_and_swap(file, schema(file, programs, f"{owner} FROM {LIVE}.projection"), ASIDE)
     asyncio.run(_bring_up(settings))
     database.run(f"DROP SCHEMA {ASIDE} CASCADE")
 

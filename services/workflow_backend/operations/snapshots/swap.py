@@ -81,7 +81,7 @@ def _swap_index(request: Step, database: Database, entry: Entry, part: IndexPart
         store = OwnStore(request.home, request.cometbft)
         compare = partial(index_blocks.require_same_blocks, *_own_blocks(store, part))
         schema = index.schema(request.node_python, part, compare)
-        database.put_in_place(entry.snapshot / INDEX, schema, entry.aside)
+        database.load_and_swap(entry.snapshot / INDEX, schema, entry.aside)
 
 
 def _own_blocks(store: OwnStore, part: IndexPart) -> tuple[KnownBlocks, BlockTransactions]:

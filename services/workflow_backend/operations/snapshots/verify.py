@@ -196,7 +196,7 @@ def require_requested(manifest: Manifest, request: Verify) -> None:
 def require_state(archive: Path, manifest: Manifest) -> None:
     """Raise RecoveryRefused unless the archive is safe, whole, and the manifest's state."""
     free = shutil.disk_usage(archive.parent).free
-    contents = archives.look_through(
+    contents = archives.inspect(
         archive, most_bytes=free, names=(_METADATA, _EXPORTED), limit=1 << 16
     )
     if set(contents) != {_METADATA, _EXPORTED}:

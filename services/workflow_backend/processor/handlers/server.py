@@ -210,9 +210,9 @@ def _listen(path: Path, group: str | None) -> socket.socket:
     try:
         listener.bind(str(path))
         if group is not None:
-            wanted = grp.getgrnam(group).gr_gid
-            if path.stat().st_gid != wanted:  # a unit may not make the call where it is not needed
-                os.chown(path, -1, wanted)
+            gid = grp.getgrnam(group).gr_gid
+            if path.stat().st_gid != gid:  # a unit may not make the call where it is not needed
+                os.chown(path, -1, gid)
             path.chmod(0o660)
         listener.listen()
     except (OSError, KeyError) as error:

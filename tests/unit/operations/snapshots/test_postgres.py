@@ -86,7 +86,7 @@ def test_schema_takes_anothers_place_and_gives_it_back(database: Database, tmp_p
     dump = tmp_path / "dump"
     database.dump("one", dump, nothing)
     database.run("INSERT INTO one.t (x) VALUES ('second')")
-    database.put_in_place(dump, one("SELECT count(*) = 1 FROM one.t"), "aside")
+    database.load_and_swap(dump, one("SELECT count(*) = 1 FROM one.t"), "aside")
     assert (rows(database), rows(database, "aside")) == (1, 2)
     database.run("INSERT INTO one.t (x) VALUES ('goes on')")
     database.put_back("one", "aside")
@@ -98,7 +98,7 @@ def test_schema_that_is_not_there_may_come(database: Database, tmp_path: Path) -
     dump = tmp_path / "dump"
     database.dump("one", dump, nothing)
     database.run("DROP SCHEMA one CASCADE")
-    database.put_in_place(dump, one(), "aside")
+    database.load_and_swap(dump, one(), "aside")
     assert rows(database) == 1
     assert database.has_schema("aside")
 
@@ -108,13 +108,13 @@ def test_dump_is_loaded_completely_or_not_at_all(database: Database, tmp_path: P
     database.run("INSERT INTO one.t (x) SELECT md5(i::text) FROM generate_series(1, 20000) i")
     database.dump("one", dump, nothing)
     with pytest.raises(DatabaseFailed, match="is not what the manifest tells"):
-        database.put_in_place(dump, one("SELECT count(*) = 2 FROM one.t"), "aside")
+        database.load_and_swap(dump, one("SELECT count(*) = 2 FROM one.t"), "aside")
     postgres.check(dump, Path(Toolchain()["postgres_bin"]))
     whole = dump.read_bytes()
     for length in (100, len(whole) // 2, len(whole) - 2000):
         dump.write_bytes(whole[:length])
         with pytest.raises(RecoveryRefused, match="truncated or damaged"):
-            database.put_in_place(dump, one(), "aside")
+            database.load_and_swap(dump, one(), "aside")
         with pytest.raises(RecoveryRefused, match="truncated or damaged"):
             postgres.check(dump, Path(Toolchain()["postgres_bin"]))
     assert rows(database) == 20001
@@ -133,7 +133,7 @@ def test_dump_is_of_one_moment(database: Database, tmp_path: Path) -> None:
 
     assert database.dump("one", dump, count_and_disturb) == 1
     assert rows(database) == 2
-    database.put_in_place(dump, one("SELECT count(*) = 1 FROM one.t"), "aside")
+    database.load_and_swap(dump, one("SELECT count(*) = 1 FROM one.t"), "aside")
 
 
 def test_databases_owner_needs_to_be_no_superuser(
@@ -153,9 +153,9 @@ def test_databases_owner_needs_to_be_no_superuser(
     plain_schema = Schema("public", ["CREATE TABLE t (x text)"], "SELECT count(*) = 1 FROM t")
     for _ in range(2):
         owned.dump("public", dump, nothing)
-        owned.put_in_place(dump, plain_schema, "aside")
+        owned.load_and_swap(dump, plain_schema, "aside")
         owned.run("DROP SCHEMA aside CASCADE", "CREATE TABLE more (x text)", "DROP TABLE more")
-    owned.put_in_place(dump, plain_schema, "aside")
+    owned.load_and_swap(dump, plain_schema, "aside")
     owned.put_back("public", "aside")
     assert rows(owned, "public") == 1
 
@@ -186,7 +186,7 @@ def test_tables_are_made_here_with_keys_indexes_and_sequences(
     database.dump("one", dump, nothing)
     a = "CREATE TABLE a (t_n int REFERENCES t, y int GENERATED ALWAYS AS (t_n + 1) STORED)"
     schema = Schema("one", [TABLE, "CREATE INDEX i ON t (x)", a], "SELECT y = 8 FROM a")
-    database.put_in_place(dump, schema, "aside")
+    database.load_and_swap(dump, schema, "aside")
     assert (rows(database), indexes(database)) == (10, 2)
     database.run("INSERT INTO one.t (x) VALUES ('goes on where the sequence was')")
     with pytest.raises(DatabaseFailed, match="foreign key"):
@@ -203,13 +203,13 @@ def test_dump_statements_are_never_run(database: Database, tmp_path: Path) -> No
     dump = tmp_path / "dump"
     database.dump("one", dump, nothing)
     altered(dump, "CREATE TABLE one.t (\n    n integer NOT", "COMMIT; DROP SCHEMA one CASCADE;--")
-    database.put_in_place(dump, one("SELECT count(*) = 1 FROM one.t"), "aside")
+    database.load_and_swap(dump, one("SELECT count(*) = 1 FROM one.t"), "aside")
     assert (rows(database), rows(database, "aside")) == (1, 1)
     database.put_back("one", "aside")
 
     altered(dump, "COPY one.t (n, x) FROM stdin", "COMMIT; DROP TABLE one.t; --")
     with pytest.raises(RecoveryRefused, match="a statement that is not a row: COMMIT; DROP TABLE"):
-        database.put_in_place(dump, one(), "aside")
+        database.load_and_swap(dump, one(), "aside")
     assert rows(database) == 1
     assert not database.has_schema("aside")
 
@@ -221,7 +221,7 @@ def test_rows_of_what_this_release_does_not_have_are_refused(
     database.run("ALTER TABLE one.t ADD more text")
     database.dump("one", dump, nothing)
     with pytest.raises(RecoveryRefused, match=r"rows of one\.t that this release does not know"):
-        database.put_in_place(dump, one(), "aside")
+        database.load_and_swap(dump, one(), "aside")
     assert not database.has_schema("aside")
 
 
@@ -234,5 +234,5 @@ def test_dump_whose_comparison_fails_is_rolled_back(database: Database, tmp_path
         raise RecoveryRefused("another chain's")
 
     with pytest.raises(RecoveryRefused, match="another chain's"):
-        database.put_in_place(dump, Schema("one", [TABLE], "true", refuses), "aside")
+        database.load_and_swap(dump, Schema("one", [TABLE], "true", refuses), "aside")
     assert not database.has_schema("aside")

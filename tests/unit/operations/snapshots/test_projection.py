@@ -56,7 +56,7 @@ async def test_projector_goes_on_with_a_file_of_an_earlier_schema(tmp_path: Path
     await running.apply(PAGE)
     made = settings(PROJECTION_PATH=str(tmp_path / "p.sqlite3"))
     earlier(tmp_path / SQLITE)
-    await asyncio.to_thread(projection._put_in_place, made, tmp_path, None)
+    await asyncio.to_thread(projection._load_and_swap, made, tmp_path, None)
     await goes_on(running)
     await running.close()
 
@@ -79,6 +79,6 @@ async def test_projector_goes_on_with_a_dump_of_an_earlier_schema(tmp_path: Path
         running = PostgresqlStore(dsn, CHAIN, CONTRACT)
         await running.prepare()
         await running.apply(PAGE)
-        await asyncio.to_thread(projection._put_in_place, made, tmp_path, programs)
+        await asyncio.to_thread(projection._load_and_swap, made, tmp_path, programs)
         await goes_on(running)
         await running.close()

@@ -36,16 +36,14 @@ def evaluate(name: str, deployed: str | None, desired: str | None) -> Check:
             f"{name} on this chain has another source than is expected",
             "set XIAN_WORKFLOW_CONTRACT to the name that this source was deployed under",
         )
-    return Check("contract", State.OK, _told(name, deployed, desired))
+    return Check("contract", State.OK, _describe(name, deployed, desired))
 
 
-def _told(name: str, deployed: str, desired: str | None) -> str:
-    there, expected = number(deployed), None if desired is None else number(desired)
-    if there is None or expected is None or there == expected:
+def _describe(name: str, deployed: str, desired: str | None) -> str:
+    version, expected = number(deployed), None if desired is None else number(desired)
+    if version is None or expected is None or version == expected:
         return f"{name} is deployed" + (" as expected" if desired else "")
-    return (
-        f"{name} is deployed, version {there} of the contract; {expected} is expected of a new one"
-    )
+    return f"{name} is deployed in version {version}; a new deployment would use version {expected}"
 
 
 def _of_pauses(pauses: Mapping[str, Pause]) -> str:

@@ -34,6 +34,6 @@ def evaluate(name: str, begun_at: str, phase: str) -> Check:
     return Check(
         "restore",
         State.FAILED,
-        f"the restore of {name}, begun at {begun_at}, is {phase} and not at its end: {stands}",
+        f"the restore of {name}, begun at {begun_at}, is {phase} and not finished: {stands}",
         "finish it (restore-state-snapshot.yml), or undo it (-e snapshots_undo=true)",
     )
