@@ -10,11 +10,11 @@ DOCUMENTATION = """
 module: systemd_absent
 short_description: Stops and removes the programs of a deployment that are no longer defined
 description:
-  - A program of the deployment that is not among the wanted ones is stopped and disabled, the last
+  - A program of the deployment that is not among those C(defined) is stopped and disabled, the last
     started first. Its unit, its credentials and its other files are removed; its data stays.
   - A unit that the deployment has not written is left alone, with the files of its program.
 options:
-  wanted: {description: Programs that stay, by name, type: list, elements: str, required: true}
+  defined: {description: Programs that stay, by name, type: list, elements: str, required: true}
   folder: {description: Folder of the credentials, type: str, required: true}
   files: {description: Further files by program, secrets and configuration, type: dict, default: {}}
 attributes:
@@ -37,7 +37,7 @@ def main():
     """Remove what is no longer defined."""
     module = AnsibleModule(
         argument_spec={
-            "wanted": {"type": "list", "elements": "str", "required": True},
+            "defined": {"type": "list", "elements": "str", "required": True},
             "folder": {"type": "str", "required": True},
             "files": {"type": "dict", "default": {}},
         },
@@ -52,7 +52,7 @@ def main():
 def run(module):
     """Do it, or in check mode only look."""
     folder = Path(module.params["folder"])
-    gone = [name for name in STOPPED if name not in module.params["wanted"]]
+    gone = [name for name in STOPPED if name not in module.params["defined"]]
     units = {name: units_of(name) for name in gone}
     left = {name: files_of(name, folder, module.params["files"]) for name in gone}
     leaving = [name for name in gone if units[name] or left[name]]

@@ -113,7 +113,7 @@ def test_requesters_go_on(orders: Jobs) -> None:
     assert orders.codes(ALICE, "retry", "held-job") == ["ok"]
 
 
-def test_pause_is_told_and_stored(new_jobs: Jobs) -> None:
+def test_pause_is_emitted_and_stored(new_jobs: Jobs) -> None:
     until = NOW + 60
     receipt = new_jobs.send(OPERATOR, "pause_claims", kind="order", reason="broken", until=until)
     fields = {"kind": "order", "actor": OPERATOR}

@@ -18,7 +18,7 @@ REPO = Path(__file__).parents[2]
         ("node", "node: it is away (see it)"),
     ],
 )
-def test_last_words_are_told_of_services_that_failed_alone(
+def test_last_words_are_those_of_failed_services_only(
     tmp_path: Path, failed: str, reason: str
 ) -> None:
     """Those of an earlier task stay a variable of the host until the run is over."""

@@ -175,7 +175,7 @@ def test_a_state_sync_compares_the_release_first() -> None:
     ],
     ids=lambda given: "-".join(sorted(given)),
 )
-def test_health_and_preflight_are_told_of_each_folder_that_fills_a_disk(
+def test_health_and_preflight_get_each_folder_that_fills_a_disk(
     tmp_path: Path, groups: tuple[str, ...], looked_at: set[str]
 ) -> None:
     here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}

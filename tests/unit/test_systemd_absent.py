@@ -53,7 +53,7 @@ def remove(
         raise Done
 
     given = {
-        "wanted": list(names),
+        "defined": list(names),
         "folder": str(host.credentials),
         "files": {"api": [str(host.key)]},
     }

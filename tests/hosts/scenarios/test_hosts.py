@@ -188,7 +188,7 @@ def test_hosts_whose_record_is_lost_go_with_the_next_run(make_hosts: MakeHosts) 
         assert left_of(booted.record) == []
 
 
-def test_a_host_that_does_not_come_up_is_told_and_taken_down(
+def test_host_that_does_not_come_up_is_named_and_taken_down(
     make_hosts: MakeHosts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Host, "wait", lambda host: host.run("false").stdout)

@@ -47,7 +47,7 @@ def test_a_rehearsal_of_the_first_deployment_tells_and_changes_nothing(hosts: Ne
         ("TASK [program : Define and run the programs of services]", "reboot"),
     ],
 )
-def test_what_was_cut_off_is_told_and_finished_by_the_next_run(
+def test_interrupted_run_is_named_and_finished_by_the_next(
     hosts: Network, point: str, trouble: str
 ) -> None:
     host = hosts[HOST]

@@ -113,7 +113,7 @@ async def test_a_pair_that_does_not_fit_leaves_the_old_one_in_use(secured: Secur
     secured.certificate.write_bytes(fitting)
 
 
-async def test_the_command_line_trusts_whom_it_is_told_to(secured: Secured) -> None:
+async def test_the_command_line_trusts_the_given_authorities(secured: Secured) -> None:
     trusted = {"XIAN_WORKFLOW_API_CA_FILE": str(secured.authority.file)}
     submitted = secured.command("items", "submit", "tls-1", "uri:1", **trusted)
     assert submitted.returncode == 0, submitted.stderr

@@ -48,7 +48,7 @@ async def guarded(node: Node, tmp_path_factory: Any) -> Any:
         yield guarded
 
 
-async def test_without_a_valid_token_nothing_is_told(guarded: Guarded) -> None:
+async def test_without_a_valid_token_nothing_is_answered(guarded: Guarded) -> None:
     for token in (None, "", "xwb_wrong"):
         for method, path in (("GET", "/items"), ("GET", "/metrics"), ("GET", "/stream")):
             assert await guarded.request(token, method, path) == 401

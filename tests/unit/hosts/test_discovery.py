@@ -56,7 +56,7 @@ def test_a_word_means_a_role_or_a_scenario(repo: Path, words: list[str], meant: 
     assert names(repo, *words) == meant
 
 
-def test_an_unknown_word_is_told_with_those_that_are_known(repo: Path) -> None:
+def test_unknown_word_is_named_with_those_that_are_known(repo: Path) -> None:
     with pytest.raises(SetupError, match="there is no scenario releas:") as raised:
         names(repo, "postgres", "releas")
     assert "consortium postgres release" in raised.value.remedy

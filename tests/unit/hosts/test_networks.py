@@ -26,7 +26,7 @@ def test_the_next_number_that_nothing_uses(
     assert links.free_number(taken, routes, last) == number
 
 
-def test_where_every_address_is_in_use_that_is_told() -> None:
+def test_where_every_address_is_in_use_that_is_reported() -> None:
     with pytest.raises(SetupError, match="every network"):
         links.free_number(set(), ["10.0.0.0/8"], 0)
 
@@ -77,7 +77,7 @@ def test_another_suite_is_refused() -> None:
         images.make("sarge")
 
 
-def test_whoever_is_not_root_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whoever_is_not_root_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     with pytest.raises(SetupError, match="only root") as raised:
         images.check_machine()

@@ -36,7 +36,7 @@ def test_busy_ones_take_turns() -> None:
     assert names(turns, 1) == ["busy"]
 
 
-def test_whoever_waits_for_a_busy_one_is_told_when_it_has_ended() -> None:
+def test_whoever_waits_for_a_busy_one_is_notified_when_it_has_ended() -> None:
     turns = Turns([BUSY, BUSIER], SECONDS)
     assert names(turns, 1) == ["busier"]
     taken: list[Scenario | None] = []

@@ -42,7 +42,7 @@ def test_the_programs_own_words_come_before_its_managers() -> None:
     assert log.of_unit(host.run, UNIT) == "the app does not start: a restore was cut short"
 
 
-def test_a_program_that_could_not_be_run_is_told_by_its_manager() -> None:
+def test_program_that_could_not_be_run_is_reported_by_its_manager() -> None:
     host = Host(managers="Failed at step EXEC spawning /opt/x: No such file or directory\n")
     assert "Failed at step EXEC" in log.of_unit(host.run, UNIT)
 
@@ -67,7 +67,7 @@ def test_line_is_shown_as_a_person_reads_it(line: str, text: str) -> None:
     assert log.plain(line) == text
 
 
-def test_only_the_last_lines_of_a_file_are_told(tmp_path: Path) -> None:
+def test_only_the_last_lines_of_a_file_are_reported(tmp_path: Path) -> None:
     path = tmp_path / "abci.log"
     assert log.of_file(path) == ""
     path.write_text("".join(f"{number}\n" for number in range(100_000)))

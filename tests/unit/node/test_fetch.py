@@ -101,7 +101,7 @@ def test_first_start_of_a_missing_home_is_refused(home_request: Request) -> None
         do(home_request, "x")
 
 
-def test_offers_are_told(home_request: Request) -> None:
+def test_offers_are_reported(home_request: Request) -> None:
     folder = Path(home_request["home"]) / "xian" / "snapshots"
     folder.mkdir(parents=True)
     assert do(home_request, "offers") == {"offers": []}

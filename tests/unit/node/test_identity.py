@@ -236,7 +236,7 @@ def test_members_of_an_archive_are_bounded(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("told_twice", [False, True])
-def test_list_of_a_zip_is_bounded_wherever_its_length_is_told(
+def test_list_of_a_zip_is_bounded_wherever_its_length_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told_twice: bool
 ) -> None:
     path = tmp_path / "home.zip"

@@ -91,7 +91,7 @@ def test_cache_takes_nothing_larger_than_itself(cache: LRUCache[str, Any]) -> No
     assert not cache
 
 
-def test_vm_is_told_all_but_the_positions(cache: LRUCache[str, Any], host: type[Any]) -> None:
+def test_vm_gets_all_but_the_positions(cache: LRUCache[str, Any], host: type[Any]) -> None:
     ir_cache.install()
     app = host(State(FIRST))
     told = app.load_module_ir_json("con_a")

@@ -131,7 +131,7 @@ def test_network_is_joined_by_its_genesis(founded: Path, tmp_path: Path) -> None
     assert again["changed"] == []
 
 
-def test_peers_are_kept_as_they_are_wanted(mine: Path) -> None:
+def test_peers_are_kept_as_they_are_given(mine: Path) -> None:
     peer = "0123456789abcdef0123456789abcdef01234567@peer.example:26656"
     before = contents(mine)
     assert make(mine, peers=[peer])["changed"] == [str(mine / "network.json")]

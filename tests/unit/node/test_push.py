@@ -96,7 +96,7 @@ def test_disk_that_the_node_needs_is_not_filled(
     assert [path.name for path in Path(request_["home"]).parent.iterdir()] == []
 
 
-def test_restore_under_way_is_told(request_: Request) -> None:
+def test_restore_in_progress_is_reported(request_: Request) -> None:
     assert do(request_, "status")["restoring"] is False
     journal = Path(request_["home"]).parent / "restore" / "journal.json"
     journal.parent.mkdir()

@@ -151,7 +151,7 @@ def test_import_overwrites_nothing(home: Path, tmp_path: Path) -> None:
         snapshot.answer({"action": "destroy"}, check=False)
 
 
-def test_indexs_tables_are_told_as_upstream_makes_them() -> None:
+def test_tables_of_the_index_are_those_of_upstream() -> None:
     exported = snapshot.answer({"action": "index_schema"}, check=False)
     assert exported["version"] == sql.SCHEMA_VERSION
     made = " ".join(exported["statements"])

@@ -74,7 +74,7 @@ def test_reverse_tunnel_leads_from_the_host_back_to_here(ssh: str) -> None:
     assert not listens(there)
 
 
-def test_port_of_the_host_that_is_taken_is_told(ssh: str) -> None:
+def test_port_of_the_host_that_is_taken_is_reported(ssh: str) -> None:
     message = "forwarding failed for listen port"
     with (
         node() as url,

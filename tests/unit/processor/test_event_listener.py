@@ -87,7 +87,7 @@ def test_item_that_was_settled_since_is_removed(listening: Listening, name: str)
     assert listening.claim() == {"a": True}
 
 
-def test_stop_is_told_and_leaves_the_item_open(listening: Listening) -> None:
+def test_stop_is_passed_on_and_leaves_the_item_open(listening: Listening) -> None:
     listening.apply(("ItemSubmitted", "a"))
     assert listening.apply(("ItemStopRequested", "a")) == ([], [])
     assert listening.stopped == ["a"]

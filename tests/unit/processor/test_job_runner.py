@@ -38,7 +38,7 @@ async def test_report_that_is_refused_for_good_is_let_go_of_for_a_lease(
     assert worker.runner.problem == ""
 
 
-async def test_lost_report_is_looked_at_once(worker: Worker) -> None:
+async def test_lost_report_is_checked_once(worker: Worker) -> None:
     worker.chain.refusals["complete"] = deque(["stale"])
     worker.hands.answers.append(Answer("completed", "r"))
     worker.start(item())
@@ -54,7 +54,7 @@ async def test_recovered_item_is_renewed_before_it_is_run(worker: Worker) -> Non
 
 
 @pytest.mark.parametrize("error", [TransactionFailed("too little chi"), NodeUnavailable("away")])
-async def test_report_that_waits_stays_held_and_is_told_again_with_growing_pauses(
+async def test_report_that_waits_stays_held_and_is_sent_again_with_growing_pauses(
     worker: Worker, monkeypatch: pytest.MonkeyPatch, error: WorkflowError
 ) -> None:
     pauses: list[float] = []
@@ -189,7 +189,7 @@ async def test_journal_that_can_not_be_written_ends_the_processor(
             await asyncio.Event().wait()
 
 
-async def test_job_that_meets_an_unexpected_error_is_looked_at_a_lease_later(
+async def test_job_that_meets_an_unexpected_error_is_checked_a_lease_later(
     worker: Worker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*_: object) -> None:
@@ -230,7 +230,7 @@ async def test_stop_that_was_asked_while_the_worker_was_away_ends_the_item(worke
     assert worker.chain.sent == [("cancel", "a")]
 
 
-async def test_stop_that_is_refused_leaves_the_item_to_the_next_look(worker: Worker) -> None:
+async def test_stop_that_is_refused_leaves_the_item_to_the_next_check(worker: Worker) -> None:
     worker.chain.refusals["cancel"] = deque(["stale"])
     worker.start(item("a"))
     await until(lambda: worker.hands.jobs)
@@ -239,7 +239,7 @@ async def test_stop_that_is_refused_leaves_the_item_to_the_next_look(worker: Wor
     assert worker.due_in() is not None
 
 
-async def test_stop_that_is_told_before_the_claim_ends_the_item(worker: Worker) -> None:
+async def test_stop_that_is_read_before_the_claim_ends_the_item(worker: Worker) -> None:
     worker.runner.stop("a")
     worker.start(item("a"))
     await worker.until_idle()

@@ -238,7 +238,7 @@ def take_held(journal: Journal) -> list[str]:
     return [item.item_id for item in journal.take_held_back(time.monotonic() + 5, 128)]
 
 
-def test_item_that_waits_is_looked_at_once_another_is_settled(journal: Journal) -> None:
+def test_item_that_waits_is_checked_once_another_is_settled(journal: Journal) -> None:
     waiting(journal, "a", "b", "c", due=1e9)
     assert (claim(journal), take_held(journal)) == ([], [])
     assert journal.count_held_back() == {"waiting": 1}
@@ -255,7 +255,7 @@ def test_item_that_waits_is_looked_at_once_another_is_settled(journal: Journal) 
     assert journal.completed_prerequisites("a") == {"b", "c"}
 
 
-def test_completion_between_the_look_and_the_hold_is_not_missed(journal: Journal) -> None:
+def test_completion_between_the_read_and_the_hold_is_not_missed(journal: Journal) -> None:
     journal.schedule([pending("a")])
     assert claim(journal) == ["a"]
     journal.add_prerequisites([("a", "b")])
@@ -293,7 +293,7 @@ def test_items_held_back_take_no_place_of_others_after_a_restart(
     again.close()
 
 
-def test_stop_that_is_asked_of_another_worker_is_looked_at_whatever_the_kind(
+def test_stop_of_another_workers_item_is_checked_whatever_the_kind(
     journal: Journal,
 ) -> None:
     journal.schedule([pending("a", 1e9, "paused"), pending("mine", 0.0)])

@@ -332,7 +332,7 @@ class UncommittedBlock(Chain):
 @pytest.mark.parametrize(
     "before", [None, item(status="failed", worker="")], ids=["submitted", "retried"]
 )
-async def test_item_that_the_index_tells_of_before_the_state_has_it_is_claimed(
+async def test_item_that_the_index_has_before_the_state_is_claimed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: Item | None
 ) -> None:
     monkeypatch.setattr(record_check, "UNCOMMITTED_SECONDS", 0.0)

@@ -175,7 +175,7 @@ def test_a_full_disk_leaves_no_half_and_the_next_run_finishes(
     assert install(root, release).answer is True
 
 
-def test_a_program_that_does_not_start_is_told_with_its_own_words(
+def test_program_that_does_not_start_is_named_with_its_own_words(
     tmp_path: Path, root: Path
 ) -> None:
     release = Release(tmp_path, root, cometbft="#!/bin/sh\necho no such machine >&2; exit 3\n")
@@ -185,7 +185,7 @@ def test_a_program_that_does_not_start_is_told_with_its_own_words(
     assert store.Store(root, False).installed == []
 
 
-def test_room_is_looked_for_before_anything_is_brought(root: Path, release: Release) -> None:
+def test_free_space_is_checked_before_anything_is_uploaded(root: Path, release: Release) -> None:
     with pytest.raises(files.ModuleError, match=r"has room for \d+ MB, and this needs"):
         install(root, release, uploaded=False, unpacked_bytes=1 << 50)
 

@@ -256,7 +256,7 @@ def signed(copy: Path, backend: Backend) -> Path:
     return copy
 
 
-def test_a_plan_leaves_nothing_of_what_it_looked_at(backend: Backend, made: Made) -> None:
+def test_plan_leaves_nothing_of_what_it_read(backend: Backend, made: Made) -> None:
     with backend.untouched():
         given = {"snapshots_from": made["here"], "plan_only": True}
         printed = backend.play("restore-state-snapshot", **given).ok().prose
@@ -341,7 +341,7 @@ def test_a_home_that_lost_what_it_signed_is_not_started(backend: Backend) -> Non
 
 
 @pytest.mark.usefixtures("made")
-def test_a_node_without_blocks_is_told_the_other_ways(backend: Backend) -> None:
+def test_node_without_blocks_is_refused_with_the_alternatives(backend: Backend) -> None:
     printed = refused_without(backend, "blockstore.db")
     assert "has no block store" in printed
     assert "push-home.yml" in printed
@@ -363,7 +363,7 @@ def test_what_does_not_come_up_is_undone(backend: Backend) -> None:
     assert backend.runs()
 
 
-def test_where_nothing_comes_up_that_is_told(backend: Backend) -> None:
+def test_where_nothing_comes_up_that_is_reported(backend: Backend) -> None:
     height = backend.height()
     backend.host.run(BREAK.replace("WHEN", "true"))
     try:

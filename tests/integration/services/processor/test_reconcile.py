@@ -10,7 +10,7 @@ from .harness import Queue, beat, end, fresh, holds, journal_rows
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-async def test_reconciliation_finds_an_item_that_no_event_told_of(queue: Queue) -> None:
+async def test_reconciliation_finds_an_item_whose_events_were_missed(queue: Queue) -> None:
     worker = queue.workers[0]
     worker.start("handlers", "processor")
     (before, missed) = fresh(2)

@@ -88,7 +88,7 @@ async def test_item_runs_after_those_that_it_names(queue: Queue) -> None:
     assert claimed(items)[-1] == bottom
 
 
-async def test_item_behind_one_that_failed_waits_and_is_told(queue: Queue) -> None:
+async def test_item_behind_one_that_failed_waits_and_is_reported(queue: Queue) -> None:
     worker = queue.workers[0]
     worker.start("processor", "handlers")
     first, second = fresh(2)

@@ -122,7 +122,7 @@ def test_nodes_of_others_may_be_the_way() -> None:
     assert preflight(host("one", **given), host("four", **given)) == []
 
 
-def test_rpc_that_others_reach_is_told() -> None:
+def test_rpc_that_others_reach_is_reported() -> None:
     findings = preflight(host(xian_node_rpc_address="192.0.2.1:26657"))
     assert "whoever reaches it may send transactions" in warning(findings, "exposure")
 

@@ -117,7 +117,7 @@ def test_certificate_that_ends_soon_is_a_warning(
     assert "ends in 0 days" in warning(made.findings(), "certificates")
 
 
-def test_key_in_plain_text_beside_its_certificate_is_told(made: Made) -> None:
+def test_key_in_plain_text_beside_its_certificate_is_reported(made: Made) -> None:
     file = made.folder / "one.key"
     file.write_bytes(made.key + b"\n")
     file.chmod(0o600)
@@ -128,6 +128,6 @@ def test_key_in_plain_text_beside_its_certificate_is_told(made: Made) -> None:
     assert made.findings() == []
 
 
-def test_tokens_that_the_api_would_not_take_are_told() -> None:
+def test_tokens_that_the_api_would_not_take_are_reported() -> None:
     findings = preflight(host(), tokens={"one": ["web needs scopes"]})
     assert problem(findings, "tokens") == "workflow_services_tokens: web needs scopes"

@@ -105,7 +105,7 @@ def made_home(path: Path) -> bytes:
     return genesis
 
 
-def test_home_is_told_by_its_public_parts(tmp_path: Path) -> None:
+def test_home_is_identified_by_its_public_parts(tmp_path: Path) -> None:
     genesis = made_home(tmp_path / "home")
     assert facts.home(tmp_path / "home") == {
         "chain_id": "net-1",
@@ -194,9 +194,7 @@ def test_machine_facts_follow_no_folder_that_an_account_linked(
     assert seen | {"problem": ""} == NO_HOME
 
 
-def test_place_behind_a_link_of_an_account_is_not_looked_at(
-    tmp_path: Path, of_account: Path
-) -> None:
+def test_place_behind_a_link_of_an_account_is_not_read(tmp_path: Path, of_account: Path) -> None:
     (tmp_path / "secret").mkdir()
     (tmp_path / "secret" / "name").touch()
     (of_account / "data").symlink_to(tmp_path / "secret")

@@ -25,7 +25,7 @@ def test_host_that_the_network_does_not_know() -> None:
     assert "does not know this host" in finding.what
 
 
-def test_worker_on_a_host_that_the_inventory_does_not_name_is_told() -> None:
+def test_worker_on_a_host_that_the_inventory_does_not_name_is_reported() -> None:
     """Another operator's, or removed without its right on the chain."""
     findings = preflight(host("one"), networks={"/net": network("one", "gone")})
     told = warning(findings, "inventory")
@@ -120,7 +120,7 @@ def test_settings_of_the_rhythm_that_differ_are_unwise(name: str, value: Any) ->
     assert preflight(host("one", **both), host("four", **both)) == []
 
 
-def test_profiles_that_differ_are_told_by_what_they_make_differ() -> None:
+def test_profiles_that_differ_are_reported_by_what_they_make_differ() -> None:
     findings = preflight(host("one"), host("four", xian_node_profile="single-node-indexed"))
     assert {finding.what.split()[0] for finding in findings} == {
         "xian_node_block_interval",

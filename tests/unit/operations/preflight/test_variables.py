@@ -12,14 +12,14 @@ from workflow_backend.operations.preflight.inventory import Inventory
 from .inventories import CATALOGUE, PREFIXES, host, only, preflight, problem, warning
 
 
-def test_misspelt_name_is_told_with_the_one_that_is_meant() -> None:
+def test_misspelt_name_is_reported_with_the_one_that_is_meant() -> None:
     finding = only(preflight(host(xian_node_block_polcy="on_demand")))
     assert (finding.check, finding.level) == ("variables", Level.PROBLEM)
     assert finding.what == "no role knows xian_node_block_polcy"
     assert finding.hint == "is it xian_node_block_policy?"
 
 
-def test_name_like_no_other_is_told_too() -> None:
+def test_name_like_no_other_is_reported_too() -> None:
     finding = only(preflight(host(preflight_party="tonight")))
     assert finding.what == "no role knows preflight_party"
     assert "another prefix" in finding.hint
@@ -29,7 +29,7 @@ def test_names_that_begin_otherwise_are_the_operators_own() -> None:
     assert preflight(host(my_release="1", xiannode="2", node_xian_node_x="3")) == []
 
 
-def test_renamed_variable_is_told_with_its_new_name() -> None:
+def test_renamed_variable_is_reported_with_its_new_name() -> None:
     renamed = {"xian_node_policy": "xian_node_block_policy"}
     catalogue = Catalogue({}, {}, list(CATALOGUE.options), renamed)
     one = host(xian_node_policy="on_demand", catalogue=catalogue)
@@ -84,7 +84,7 @@ def test_rehearsal_may_come_before_the_network_and_its_files() -> None:
         ("workflow_services_names", ["handlers", "ui"]),
     ],
 )
-def test_value_of_another_kind_is_told(name: str, value: Any) -> None:
+def test_value_of_another_kind_is_reported(name: str, value: Any) -> None:
     what = next(f.what for f in preflight(host(**{name: value})) if f.check == "variables")
     assert what.startswith(f"{name} must be of ")
     assert what.endswith(f"it is {value!r}")

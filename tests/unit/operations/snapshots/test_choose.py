@@ -59,7 +59,7 @@ def test_newest_or_the_one_that_is_asked_for(home: Path) -> None:
     assert chosen(home, uploaded={"path": "/incoming/x", "digest": "ab" * 32}) == "x"
 
 
-def test_none_is_told_with_the_other_ways(home: Path) -> None:
+def test_missing_snapshot_is_named_with_the_alternatives(home: Path) -> None:
     with pytest.raises(RecoveryRefused, match="there is no snapshot in") as refused:
         choose(home, directory=home)
     assert "bootstrap-state-sync" in refused.value.explain()

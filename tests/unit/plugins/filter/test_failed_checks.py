@@ -7,7 +7,7 @@ from tests.unit.modules.loading import filters
 failed_checks = filters("failed_checks")["failed_checks"]
 
 
-def test_failed_checks_are_told_with_what_to_do() -> None:
+def test_failed_checks_are_named_with_what_to_do() -> None:
     checks = [
         {"name": "node", "state": "ok", "what": "fine", "hint": ""},
         {"name": "api", "state": "failed", "what": "it does not answer", "hint": "start it"},

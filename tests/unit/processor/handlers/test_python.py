@@ -41,7 +41,7 @@ async def test_function_that_raises_anything_gets_one_answer_and_lives_on(
     assert await client.run(running.job(kind, "pid"), 20) == before, "another process"
 
 
-async def test_progress_is_cut_and_of_much_the_newest_is_told(
+async def test_progress_is_cut_and_of_much_the_newest_is_reported(
     running: Handlers, client: HandlerClient
 ) -> None:
     assert (await client.run(running.job("odd", "talks"), 20)).outcome == "completed"

@@ -67,7 +67,7 @@ async def test_a_result_that_the_contract_would_refuse_fails(
     assert "1024" in answer.text
 
 
-async def test_progress_of_a_command_is_told(running: Handlers, client: HandlerClient) -> None:
+async def test_progress_of_a_command_is_reported(running: Handlers, client: HandlerClient) -> None:
     await client.run(running.job("command", "progress"), 20)
     assert running.progress == ["first half"]
 
@@ -249,7 +249,7 @@ class TestStart:
         status = handlers.socket.stat()
         assert (stat.S_IMODE(status.st_mode), status.st_gid) == (0o660, group.gr_gid)
 
-    async def test_the_service_manager_is_told(self, handlers: Handlers) -> None:
+    async def test_the_service_manager_is_notified(self, handlers: Handlers) -> None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
             manager.bind(str(handlers.path / "notify"))
             manager.settimeout(20)

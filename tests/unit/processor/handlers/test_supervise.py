@@ -26,7 +26,7 @@ print(len(looks), len(children()))
 """
 
 
-def test_supervisor_looks_a_few_times_however_many_daemons_there_are() -> None:
+def test_supervisor_scans_a_few_times_however_many_daemons_there_are() -> None:
     """One look for each took longer than the time that it has, where there were hundreds."""
     done = subprocess.run(
         [sys.executable, "-c", LEFT.format(path=supervise.__file__)],

@@ -44,7 +44,7 @@ def index_status(height: int, lag: int, *, healthy: bool = True, problem: str = 
         ),
     ],
 )
-def test_index_that_is_wedged_is_told_from_a_slow_one(
+def test_index_that_is_wedged_is_distinguished_from_a_slow_one(
     before: IndexStatus, after: IndexStatus, state: State, word: str
 ) -> None:
     check = index.evaluate(before, after, 5.0)
