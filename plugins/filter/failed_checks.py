@@ -5,7 +5,7 @@ from typing import Any
 
 DOCUMENTATION = """
 name: failed_checks
-short_description: Tells which checks failed in what C(workflow-backend health --json) printed
+short_description: The checks that failed, from what C(workflow-backend health --json) printed
 options:
   _input:
     description: The JSON. An empty text has no checks, as where a setting was wrong.

@@ -5,7 +5,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 DOCUMENTATION = """
 name: holds_secret
-short_description: Tells whether a DSN of PostgreSQL holds a password of any kind
+short_description: Whether a PostgreSQL DSN holds a password of any kind
 description:
   - That of the account, in its place or as a parameter, or that of a client's key, C(sslpassword).
   - What can't be read as a DSN may hold one.

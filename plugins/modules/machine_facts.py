@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""What a deployment has to know of a machine beforehand, in one question."""
+"""Gathers what preflight has to know of a machine."""
 
 import base64
 import hashlib
@@ -18,9 +18,9 @@ from ..module_utils import safe_files
 
 DOCUMENTATION = """
 module: machine_facts
-short_description: Says what a machine is, has, and already runs
+short_description: Reports what a machine is, has and already runs
 description:
-  - Looks and changes nothing. An ordinary account is not told whose the sockets of others are.
+  - It changes nothing. An ordinary account can't see whose the sockets of other accounts are.
 options:
   asked_at: {description: The time of the control machine, type: float, required: true}
   release: {description: Folder of the releases, type: str, required: true}
@@ -46,7 +46,7 @@ LISTENS = "0A"
 
 
 def main():
-    """Look around."""
+    """Gather the facts."""
     module = AnsibleModule(
         argument_spec={
             "asked_at": {"type": "float", "required": True},

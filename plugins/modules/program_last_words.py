@@ -7,10 +7,10 @@ from ..module_utils.program_log import of_file, of_unit
 
 DOCUMENTATION = """
 module: program_last_words
-short_description: Tells what programs said last in their logs
+short_description: Reports the last lines of programs' logs
 description:
-  - Of units of systemd those that have failed or still come up are told. Where none has, those that
-    do not run are told, or all.
+  - Of systemd's units, it reports those that have failed or still start; if there are none, those
+    that do not run, else all.
   - It changes nothing. What is not printable text is left out.
 options:
   units: {description: Units of systemd by the names of their programs, type: dict, default: {}}
