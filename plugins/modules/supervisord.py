@@ -119,7 +119,7 @@ def end(module, processes):
             continue
         except PermissionError:
             module.fail_json(
-                msg=f"supervisord, process {process}, has to start anew and belongs to another "
+                msg=f"supervisord, process {process}, has to be restarted and belongs to another "
                 "account: have that account end it"
             )
     deadline = time.monotonic() + STOP_SECONDS

@@ -24,7 +24,7 @@ AUTHORITIES = ("workflow_services_api_ca", "workflow_services_projection_ca", "x
 """What names a file with authorities on the control machine."""
 
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
-_MAKE = "make it anew with the authority that the clients trust"
+_MAKE = "issue it again with the authority that the clients trust"
 
 
 def read(host: Host) -> Pem:

@@ -15,7 +15,7 @@ from ...store import migrations
 from .manifest import Manifest
 
 POSITION = "SELECT chain_id, contract, height FROM projection"
-REBUILD = "leave it: workflow-backend projection rebuild makes it anew from the chain"
+REBUILD = "skip it: workflow-backend projection rebuild builds one from the chain"
 
 SECONDS = 300.0
 """Time limit of everything that is asked of one file: a check reads all of it."""

@@ -64,7 +64,8 @@ def evaluate(before: IndexStatus, after: IndexStatus, seconds: float, base: int 
             State.FAILED,
             f"it has {after.ahead} blocks that the node does not have, up to {after.height}",
             "wait if the node is still fetching them; if its home is an older one and nobody has "
-            "those blocks, make index and projection anew: docs/recovery.md",
+            "those blocks, remove index and projection, they are rebuilt: docs/runbooks.md, a "
+            "single validator's older home",
         )
     what = f"height {after.height}, {after.lag} blocks behind, {after.spooled} in the spool"
     if after.lag and after.height == before.height:
