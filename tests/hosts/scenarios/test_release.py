@@ -140,12 +140,12 @@ def test_a_disk_without_room_gets_nothing(host: Host, install: Install) -> None:
     host.small_disk("/opt", 300)
     host.run(OLD)
     output = install().failed().output
-    assert f"on {host.name}: looking for room: " in output
+    assert f"on {host.name}: checking the free space: " in output
     assert "do this: free the room or lower release_keep" in output
     assert "Upload the archive of the release" not in output
     assert current(host) == "releases/0.0-old"
     # A rehearsal says so too.
-    assert "looking for room" in install("--check").failed().output
+    assert "checking the free space" in install("--check").failed().output
 
 
 def test_a_disk_that_gets_full_meanwhile(host: Host, install: Install) -> None:
