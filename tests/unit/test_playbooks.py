@@ -158,12 +158,21 @@ def test_a_release_is_compared_before_anything_is_started_from_it(playbook: Path
         assert verifies[0] < starts[0]
 
 
-def test_a_state_sync_compares_the_release_first() -> None:
+@pytest.mark.parametrize("plan", ["plan_state_sync", "push_home"])
+def test_recovery_compares_the_release_before_it_asks_its_programs(plan: str) -> None:
     tasks = REPO / "roles" / "xian_recovery" / "tasks"
-    (fetched, *_) = yaml.safe_load((tasks / "fetch_state.yml").read_text())
-    assert fetched["block"][0]["ansible.builtin.include_tasks"] == "prepare_host.yml"
-    prepared = yaml.safe_load((tasks / "prepare_host.yml").read_text())
-    assert ("release", "verify") in parts_of(prepared)
+    assert "import_tasks: status.yml" in (tasks / f"{plan}.yml").read_text()
+    asked = yaml.safe_load((tasks / "status.yml").read_text())
+    kinds = [next((key for key in task if "." in key), "") for task in asked]
+    assert list(parts_of(asked)) == [("release", "verify")]
+    assert kinds.index("ansible.builtin.include_role") < kinds.index(
+        "xian.workflow_backend.json_program"
+    )
+
+
+def test_drill_compares_the_release_that_a_spare_host_had() -> None:
+    parts = list(parts_of(yaml.safe_load((REPO / "playbooks" / "drill.yml").read_text())))
+    assert parts.index(("release", "verify")) < parts.index(("snapshots", "drill"))
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ type Programs = Mapping[str, Sequence[str]]
 def plan_restarts(programs: Programs, leaving: Programs, statuses: Statuses) -> Object:
     """Return which hosts a deployment takes in turn, and what it stops and restarts on each host.
 
-    In turn go those whose node it restarts, once what leaves has left. Raises RecoveryRefused where
+    In turn go the nodes that it restarts, once what leaves has left. Raises RecoveryRefused where
     the chain would stand still for one of them.
     """
     lines = []
@@ -115,9 +115,12 @@ def plan_restarts(programs: Programs, leaving: Programs, statuses: Statuses) -> 
                 }
             lines.append(f"{host}: stops and removes {', '.join(names)}, no longer defined{why}")
     order = _order(with_a_node(programs), statuses)
-    what = {host: f"restarts {', '.join(names)}" for host, names in programs.items() if names}
-    lines += [f"{host}: {text}" for host, text in what.items() if host not in order]
-    lines += _in_turn(order, statuses, {host: f"in turn, {what[host]}" for host in order})
+    what = {}
+    for host, names in programs.items():
+        others = [name for name in names if name not in NODE]
+        lines += [f"{host}: restarts {', '.join(others)}"] * bool(others)
+        what[host] = f"in turn, restarts {', '.join(name for name in names if name in NODE)}"
+    lines += _in_turn(order, statuses, what)
     return {"order": order, "together": False, "report": lines}
 
 
