@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 
 from ..chain.block_subscription import BlockSubscription
 from ..chain.contract import ITEM_EVENTS
-from ..chain.events import EventReader, Page
+from ..chain.events import Cursor, EventReader, Page
 from ..chain.node import Node
 from ..items import DEFAULT_PRIORITY, Event
+from .history_check import HistoryCheck
 from .journal import Journal
 from .lease_takeover import OVERDUE, LeaseTakeover
 from .rendezvous_hash import RendezvousHash
@@ -17,6 +18,9 @@ from .schema import PendingItem
 
 class EventListener:
     """Applies the events to the journal and sets `wake`.
+
+    Where the chain was restored to an older height, it begins with the first event again: the items
+    are open by their records, whatever lost events told of them.
 
     `me` is this worker's account. `stop` is called with each item whose holder is asked to stop.
     """
@@ -29,6 +33,7 @@ class EventListener:
         takeover: LeaseTakeover,
         wake: asyncio.Event,
         *,
+        history: HistoryCheck,
         me: str,
         lease_seconds: int,
         stop: Callable[[str], None],
@@ -41,11 +46,19 @@ class EventListener:
         self._me = me
         self._lease_seconds = lease_seconds
         self._stop = stop
+        self._history = history
         self._cursor = journal.cursor()
+        self._is_checked = False
 
     async def apply_next_page(self) -> Page:
         """Apply one page; raises WorkflowError with the journal as it was before."""
+        if not self._is_checked:
+            await self._check_history()
         page = await self._events.page(self._cursor)
+        if page.height < self._cursor.position.height:
+            self._is_checked = False
+        elif not page.events and not self._cursor.hash:
+            self._save(self._history.with_hash(self._cursor))
         if page.events:
             opened, settled = self._changes(page.events)
             completed = [e.item_id for e in page.events if e.name == "ItemCompleted" and e.item_id]
@@ -59,6 +72,17 @@ class EventListener:
             self._cursor = page.cursor
             self._wake.set()
         return page
+
+    async def _check_history(self) -> None:
+        is_gone = await self._history.is_gone(self._cursor)
+        if is_gone:
+            self._save(Cursor())
+        self._is_checked = is_gone is not None
+
+    def _save(self, cursor: Cursor) -> None:
+        if cursor != self._cursor:
+            self._journal.apply_page(cursor, [], [])
+            self._cursor = cursor
 
     async def wait_for_more(self, page: Page, subscription: BlockSubscription) -> None:
         """Wait until there is likely something behind a page."""

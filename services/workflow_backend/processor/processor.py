@@ -23,6 +23,7 @@ from .claim_rules import ClaimRules
 from .claim_sender import RETRY_SECONDS, ClaimSender, PlannedClaim
 from .event_listener import EventListener
 from .handler_client import HandlerClient
+from .history_check import HistoryCheck
 from .job_runner import JobRunner
 from .journal import Journal
 from .lease_takeover import LeaseTakeover
@@ -89,6 +90,7 @@ class Processor:
             self._ranking,
             takeover,
             wake,
+            history=HistoryCheck(node, subscription),
             me=submitter.address,
             lease_seconds=lease_seconds,
             stop=self._runner.stop,

@@ -32,6 +32,7 @@ class Listening:
             RendezvousHash(ME),
             LeaseTakeover(),
             asyncio.Event(),
+            history=nothing,
             me=ME,
             lease_seconds=60,
             stop=self.stopped.append,
