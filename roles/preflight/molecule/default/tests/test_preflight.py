@@ -37,5 +37,5 @@ def test_a_key_that_was_copied_for_another_host_is_seen_and_not_shown(tmp_path: 
         run = play("converge", "-vvv").refused()
     finally:
         shutil.copy2(tmp_path / other.name, other)
-    assert "processor on bookworm and processor on forky have one wallet" in run.prose
+    assert "processor on bookworm and processor on forky have the same wallet" in run.prose
     assert copied.read_text().strip() not in run.output
