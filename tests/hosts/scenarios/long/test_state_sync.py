@@ -133,7 +133,7 @@ def test_a_node_that_runs_is_given_up_and_keeps_its_index(hosts: Network) -> Non
     play = hosts.play("bootstrap-state-sync", **arguments).ok()
     kept = hosts["v2"].output(f"ls -d {HOME}.before-recovery-*").split()
     printed = play.prose
-    assert f"Moved aside on the host, to be removed once all is well: {', '.join(kept)}" in printed
+    assert f"Moved aside on the host, of which the newest 2 stay: {', '.join(kept)}" in printed
     assert (
         "has a home with blocks" in hosts.play("bootstrap-state-sync", **arguments).failed().prose
     )
