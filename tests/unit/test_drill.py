@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import yaml
@@ -12,7 +13,7 @@ import yaml
 REPO = Path(__file__).parents[2]
 
 
-def fetch_newest(folder: Path, listed: str) -> str:
+def fetch_newest(folder: Path, listed: str, temporary: str) -> str:
     """Fetch the newest snapshot of a host that lists one, and whose files can't be had."""
     command = folder / "host-command"
     command.write_text(f"#!/bin/sh\ncat {folder}/listed.json\n")
@@ -45,7 +46,6 @@ def fetch_newest(folder: Path, listed: str) -> str:
         "drill": {"hosts": {"one": {}}},
     }
     (folder / "inventory.json").write_text(json.dumps(inventory))
-    (folder / "tmp").mkdir()
     done = subprocess.run(
         [
             *(Path(sys.executable).with_name("ansible-playbook"), "-i", "inventory.json"),
@@ -56,7 +56,7 @@ def fetch_newest(folder: Path, listed: str) -> str:
             **os.environ,
             "ANSIBLE_CONFIG": str(REPO / "ansible.cfg"),
             "ANSIBLE_NOCOLOR": "1",
-            "TMPDIR": str(folder / "tmp"),
+            "TMPDIR": temporary,
         },
         capture_output=True,
         text=True,
@@ -68,11 +68,14 @@ def fetch_newest(folder: Path, listed: str) -> str:
 def test_fetch_that_is_refused_leaves_no_folder(tmp_path: Path) -> None:
     """The host lists a snapshot and has none of its files."""
     listed = {"snapshots": [{"path": f"{tmp_path}/snapshots/absent", "signed": False}]}
-    said = fetch_newest(tmp_path, json.dumps(listed))
+    # Ansible listens on a socket in it, whose path is too long below pytest's own folder.
+    with tempfile.TemporaryDirectory(prefix="d-") as temporary:
+        said = fetch_newest(tmp_path, json.dumps(listed), temporary)
+        left = list(Path(temporary).glob("drill-*"))
     assert "failed=1" in said, said
     assert "Create a folder for it on the control machine" in said
     assert said.count("No such file or directory") == 2, said  # at its task and as the reason
-    assert list((tmp_path / "tmp").glob("drill-*")) == []
+    assert left == []
 
 
 def test_host_that_is_lost_meanwhile_leaves_no_copy() -> None:
