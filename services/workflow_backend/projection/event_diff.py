@@ -23,7 +23,7 @@ async def missing_events(node: Node, store: Store) -> AsyncGenerator[list[Event]
         events = [event for event in page.events if event.position <= end]
         if not events:
             return
-        names = await _projected(store, cursor.position, events[-1].position)
+        names = await projected_events(store, cursor.position, events[-1].position, PAGE)
         # One that was put in its place meanwhile may not have come as far.
         end = position_of(await store.progress())
         yield [
@@ -40,12 +40,15 @@ def position_of(progress: ProjectionProgress) -> EventPosition:
     return START if last is None else EventPosition.parse(last)
 
 
-async def _projected(
-    store: Store, after: EventPosition, until: EventPosition
+async def projected_events(
+    store: Store, after: EventPosition, until: EventPosition, page: int
 ) -> dict[EventPosition, str]:
+    """Return the names of a projection's events after one position and up to another."""
     found: dict[EventPosition, str] = {}
     while after < until:
-        rows = await store.events_after(after, PAGE)
+        rows = await store.events_after(after, page)
+        if not rows:
+            break
         found |= {EventPosition.parse(row["event_id"]): row["event_name"] for row in rows}
-        after = max(found) if rows else until
-    return found
+        after = max(found)
+    return {position: name for position, name in found.items() if position <= until}

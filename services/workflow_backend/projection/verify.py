@@ -12,16 +12,17 @@ from ..chain.events import Cursor, EventReader
 from ..chain.node import Node
 from ..chain.rpc import Rpc
 from ..errors import IndexUnavailable
-from ..items import EventPosition
 from ..settings import Settings
 from ..store import open_as_is
 from ..store.base import WritableStore
+from .event_diff import projected_events
 from .item_diff import Row, item_difference, paired_pages
 
 STALL_SECONDS = 3.0
 """Seconds without progress after which a projection that is behind is judged as it is."""
 
 POLL_SECONDS = 0.05
+EVENTS_PAGE = 1_000
 ROUNDS = 5
 
 
@@ -108,15 +109,15 @@ class _Verifier:
                 )
             until = min(page.cursor.position, end) if page.events else end
             indexed = {
-                str(event.position): event.name for event in page.events if event.position <= until
+                event.position: event.name for event in page.events if event.position <= until
             }
             await self._compare_blocks({event.position.height for event in page.events})
-            projected = await self._events(cursor.position, until)
+            projected = await projected_events(self._store, cursor.position, until, EVENTS_PAGE)
             self.found["events"] += len(indexed.keys() | projected.keys())
-            for position in sorted(indexed.keys() | projected.keys(), key=EventPosition.parse):
+            for position in sorted(indexed.keys() | projected.keys()):
                 if indexed.get(position) != projected.get(position):
                     self._report(
-                        event=position,
+                        event=str(position),
                         index=indexed.get(position),
                         projection=projected.get(position),
                     )
@@ -130,18 +131,6 @@ class _Verifier:
             projected = await self._store.block(height)
             if projected is not None and projected.hash != block.hash:
                 self._report(block=height, chain=block.hash, projection=projected.hash)
-
-    async def _events(self, after: EventPosition, until: EventPosition) -> dict[str, str]:
-        found: dict[str, str] = {}
-        while True:
-            rows = await self._store.events_after(after)
-            for row in rows:
-                after = EventPosition.parse(row["event_id"])
-                if after > until:
-                    return found
-                found[row["event_id"]] = row["event_name"]
-            if not rows:
-                return found
 
     async def counts(self) -> None:
         """Compare the numbers of items by status with the items."""
