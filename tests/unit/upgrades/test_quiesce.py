@@ -1,36 +1,17 @@
 """Running nodes come to one height before they stop, and a liar among them is left out."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from workflow_backend.errors import RecoveryRefused
 from workflow_backend.operations.network.node_status import NodeStatus
-from workflow_backend.operations.upgrades import quiesce as module
 from workflow_backend.operations.upgrades.quiesce import quiesce
 
 from ..network.statuses import NAMES, changed, node, nodes
-
-type Polls = Callable[..., None]
+from .conftest import Polls
 
 SEVEN, EIGHT = nodes(*NAMES), nodes(*NAMES, height=8, app_hash="H8")
-
-
-@pytest.fixture
-def polls(monkeypatch: pytest.MonkeyPatch) -> Polls:
-    """Set what nodes answer, poll by poll; the last answers stay."""
-
-    def give(*given: dict[str, NodeStatus]) -> None:
-        remaining = iter(given)
-
-        async def read_statuses(*_: Any) -> dict[str, NodeStatus]:
-            return next(remaining, given[-1])
-
-        monkeypatch.setattr(module, "read_statuses", read_statuses)
-        monkeypatch.setattr(module, "POLL_SECONDS", 0.001)
-
-    return give
 
 
 async def test_quiesce_waits_for_a_fresh_block_and_an_empty_mempool(polls: Polls) -> None:

@@ -1,35 +1,15 @@
 """Nodes are healthy again when they have caught up and the chain goes on with them."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from workflow_backend.errors import RecoveryRefused
 from workflow_backend.operations.network.node_status import NodeStatus
-from workflow_backend.operations.upgrades import wait_healthy as module
 from workflow_backend.operations.upgrades.wait_healthy import wait_healthy
 
 from ..network.statuses import NAMES, changed, nodes
-
-type Polls = Callable[..., None]
-
-
-@pytest.fixture
-def polls(monkeypatch: pytest.MonkeyPatch) -> Polls:
-    """Set what nodes answer, poll by poll; the last answers stay."""
-
-    def give(*given: dict[str, NodeStatus]) -> None:
-        remaining = iter(given)
-
-        async def read_statuses(*_: Any) -> dict[str, NodeStatus]:
-            return next(remaining, given[-1])
-
-        monkeypatch.setattr(module, "read_statuses", read_statuses)
-        monkeypatch.setattr(module, "POLL_SECONDS", 0.001)
-
-    return give
-
+from .conftest import Polls
 
 SEVEN, EIGHT = nodes(*NAMES), nodes(*NAMES, height=8, app_hash="H8")
 
