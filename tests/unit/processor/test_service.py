@@ -18,8 +18,8 @@ from workflow_backend.processor.schema import PendingItem
 from workflow_backend.settings import Settings
 from workflow_backend.watchdog import LoopWatchdog
 
+from .claiming import ME, BusyHandlers, Chain, Claiming
 from .doubles import item, until
-from .test_processor import ME, BusyHandlers, Chain, Claiming
 
 
 class SlowChain(Chain):
