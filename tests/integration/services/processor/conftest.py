@@ -6,16 +6,9 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 from node_harness import Node
-from xian_py import Wallet
-
-from workflow_backend.chain.block_subscription import BlockSubscription
-from workflow_backend.chain.node import Node as Reader
-from workflow_backend.chain.rpc import Rpc
-from workflow_backend.chain.submitter import Submitter
-from workflow_backend.chain.wallet import Account
 
 from ..stack import FIRST, deploy
-from .harness import Queue, worker_of
+from .harness import Queue, requesting, worker_of
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -27,12 +20,8 @@ async def shared(
     name = f"con_{uuid.uuid4().hex[:12]}"
     first, second = (worker_of(node, name, tmp_path_factory.mktemp(w)) for w in ("one", "two"))
     await deploy(node, name, [first.worker, second.worker], version)
-    async with Rpc(node.url) as rpc:
-        reader = Reader(rpc, name)
-        account = Account(Wallet().private_key)
-        submitter = Submitter(reader, BlockSubscription(rpc), account, node.chain_id)
-        async with submitter.running():
-            yield Queue(node, reader, submitter, (first, second))
+    async with requesting(node, name) as (reader, submitter):
+        yield Queue(node, reader, submitter, (first, second))
 
 
 @pytest_asyncio.fixture(loop_scope="module")

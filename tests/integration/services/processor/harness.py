@@ -9,16 +9,20 @@ import json
 import signal
 import sqlite3
 import uuid
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from node_harness import Node
+from xian_py import Wallet
 
 from workflow_backend.chain import contract
+from workflow_backend.chain.block_subscription import BlockSubscription
 from workflow_backend.chain.node import Node as Reader
+from workflow_backend.chain.rpc import Rpc
 from workflow_backend.chain.submitter import Submitter
+from workflow_backend.chain.wallet import Account
 from workflow_backend.errors import NodeUnavailable
 from workflow_backend.items import FINAL_STATUSES, Item
 
@@ -116,6 +120,17 @@ class Queue:
 
         items = await eventually(settled, f"{len(ids)} items", seconds)
         return [item for item in items if item is not None]
+
+
+@contextlib.asynccontextmanager
+async def requesting(chain: Node, name: str) -> AsyncIterator[tuple[Reader, Submitter]]:
+    """A reader of a contract, and a requester with a wallet of its own."""
+    async with Rpc(chain.url) as rpc:
+        reader = Reader(rpc, name)
+        account = Account(Wallet().private_key)
+        submitter = Submitter(reader, BlockSubscription(rpc), account, chain.chain_id)
+        async with submitter.running():
+            yield reader, submitter
 
 
 def runs(worker: Stack, item_id: str) -> list[list[str]]:

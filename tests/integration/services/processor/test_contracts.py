@@ -8,16 +8,9 @@ from dataclasses import replace
 
 import pytest
 import pytest_asyncio
-from xian_py import Wallet
-
-from workflow_backend.chain.block_subscription import BlockSubscription
-from workflow_backend.chain.node import Node as Reader
-from workflow_backend.chain.rpc import Rpc
-from workflow_backend.chain.submitter import Submitter
-from workflow_backend.chain.wallet import Account
 
 from ..stack import NEWEST, Stack, deploy, set_worker
-from .harness import FILE, Queue, beat, end, fresh, holds, runs
+from .harness import FILE, Queue, beat, end, fresh, holds, requesting, runs
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -37,12 +30,8 @@ async def current(queue: Queue) -> AsyncIterator[Queue]:
     worker = queue.workers[0]
     name = f"con_{uuid.uuid4().hex[:12]}"
     await deploy(queue.chain, name, [worker.worker], NEWEST)
-    async with Rpc(queue.chain.url) as rpc:
-        reader = Reader(rpc, name)
-        account = Account(Wallet().private_key)
-        submitter = Submitter(reader, BlockSubscription(rpc), account, queue.chain.chain_id)
-        async with submitter.running():
-            yield replace(queue, node=reader, requester=submitter)
+    async with requesting(queue.chain, name) as (reader, submitter):
+        yield replace(queue, node=reader, requester=submitter)
 
 
 @pytest.fixture
